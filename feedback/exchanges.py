@@ -1,0 +1,214 @@
+"""Turns as they are recorded: opened at admission, closed at their end, read back by conversation.
+
+An exchange that a killed server left open is closed as `cut` at the next start, so that none is ever
+absent. Knows no engine and no page.
+
+Trail: serve/conversation.py -> here -> feedback/store.py
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid5
+
+from feedback import lookup
+from feedback.errors import BadRequest, NotAllowed, NotFound
+from feedback.records import Exchange, FinishReason, new_id
+from feedback.store import Store
+from feedback.writer import Transaction
+
+
+class Exchanges:
+    """The exchanges and conversations of one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def open(self, exchange: Exchange) -> None:
+        """Record an admitted turn; durable when this returns. Opening it again changes nothing.
+
+        Raises:
+            NotAllowed: The conversation, or an exchange with this id, is someone else's.
+            NotFound: There is no such conversation.
+        """
+        conversation = self._own(exchange.conversation_id, exchange.principal)
+        known = self._store.row(
+            "SELECT conversation_id, principal FROM exchanges WHERE id = try_cast($1 AS UUID)", [exchange.id]
+        )
+        if known and known["principal"] != exchange.principal:
+            raise NotAllowed("An exchange with this id is someone else's.", "Send the message again.")
+        if exchange.replaces is not None:
+            self._check_replaced(exchange.replaces, conversation["id"])
+        self._store.append({"exchanges": [as_row(exchange)]})
+
+    def close(
+        self,
+        exchange_id: str,
+        *,
+        response: str,
+        finish_reason: FinishReason,
+        version: str,
+        prompt_tokens: int | None = None,
+        completion_tokens: int | None = None,
+        first_token_ms: float | None = None,
+        total_ms: float | None = None,
+        error: str = "",
+        principal: str,
+    ) -> None:
+        """Record how a turn ended. A turn ends once: a second ending changes nothing."""
+        if not self._store.row("SELECT 1 FROM exchanges WHERE id = try_cast($1 AS UUID)", [exchange_id]):
+            raise lookup.unknown(exchange_id)
+        answer = {
+            "id": answer_id(exchange_id),
+            "principal": principal,
+            "exchange_id": exchange_id,
+            "response": response,
+            "finish_reason": finish_reason,
+            "version": version,
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "first_token_ms": first_token_ms,
+            "total_ms": total_ms,
+            "error": error,
+        }
+        self._store.append({"answers": [answer]})
+
+    def cut_unfinished(self, principal: str = "hone") -> int:
+        """Close every open turn as `cut`, and say how many; for the start, when no turn can be running."""
+        left = self._store.rows("SELECT exchange_id, version FROM exchange_state WHERE finish_reason IS NULL")
+        cut = [
+            {
+                "id": answer_id(row["exchange_id"]),
+                "principal": principal,
+                "exchange_id": row["exchange_id"],
+                "response": "",
+                "finish_reason": "cut",
+                "version": row["version"],
+                "error": "The server stopped during this turn.",
+            }
+            for row in left
+        ]
+        if cut:
+            self._store.append({"answers": cut})
+        return len(cut)
+
+    def get(self, exchange_id: str) -> Exchange:
+        return lookup.get(self._store, exchange_id)
+
+    def begin_conversation(self, owner: str, assistant: str, title: str, id: str | None = None) -> str:
+        """Record a conversation and return its id.
+
+        Raises:
+            NotAllowed: A conversation with this id is someone else's.
+        """
+        identity = id or new_id()
+
+        def begin(transaction: Transaction) -> str:
+            held = transaction.row(
+                "SELECT owner FROM conversations WHERE id = try_cast($1 AS UUID)", [identity]
+            )
+            if held and held["owner"] != owner:
+                raise _not_yours()
+            row = {"id": identity, "principal": owner, "owner": owner, "assistant": assistant, "title": title}
+            transaction.append({"conversations": [row]})
+            return identity
+
+        return self._store.decide(begin)
+
+    def conversations(self, owner: str, limit: int = 200) -> list[dict[str, Any]]:
+        """One's own, the last spoken in first: `id, title, assistant, at, last_at, exchanges, training`."""
+        return self._store.rows(
+            """
+            WITH said AS (SELECT conversation_id, count(*) AS exchanges, max(s.at) AS last_at,
+                    bool_and(training) AS training
+                FROM exchange_state s WHERE owner = $1 GROUP BY conversation_id),
+            consented AS (SELECT conversation_id, arg_max(training, seq) AS training FROM consents
+                GROUP BY conversation_id)
+            SELECT c.id, c.title, c.assistant, c.at AS at, coalesce(said.last_at, c.at) AS last_at,
+                coalesce(said.exchanges, 0) AS exchanges, coalesce(consented.training, true) AS training
+            FROM conversations c
+            LEFT JOIN said ON said.conversation_id = c.id
+            LEFT JOIN consented ON consented.conversation_id = c.id
+            WHERE c.owner = $1 ORDER BY last_at DESC, c.seq DESC LIMIT $2""",
+            [owner, limit],
+        )
+
+    def conversation(self, conversation_id: str, owner: str) -> list[Exchange]:
+        """The exchanges that are still in the line, oldest first.
+
+        One that `replaces` another hides it and all that came after it.
+
+        Raises:
+            NotAllowed: The conversation is someone else's.
+        """
+        self._own(conversation_id, owner)
+        ordered = self._store.rows(
+            "SELECT id, replaces FROM exchanges WHERE conversation_id = $1 ORDER BY seq", [conversation_id]
+        )
+        return lookup.load(self._store, visible([(row["id"], row["replaces"]) for row in ordered]))
+
+    def set_training(self, conversation_id: str, principal: str, training: bool) -> None:
+        """Whether the tuner may learn from a conversation of one's own."""
+        self._own(conversation_id, principal)
+        row = {"principal": principal, "conversation_id": conversation_id, "training": training}
+        self._store.append({"consents": [row]})
+
+    def _own(self, conversation_id: str, owner: str) -> dict[str, Any]:
+        held = self._store.row(
+            "SELECT id, owner FROM conversations WHERE id = try_cast($1 AS UUID)", [conversation_id]
+        )
+        if held is None:
+            raise NotFound(f"There is no conversation {conversation_id[:64]}.", "Begin a new one.")
+        if held["owner"] != owner:
+            raise _not_yours()
+        return held
+
+    def _check_replaced(self, exchange_id: str, conversation_id: str) -> None:
+        replaced = self._store.row(
+            "SELECT conversation_id FROM exchanges WHERE id = try_cast($1 AS UUID)", [exchange_id]
+        )
+        if replaced is None or replaced["conversation_id"] != conversation_id:
+            raise BadRequest(
+                "The exchange to replace is not in this conversation.", "Load the conversation again."
+            )
+
+
+def visible(line: Sequence[tuple[str, str | None]]) -> list[str]:
+    """Which of `(id, replaces)`, in order of arrival, are still in the line.
+
+    A replaced exchange keeps its place, so that replacing it twice from an old page replaces its
+    replacement too.
+    """
+    shown: list[str] = []
+    place: dict[str, int] = {}
+    for identity, replaced in line:
+        if replaced in place:
+            del shown[place[replaced] :]
+        place[identity] = len(shown)
+        shown.append(identity)
+    return shown
+
+
+def as_row(exchange: Exchange) -> dict[str, Any]:
+    """The admission of an exchange as a row of `exchanges`."""
+    return {
+        "id": exchange.id,
+        "at": exchange.at,
+        "principal": exchange.principal,
+        "conversation_id": exchange.conversation_id,
+        "assistant": exchange.assistant,
+        "version": exchange.version,
+        "context": [message.as_dict() for message in exchange.context],
+        "instruction": exchange.instruction,
+        "sampling": exchange.sampling,
+        "source": exchange.source,
+        "replaces": exchange.replaces,
+    }
+
+
+def answer_id(exchange_id: str) -> str:
+    """The id of the one answer that an exchange can have."""
+    return str(uuid5(UUID(exchange_id), "answer"))
+
+
+def _not_yours() -> NotAllowed:
+    return NotAllowed("That conversation is someone else's.", "Open one of your own.")

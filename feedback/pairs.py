@@ -1,0 +1,40 @@
+"""Approved exchanges as pairs: the store's side of what the tuner may learn from.
+
+Only the newest verdict counts, and only conversations whose owner lets the tuner learn. Judges nothing.
+
+Trail: feedback/review.py -> here -> feedback/curate.py
+"""
+
+from typing import Any
+
+from feedback.records import Message, Pair
+from feedback.store import Store
+
+_APPROVED = """
+SELECT s.exchange_id, s.review_id, s.assistant, s.conversation_id, e.context, e.instruction, v.response,
+    v.author, v.principal AS reviewer, s.source, v.at AS at, v.own
+FROM exchange_state s JOIN exchanges e ON e.id = s.exchange_id JOIN reviews v ON v.id = s.review_id
+WHERE s.state = 'approved' AND s.training AND s.assistant = $1
+ORDER BY v.seq"""
+
+
+def approved(store: Store, assistant: str) -> list[Pair]:
+    """An assistant's pairs, the first approved first."""
+    return [_pair(row) for row in store.rows(_APPROVED, [assistant])]
+
+
+def _pair(row: dict[str, Any]) -> Pair:
+    context = tuple(Message(m["role"], m["content"]) for m in row["context"])
+    return Pair(
+        exchange_id=row["exchange_id"],
+        review_id=row["review_id"],
+        assistant=row["assistant"],
+        conversation_id=row["conversation_id"],
+        messages=(*context, Message("user", row["instruction"])),
+        response=row["response"],
+        author=row["author"],
+        reviewer=row["reviewer"],
+        source=row["source"],
+        at=row["at"],
+        own=row["own"],
+    )

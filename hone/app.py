@@ -1,0 +1,151 @@
+"""The one place where the parts meet: builds them from the settings, starts and stops them in order.
+
+Trail: hone/command.py -> here -> serve/web.py, tuner/schedule.py
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from feedback import accounts as accounts_
+from feedback.accounts import Accounts
+from feedback.assistants import Assistants
+from feedback.exchanges import Exchanges
+from feedback.ledger import Ledger
+from feedback.records import Sampling
+from feedback.store import Store
+from hone import demo
+from hone.home import Home, HomeLock, write_private
+from hone.machine import physical_cores
+from hone.server_verbs import ServerVerbs
+from hone.settings import LOOPBACK, Settings
+from hone.tuning import Tuning
+from serve.conversation import Conversations
+from serve.engines.hone import HoneEngine
+from serve.identity import Identity
+from serve.parts import Parts
+from serve.router import Router
+from serve.supervisor import Supervisor
+from serve.web import build
+
+
+class Hone:
+    """Everything of one home in one process. Building it opens the store; serving starts the rest."""
+
+    def __init__(self, home: Home, settings: Settings, *, pages: bool = True) -> None:
+        """Without `pages`, neither the engine nor the tuner is started: enough for commands."""
+        self.home = home
+        self.settings = settings
+        home.prepare()
+        self.lock = HomeLock(home)
+        try:
+            self.store = Store(home.store)
+        except BaseException:
+            self.lock.release()
+            raise
+        secret = secrets.token_urlsafe(32)
+        self.engine = HoneEngine(secret)
+        self.router = Router(self.engine, home.desired)
+        self.supervisor = Supervisor(
+            self.engine,
+            _engine_arguments(home, settings),
+            secret=secret,
+            log=home.engine_log,
+            start_timeout=settings.engine.start_timeout,
+            on_ready=self._engine_ready,
+        )
+        self.ledger = Ledger(self.store)
+        self.tuning = Tuning(home, settings, self.store, self.ledger, ServerVerbs(self.engine, self.router))
+        self.exchanges = Exchanges(self.store)
+        self.assistants = Assistants(self.store)
+        self.accounts = Accounts(self.store)
+        self.new_password = self._first_admin()
+        parts = self._parts()
+        self.web = build(
+            parts,
+            hosts=_hosts(settings),
+            proxies=settings.web.trusted_proxies,
+            lifespan=self._lifespan,
+            pages=pages,
+        )
+        self.web.include_router(demo.routes(parts.identity, self.store))
+
+    def _parts(self) -> Parts:
+        chat = self.settings.chat
+        conversations = Conversations(
+            self.exchanges,
+            self.assistants,
+            self.router,
+            sampling=Sampling(chat.temperature, chat.top_p, chat.max_tokens),
+            max_prompt_chars=chat.max_prompt_chars,
+        )
+        admin = self.accounts.first_admin_name() if self.settings.auth.login == "none" else None
+        identity = Identity(
+            self.accounts,
+            token=self.home.secret("token"),
+            anyone=self.accounts.principal(admin) if admin else None,
+            session_days=self.settings.auth.session_days,
+        )
+        return Parts(
+            self.store,
+            self.accounts,
+            self.assistants,
+            self.exchanges,
+            identity,
+            self.router,
+            self.supervisor,
+            conversations,
+            self.tuning,
+        )
+
+    def _first_admin(self) -> str | None:
+        """Make the first admin where there is none; the password is kept in a private file, once."""
+        _, password = accounts_.first_admin(self.store)
+        if password:
+            write_private(self.home.password_file, password + "\n")
+        return password
+
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(self.exchanges.cut_unfinished)
+        await self.supervisor.start()
+        await self.tuning.start()
+        try:
+            yield
+        finally:
+            await self.tuning.stop()
+            await self.supervisor.stop()
+            await self.engine.close()
+
+    async def _engine_ready(self) -> None:
+        await self.router.reconcile()
+        self.tuning.wake()
+
+    def close(self) -> None:
+        """Close the store and give the home back."""
+        self.store.close()
+        self.lock.release()
+
+
+def _engine_arguments(home: Home, settings: Settings) -> list[str]:
+    engine = settings.engine
+    return [
+        *("--model", settings.model.name),
+        *("--cache", str(home.models)),
+        *("--dtype", engine.dtype),
+        *("--device", engine.device),
+        *("--threads", str(engine.threads or physical_cores())),
+        *("--max-context", str(engine.max_context)),
+        *("--max-queue", str(engine.max_queue)),
+        *("--slots", str(engine.slots)),
+    ]
+
+
+def _hosts(settings: Settings) -> tuple[str, ...]:
+    """The Host names to answer under; none means any, which only a login makes safe."""
+    if settings.web.host not in LOOPBACK and not settings.web.allowed_hosts:
+        return ()
+    return (*LOOPBACK, settings.web.host, *settings.web.allowed_hosts)

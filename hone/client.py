@@ -1,0 +1,94 @@
+"""How a command reaches the Hone of its home: over HTTP if it runs, else the same API in this process.
+
+A running Hone owns the store, so commands go through it; without one, the API is built here (no pages,
+no engine) and called directly. Either way a command is one request, written once.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from feedback.errors import HoneError, NotRunning
+from hone.home import Home
+
+
+class Refused(HoneError):
+    """The API said no; its sentence is passed on."""
+
+    code = "refused"
+
+
+class Client:
+    """Calls the API and turns its errors back into sentences."""
+
+    def __init__(self, http: httpx.AsyncClient, *, running: bool) -> None:
+        self._http = http
+        self.running = running
+
+    async def call(self, method: str, path: str, **given: Any) -> Any:
+        """The answer's JSON.
+
+        Raises:
+            Refused: With the API's own sentence.
+        """
+        try:
+            answer = await self._http.request(method, path, **given)
+        except httpx.HTTPError as broken:
+            raise NotRunning(
+                f"The running Hone did not answer ({type(broken).__name__}).",
+                "Look at its output; restart it if it hangs.",
+            ) from None
+        if answer.is_error:
+            raise Refused(_sentence(answer))
+        return answer.json()
+
+    async def lines(self, path: str, **given: Any) -> AsyncIterator[str]:
+        """The answer's lines as they come."""
+        async with self._http.stream("GET", path, **given) as answer:
+            if answer.is_error:
+                await answer.aread()
+                raise Refused(_sentence(answer))
+            async for line in answer.aiter_lines():
+                yield line
+
+    def need_running(self) -> None:
+        if not self.running:
+            raise NotRunning("No Hone is running for this home.", "Start it with `hone up` first.")
+
+
+@asynccontextmanager
+async def connect(home: Home) -> AsyncIterator[Client]:
+    """A client of this home's Hone, wherever it is."""
+    owner = home.running()
+    if owner and owner.get("url"):
+        headers = {"authorization": f"Bearer {home.secret('token')}"}
+        timeout = httpx.Timeout(600, connect=5)
+        async with httpx.AsyncClient(
+            base_url=owner["url"], headers=headers, timeout=timeout, trust_env=False
+        ) as http:
+            yield Client(http, running=True)
+        return
+    # Imported late: a command of a running Hone needs none of it.
+    from hone.app import Hone
+    from hone.settings import read
+
+    hone = Hone(home, read(home.folder), pages=False)
+    try:
+        headers = {"authorization": f"Bearer {home.secret('token')}"}
+        transport = httpx.ASGITransport(hone.web)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", headers=headers
+        ) as http:
+            yield Client(http, running=False)
+    finally:
+        hone.close()
+
+
+def _sentence(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["error"]["message"])
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return f"Hone answered with status {answer.status_code}."

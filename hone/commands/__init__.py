@@ -1,0 +1,1 @@
+"""What a person types: one file for each kind of work, composed in `hone/command.py`."""

@@ -1,0 +1,62 @@
+"""`assistant add`, `edit` and `list`."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from hone.commands.line import DEFAULT_HOME, HomeOption, call, screen
+
+app = typer.Typer(help="Make and edit assistants.", no_args_is_help=True)
+
+
+def _fields(**given: Any) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if value is not None}
+
+
+TitleOption = Annotated[str | None, typer.Option("--title", help="Name that people see.")]
+PromptOption = Annotated[str | None, typer.Option("--system-prompt", help="What it is told first.")]
+DomainOption = Annotated[str | None, typer.Option("--domain", help="Its field, such as law.")]
+GreetingOption = Annotated[str | None, typer.Option("--greeting", help="What an empty chat shows.")]
+
+
+@app.command("add")
+def add_assistant(
+    name: str,
+    title: TitleOption = None,
+    system_prompt: PromptOption = None,
+    domain: DomainOption = None,
+    greeting: GreetingOption = None,
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Make an assistant with its own line of versions."""
+    fields = _fields(title=title, system_prompt=system_prompt, domain=domain, greeting=greeting)
+    made = call(home, "POST", "/v1/assistants", json={"name": name, **fields})
+    screen.print(f"assistant {made['name']} made")
+
+
+@app.command("edit")
+def edit_assistant(
+    name: str,
+    title: TitleOption = None,
+    system_prompt: PromptOption = None,
+    domain: DomainOption = None,
+    greeting: GreetingOption = None,
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Change an assistant; what is left out stays."""
+    fields = _fields(title=title, system_prompt=system_prompt, domain=domain, greeting=greeting)
+    changed = call(home, "PATCH", f"/v1/assistants/{name}", json=fields)
+    screen.print(json.dumps(changed, ensure_ascii=False, indent=1), markup=False)
+
+
+@app.command("list")
+def list_assistants(home: HomeOption = DEFAULT_HOME) -> None:
+    """Every assistant."""
+    table = Table("name", "title", "domain", "system prompt")
+    for assistant in call(home, "GET", "/v1/assistants")["data"]:
+        table.add_row(
+            assistant["name"], assistant["title"], assistant["domain"], assistant["system_prompt"][:60]
+        )
+    screen.print(table)

@@ -1,0 +1,53 @@
+"""`up`, `doctor` and `status`: start Hone, and see how it is."""
+
+from typing import Annotated
+
+import typer
+
+from hone.commands.line import DEFAULT_HOME, HomeOption, call, place, screen
+
+app = typer.Typer()
+
+
+@app.command()
+def up(
+    home: HomeOption = DEFAULT_HOME,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", min=1, max=65535)] = None,
+) -> None:
+    """Start Hone: pages, API, engine and tuner, until Ctrl-C."""
+    from hone.up import run
+
+    run(place(home), host=host, port=port)
+
+
+@app.command()
+def doctor(home: HomeOption = DEFAULT_HOME) -> None:
+    """Look at the machine and the home, and say what to do about each problem."""
+    from hone.doctor import examine
+
+    findings = examine(place(home))
+    marks = {"good": "[green]good[/]", "note": "[yellow]note[/]", "bad": "[red]bad [/]"}
+    for finding in findings:
+        screen.print(f"{marks[finding.grade]}  [bold]{finding.subject}[/]: ", end="")
+        screen.print(finding.said, markup=False, soft_wrap=True)
+        if finding.todo:
+            screen.print(f"      {finding.todo}", markup=False, soft_wrap=True)
+    if any(finding.grade == "bad" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(home: HomeOption = DEFAULT_HOME) -> None:
+    """What runs, what is live, and what waits."""
+    said = call(home, "GET", "/v1/status")
+    engine, router = said["engine"], said["router"]
+    running = place(home).running()
+    screen.print(f"address   {running['url'] if running else 'not running; start it with `hone up`'}")
+    screen.print(
+        f"engine    {engine['state']} {engine.get('dtype', '')} {engine.get('trouble', '')}".rstrip()
+    )
+    for assistant, version in router["routes"].items():
+        screen.print(f"live      {assistant}: {version}")
+    for state, count in said["exchanges"].items():
+        screen.print(f"exchanges {state}: {count}")

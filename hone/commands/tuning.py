@@ -1,0 +1,67 @@
+"""`tune`, `versions`, `promote` and `rollback`: make versions and choose which one answers."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from hone.client import Client
+from hone.commands.line import DEFAULT_HOME, AssistantOption, HomeOption, ReasonOption, ask, call, screen
+
+app = typer.Typer()
+
+
+@app.command()
+def tune(
+    assistant: AssistantOption = "general",
+    wait: Annotated[bool, typer.Option("--wait", help="Show progress; exit 0, 3, 4 or 1.")] = False,
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Tune an assistant now. With --wait: 0 passed and rolling out, 3 abstained, 4 refused, 1 failed."""
+    from hone.progress import watch
+
+    async def start(client: Client) -> int:
+        client.need_running()
+        run = await client.call("POST", "/v1/runs", json={"assistant": assistant})
+        screen.print(f"run {run['number']} of {assistant} began ({run['id']})")
+        return await watch(client, run["id"], screen) if wait else 0
+
+    raise typer.Exit(ask(home, start))
+
+
+@app.command()
+def versions(
+    assistant: Annotated[str | None, typer.Option("--assistant", help="Only this one's.")] = None,
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Every version, newest first, with its state and why."""
+    found = call(home, "GET", "/v1/versions", params={"assistant": assistant} if assistant else {})
+    table = Table("version", "state", "made", "by", "reason")
+    for version in found["data"]:
+        when = version["created_at"][:16].replace("T", " ")
+        table.add_row(version["version"], version["state"], when, version["changed_by"], version["reason"])
+    screen.print(table)
+
+
+@app.command()
+def promote(version: str, reason: ReasonOption = "", home: HomeOption = DEFAULT_HOME) -> None:
+    """Let a version take its assistant's traffic; one the gate did not pass needs a reason."""
+
+    async def work(client: Client) -> Any:
+        client.need_running()
+        return await client.call("POST", f"/v1/versions/{version}/promote", json={"reason": reason})
+
+    screen.print(f"{ask(home, work)['version']} is live")
+
+
+@app.command()
+def rollback(
+    assistant: AssistantOption = "general", reason: ReasonOption = "", home: HomeOption = DEFAULT_HOME
+) -> None:
+    """Give an assistant's traffic back to the version before."""
+
+    async def work(client: Client) -> Any:
+        client.need_running()
+        return await client.call("POST", f"/v1/assistants/{assistant}/rollback", json={"reason": reason})
+
+    screen.print(f"{ask(home, work)['version']} is live")

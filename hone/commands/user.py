@@ -1,0 +1,52 @@
+"""`user add`, `list`, `role` and `suspend`."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from hone.commands.line import DEFAULT_HOME, HomeOption, call, screen
+
+app = typer.Typer(help="Accounts and roles.", no_args_is_help=True)
+
+
+@app.command("add")
+def add_user(
+    name: str,
+    role: Annotated[str, typer.Option(help="user, reviewer, operator or admin.")] = "user",
+    password: Annotated[
+        str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, envvar="HONE_USER_PASSWORD")
+    ] = "",
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Make an account; asks for the password."""
+    body = {"name": name, "role": role, "password": password}
+    made = call(home, "POST", "/v1/users", json=body)
+    screen.print(f"account {made['name']} made, role {made['role']}")
+
+
+@app.command("list")
+def list_users(home: HomeOption = DEFAULT_HOME) -> None:
+    """Every account with its role."""
+    table = Table("name", "role", "suspended")
+    for user in call(home, "GET", "/v1/users")["data"]:
+        table.add_row(user["name"], user["role"], "yes" if user["suspended"] else "")
+    screen.print(table)
+
+
+@app.command("role")
+def set_role(name: str, role: str, home: HomeOption = DEFAULT_HOME) -> None:
+    """Give an account another role."""
+    call(home, "PATCH", f"/v1/users/{name}", json={"role": role})
+    screen.print(f"{name} is {role} now")
+
+
+@app.command("suspend")
+def suspend(
+    name: str,
+    restore: Annotated[bool, typer.Option("--restore", help="Let it in again.")] = False,
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Keep an account out and end its sessions, or let it in again."""
+    call(home, "PATCH", f"/v1/users/{name}", json={"suspended": not restore})
+    screen.print(f"{name} is {'let in again' if restore else 'suspended'}")

@@ -1,0 +1,145 @@
+"""The folder in which all of one Hone's files live, its lock, and its secrets.
+
+One process owns a home at a time. The lock is the kernel's, so it is gone with the process however that
+ended; the note beside it says who holds it and where it answers. Knows paths, not what is in them.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from feedback.errors import HomeBusy, SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The paths of a home. Nothing is created until `prepare`."""
+
+    folder: Path
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "hone.duckdb"
+
+    @property
+    def models(self) -> Path:
+        return self.folder / "models"
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    @property
+    def versions(self) -> Path:
+        return self.folder / "versions"
+
+    @property
+    def desired(self) -> Path:
+        return self.folder / "desired.json"
+
+    @property
+    def token_file(self) -> Path:
+        return self.folder / "token"
+
+    @property
+    def password_file(self) -> Path:
+        return self.folder / "admin-password"
+
+    @property
+    def engine_log(self) -> Path:
+        return self.folder / "engine.log"
+
+    def prepare(self) -> None:
+        """Make the folders and secrets that are missing.
+
+        Raises:
+            SettingsError: The folder cannot be made or written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for inner in (self.models, self.runs, self.versions):
+                inner.mkdir(exist_ok=True)
+            self.secret("token")
+            self.secret("salt")
+            probe = self.folder / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as fault:
+            raise SettingsError(
+                f"The home {self.folder} cannot be written: {fault.strerror}.",
+                "Give --home a folder that you may write, or mend its permissions.",
+            ) from None
+
+    def secret(self, name: str) -> str:
+        """The secret kept in the file `name`, made on first use, readable by its owner alone."""
+        path = self.folder / name
+        if not path.exists():
+            write_private(path, secrets.token_urlsafe(32))
+        return path.read_text("utf-8").strip()
+
+    def running(self) -> dict[str, Any] | None:
+        """What the owner of this home says of itself (`pid`, `url`), or None where nobody owns it."""
+        lock = self.folder / "lock"
+        if not lock.exists():
+            return None
+        try:
+            handle = lock.open("r+", encoding="utf-8")
+        except PermissionError:
+            raise SettingsError(
+                f"The home {self.folder} belongs to another account of this machine.",
+                "Run the command as that account, or give --home one of yours.",
+            ) from None
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                said = handle.read()
+                return dict(json.loads(said)) if said else {}
+        return None
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    partial.replace(path)
+
+
+class HomeLock:
+    """Ownership of a home for as long as this process holds it."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._handle = (home.folder / "lock").open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._handle.close()
+            owner = home.running() or {}
+            where = f" at {owner['url']}" if owner.get("url") else ""
+            raise HomeBusy(
+                f"Another Hone (process {owner.get('pid', '?')}) is using {home.folder}{where}.",
+                "Use that one, stop it first, or give --home another folder.",
+            ) from None
+        self.say()
+
+    def say(self, url: str = "") -> None:
+        """Tell other commands which process this is and where it answers."""
+        self._handle.seek(0)
+        self._handle.truncate()
+        json.dump({"pid": os.getpid(), "url": url}, self._handle)
+        self._handle.flush()
+
+    def release(self) -> None:
+        self._handle.seek(0)
+        self._handle.truncate()
+        self._handle.close()

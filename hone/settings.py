@@ -1,0 +1,229 @@
+"""Every knob of Hone, once: `hone.toml` in the home, with `HONE_SECTION__KEY` variables over it.
+
+Each default lives here and nowhere else; the layers below take plain parameters and never see this
+file. Unknown keys are refused with the nearest known name, and all faults are reported together.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from feedback.errors import SettingsError
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# Variables that name a place or pass a secret to a child; they are not settings.
+NOT_SETTINGS = {"HONE_HOME", "HONE_ENGINE_SECRET", "HONE_USER_PASSWORD"}
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Web(Section):
+    host: str = Field("127.0.0.1", description="Address to listen on; beyond loopback needs a login")
+    port: int = Field(7860, ge=1, le=65535, description="Port of the pages and the API")
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Further Host names that browsers may use, such as chat.example.org"
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="Addresses whose X-Forwarded-* headers are believed; from others they are refused"
+    )
+
+
+class Auth(Section):
+    login: Literal["none", "local"] = Field(
+        "none",
+        description="none: everyone who reaches the loopback address is the first admin; local: accounts",
+    )
+    session_days: int = Field(14, ge=1, le=365, description="Days until a sign-in expires")
+
+
+class Model(Section):
+    name: str = Field(
+        "smollm2-135m", description="Base model: the packaged default, a folder, or a Hugging Face id"
+    )
+
+
+class Engine(Section):
+    dtype: Literal["auto", "bfloat16", "float32"] = Field(
+        "auto", description="Number format of the weights; auto measures this machine once"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the model runs")
+    threads: int = Field(0, ge=0, description="CPU threads of the engine; 0 is the number of physical cores")
+    max_context: int = Field(4096, ge=64, description="Longest prompt plus answer, in tokens")
+    max_queue: int = Field(64, ge=1, description="Answers running or waiting before others are told to retry")
+    slots: int = Field(8, ge=3, description="Versions held in memory at once")
+    start_timeout: float = Field(300, gt=0, description="Seconds an engine may take to load its model")
+
+
+class Chat(Section):
+    temperature: float = Field(0.7, ge=0, le=2, description="0 is greedy")
+    top_p: float = Field(0.95, gt=0, le=1, description="Share of probability that sampling considers")
+    max_tokens: int = Field(512, ge=1, description="Longest answer, in tokens")
+    max_prompt_chars: int = Field(100_000, ge=100, description="Longest message, in characters")
+
+
+class Tuner(Section):
+    enabled: bool = Field(True, description="Whether the tuner may start runs by itself")
+    check_minutes: float = Field(5, gt=0, description="Minutes between looks at whether a run is due")
+    min_new_pairs: int = Field(50, ge=1, description="New approved pairs that make a run due")
+    min_new_share: float = Field(0.10, ge=0, le=1, description="... or this share of all, where that is more")
+    max_age_days: float = Field(30, gt=0, description="Days after which any new pair makes a run due")
+    cooldown_hours: float = Field(
+        6, ge=0, description="Hours between the end of a run and the next by itself"
+    )
+    quiet_hours: str = Field("", description="Local hours for runs by themselves, such as 22-6; empty: any")
+    threads: int = Field(0, ge=0, description="CPU threads of the training child; 0 is half the cores")
+    max_tokens: int = Field(2048, ge=32, description="Longer pairs are skipped, never cut")
+    salt: str = Field("", description="Decides which pairs judge; empty: a random one kept in the home")
+    gate_margin: float = Field(0.05, gt=0, lt=0.5, description="How much worse than the live version passes")
+
+
+class Settings(BaseSettings):
+    """All settings of one home, read once at the door."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HONE_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    web: Web = Field(default_factory=Web)
+    auth: Auth = Field(default_factory=Auth)
+    model: Model = Field(default_factory=Model)
+    engine: Engine = Field(default_factory=Engine)
+    chat: Chat = Field(default_factory=Chat)
+    tuner: Tuner = Field(default_factory=Tuner)
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **others: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # Variables win over the file, which arrives as init values.
+        return (others["env_settings"], init_settings)
+
+
+def read(home: Path, **overrides: Any) -> Settings:
+    """The settings of a home; `overrides` such as `web={"port": 1}` stand over everything.
+
+    Raises:
+        SettingsError: With one line for every fault found in the file and the variables.
+    """
+    path = home / "hone.toml"
+    try:
+        written = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise SettingsError(
+            f"{path} is not valid TOML: {fault}.", "Mend that line and start again."
+        ) from None
+    faults = [f"{path.name}: {text}" for text in _unknown(written)]
+    faults += [text for name in sorted(os.environ) if (text := _unknown_variable(name))]
+    try:
+        settings = Settings(**_without_unknown(written))
+    except ValidationError as refused:
+        faults += [_in_words(error) for error in refused.errors()]
+    if not faults:
+        settings = _over(settings, overrides)
+        faults = list(_contradictions(settings))
+    if faults:
+        raise SettingsError(
+            "These settings are wrong:\n  " + "\n  ".join(faults) + "\n",
+            f"Mend them in {path} or in the environment; docs/settings.md lists every setting.",
+        )
+    return settings
+
+
+def _over(settings: Settings, overrides: dict[str, dict[str, Any]]) -> Settings:
+    changed = {
+        name: type(getattr(settings, name)).model_validate(getattr(settings, name).model_dump() | values)
+        for name, values in overrides.items()
+    }
+    return settings.model_copy(update=changed)
+
+
+def _contradictions(settings: Settings) -> Iterator[str]:
+    if settings.auth.login == "none" and settings.web.host not in LOOPBACK:
+        yield (
+            f"web.host is {settings.web.host}, but without a login Hone listens on this machine only; "
+            'set auth.login = "local" or web.host = "127.0.0.1"'
+        )
+    if settings.tuner.quiet_hours and not re.fullmatch(r"\d{1,2}-\d{1,2}", settings.tuner.quiet_hours):
+        yield f"tuner.quiet_hours is {settings.tuner.quiet_hours!r}; write hours such as 22-6"
+    if settings.chat.max_tokens >= settings.engine.max_context:
+        yield "chat.max_tokens leaves no room for a prompt; make it smaller than engine.max_context"
+
+
+def known() -> Iterator[tuple[str, Any]]:
+    """Every setting as (`section.key`, pydantic field), in the order of this file."""
+    for section, field in Settings.model_fields.items():
+        for key, inner in field.annotation.model_fields.items():  # type: ignore[union-attr]
+            yield f"{section}.{key}", inner
+
+
+def _nearest(name: str) -> str:
+    names = [full for full, _ in known()]
+    near = difflib.get_close_matches(name, names, 1, 0.5)
+    return f"did you mean {near[0]}?" if near else "docs/settings.md lists every setting"
+
+
+def _unknown(written: dict[str, Any]) -> Iterator[str]:
+    names = {full for full, _ in known()}
+    for section, values in written.items():
+        if section not in Settings.model_fields:
+            near = difflib.get_close_matches(section, list(Settings.model_fields), 1, 0.5)
+            yield f"[{section}] is unknown; " + (f"did you mean [{near[0]}]?" if near else "remove it")
+        elif isinstance(values, dict):
+            for key in values:
+                if f"{section}.{key}" not in names:
+                    yield f"{section}.{key} is unknown; {_nearest(f'{section}.{key}')}"
+
+
+def _without_unknown(written: dict[str, Any]) -> dict[str, Any]:
+    names = {full for full, _ in known()}
+    return {
+        section: {k: v for k, v in values.items() if f"{section}.{k}" in names}
+        if isinstance(values, dict)
+        else values
+        for section, values in written.items()
+        if section in Settings.model_fields
+    }
+
+
+def _unknown_variable(name: str) -> str | None:
+    if not name.startswith("HONE_") or name in NOT_SETTINGS:
+        return None
+    setting = name.removeprefix("HONE_").lower().replace("__", ".", 1)
+    if setting in {full for full, _ in known()}:
+        return None
+    near = difflib.get_close_matches(setting, [full for full, _ in known()], 1, 0.5)
+    hint = f"did you mean HONE_{near[0].upper().replace('.', '__')}?" if near else "unset it"
+    return f"{name} is unknown; {hint}"
+
+
+def _in_words(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    return f"{place} is {error['input']!r}: {error['msg'].lower()}"
+
+
+def reference() -> str:
+    """The settings as a Markdown table: what `docs/settings.md` holds."""
+    lines = ["| setting | default | meaning |", "| --- | --- | --- |"]
+    for name, field in known():
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        lines.append(f"| `{name}` | `{default!r}` | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(f"""# Settings
+
+Written in `hone.toml` in the home, or as variables: `engine.dtype` is `HONE_ENGINE__DTYPE`. A variable
+wins over the file, an option of the command over both. Unknown names are refused with the nearest
+known one. This page is printed by `python -m hone.settings > docs/settings.md`.
+
+{reference()}""")  # noqa: T201

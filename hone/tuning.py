@@ -1,0 +1,135 @@
+"""The tuner as the pages and the API know it: keeps the promise of `serve/operations.py`.
+
+Builds the tuner's parts from the settings and translates their records; decides nothing itself.
+
+Trail: serve/operations.py -> here -> tuner/cycle.py, tuner/rollout.py, tuner/schedule.py
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from feedback.ledger import Ledger
+from feedback.records import Principal, Run, Version
+from feedback.store import Store
+from hone.home import Home
+from hone.machine import physical_cores
+from hone.server_verbs import ServerVerbs
+from hone.settings import Settings
+from hone.settings import Tuner as TunerSettings
+from tuner import child
+from tuner.cycle import Cycle
+from tuner.gate import Rules
+from tuner.plan import RunFolder, read_json
+from tuner.rollout import Rollout
+from tuner.schedule import Schedule, Terms
+from tuner.steps import Steps
+
+
+class Tuning:
+    """The tuner of one home, from `start` to `stop`."""
+
+    def __init__(
+        self, home: Home, settings: Settings, store: Store, ledger: Ledger, server: ServerVerbs
+    ) -> None:
+        tuner = settings.tuner
+        self._ledger = ledger
+        self._rollout = Rollout(ledger, server, home.folder)
+        steps = Steps(
+            store,
+            ledger,
+            server,
+            self._rollout,
+            home.folder,
+            salt=tuner.salt or home.secret("salt"),
+            threads=tuner.threads or max(1, physical_cores() // 2),
+            max_tokens=tuner.max_tokens,
+            rules=Rules(margin=tuner.gate_margin),
+        )
+        self._cycle = Cycle(ledger, steps, home.folder)
+        self._schedule = Schedule(
+            store, ledger, self._cycle, _terms(tuner), minutes=tuner.check_minutes, enabled=tuner.enabled
+        )
+
+    async def start(self) -> None:
+        await self._schedule.start()
+
+    async def stop(self) -> None:
+        await self._schedule.stop()
+
+    def wake(self) -> None:
+        self._schedule.wake()
+
+    async def start_run(self, assistant: str, principal: Principal) -> Run:
+        return await self._cycle.begin(assistant, principal, forced=True)
+
+    async def run(self, run_id: str) -> dict[str, Any]:
+        return await asyncio.to_thread(self._told, run_id)
+
+    async def runs(self, assistant: str | None = None) -> Sequence[Run]:
+        return await asyncio.to_thread(self._ledger.runs, assistant)
+
+    async def versions(self, assistant: str | None = None) -> Sequence[Version]:
+        return await asyncio.to_thread(self._ledger.versions, assistant)
+
+    async def promote(self, version: str, principal: Principal, reason: str) -> Version:
+        return await self._rollout.promote(version, principal, reason)
+
+    async def roll_back(self, assistant: str, principal: Principal, reason: str) -> Version:
+        return await self._rollout.roll_back(assistant, principal, reason)
+
+    async def decisions(self, assistant: str) -> Sequence[dict[str, Any]]:
+        return await asyncio.to_thread(self._ledger.decisions, assistant)
+
+    def _told(self, run_id: str) -> dict[str, Any]:
+        """The run's newest record with what its folder tells: progress, verdict, and what it cost."""
+        run = self._ledger.run(run_id)
+        folder = RunFolder(Path(run.folder))
+        return {
+            "id": run.id,
+            "assistant": run.assistant,
+            "number": run.number,
+            "state": run.state,
+            "step": run.step,
+            "version": run.version,
+            "reason": run.reason,
+            "started_at": run.started_at.isoformat(),
+            "changed_at": run.changed_at.isoformat(),
+            "principal": run.principal,
+            "detail": run.detail,
+            "progress": _progress(folder),
+            "gate": _gate(folder),
+        }
+
+
+def _terms(tuner: TunerSettings) -> Terms:
+    begin, _, end = tuner.quiet_hours.partition("-")
+    return Terms(
+        new_pairs=tuner.min_new_pairs,
+        new_share=tuner.min_new_share,
+        max_age=timedelta(days=tuner.max_age_days),
+        cooldown=timedelta(hours=tuner.cooldown_hours),
+        hours=(int(begin), int(end)) if end else None,
+    )
+
+
+def _progress(folder: RunFolder) -> dict[str, Any] | None:
+    """The training child's last line, with all lines as its `history`."""
+    history = child.progress(folder)
+    return {**history[-1], "history": history} if history else None
+
+
+def _gate(folder: RunFolder) -> dict[str, Any] | None:
+    """The verdict, and every held-out item with what both versions said."""
+    if not folder.verdict.exists():
+        return None
+    told = read_json(folder.verdict)
+    items = read_json(folder.evaluation)["items"]
+    return {
+        "verdict": told["decision"],
+        "reasons": told["reasons"],
+        "numbers": told["numbers"],
+        "items": items,
+    }

@@ -1,0 +1,180 @@
+"""`/v1/chat/completions` in OpenAI's shape: `model` is an assistant or, for operators, a version.
+
+The response's `id` is the exchange id, so that a program can rate what it got.
+
+Trail: a client -> here -> serve/conversation.py
+"""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel, Field
+from starlette.types import Receive, Scope, Send
+
+from feedback.errors import BadRequest, HoneError
+from feedback.records import Message, Principal, Role, Sampling
+from serve.api.errors import error_body
+from serve.conversation import Conversations, Turn
+from serve.identity import Identity
+
+Text = Annotated[str, Field(max_length=1_000_000)]
+
+
+class ChatMessage(BaseModel):
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Text | list[dict[str, Any]]
+
+    def text(self) -> str:
+        """The words of the message; parts other than text are refused."""
+        if isinstance(self.content, str):
+            return self.content
+        if any(part.get("type") != "text" for part in self.content):
+            raise BadRequest("Only text can be sent.", "Leave out images, audio and files.")
+        return "".join(str(part.get("text", "")) for part in self.content)
+
+
+class ChatRequest(BaseModel):
+    """OpenAI's request; fields that Hone doesn't use are ignored, as other servers do."""
+
+    model: str
+    messages: list[ChatMessage] = Field(min_length=1, max_length=1000)
+    stream: bool = False
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    stream_options: dict[str, Any] | None = None
+    conversation_id: str | None = Field(None, description="Hone's own: groups exchanges of one conversation")
+
+
+def routes(identity: Identity, conversations: Conversations) -> APIRouter:
+    router = APIRouter(tags=["chat"])
+    user = Annotated[Principal, Depends(identity.may(Role.USER))]
+
+    @router.post("/v1/chat/completions", response_model=None)
+    async def complete(request: ChatRequest, principal: user) -> Response:
+        """Answer a conversation, whole or as a stream of server-sent events."""
+        turn = await _begin(conversations, principal, request)
+        headers = {"x-hone-version": turn.version, "x-hone-exchange": turn.exchange.id}
+        if request.stream:
+            return _TurnStream(turn, headers)
+        try:
+            async for _ in turn.pieces:
+                pass
+        finally:
+            await turn.close()
+        return JSONResponse(_completion(turn), headers=headers)
+
+    return router
+
+
+async def _begin(conversations: Conversations, principal: Principal, request: ChatRequest) -> Turn:
+    if request.messages[-1].role != "user":
+        raise BadRequest("The last message must be the user's.", "End `messages` with role `user`.")
+    name, _, number = request.model.partition("@")
+    assistant = await conversations.assistant(name)
+    said = [m for m in request.messages[:-1] if m.role not in ("system", "developer")]
+    orders = [assistant.system_prompt] if assistant.system_prompt else []
+    orders += [m.text() for m in request.messages if m.role in ("system", "developer")]
+    context = [Message("system", "\n\n".join(orders))] if orders else []
+    context += [Message("user" if m.role == "user" else "assistant", m.text()) for m in said]
+    instruction = request.messages[-1].text()
+    conversations.check_text(instruction)
+    return await conversations.begin(
+        principal,
+        name,
+        context,
+        instruction,
+        conversation_id=await conversations.conversation(
+            principal, name, instruction, request.conversation_id
+        ),
+        sampling=_sampling(request, conversations.sampling),
+        version=request.model if number else None,
+        source="api",
+    )
+
+
+def _sampling(request: ChatRequest, default: Sampling) -> Sampling:
+    stop = [request.stop] if isinstance(request.stop, str) else request.stop or []
+    return Sampling(
+        temperature=default.temperature if request.temperature is None else request.temperature,
+        top_p=request.top_p or default.top_p,
+        max_tokens=request.max_completion_tokens or request.max_tokens or default.max_tokens,
+        seed=request.seed,
+        stop=tuple(stop),
+    )
+
+
+def _finish(turn: Turn) -> str:
+    # OpenAI's clients know `stop` and `length`; the exchange keeps the finer word.
+    return "length" if turn.finish_reason == "length" else "stop"
+
+
+def _usage(turn: Turn) -> dict[str, int]:
+    return {
+        "prompt_tokens": turn.prompt_tokens,
+        "completion_tokens": turn.completion_tokens,
+        "total_tokens": turn.prompt_tokens + turn.completion_tokens,
+    }
+
+
+def _completion(turn: Turn) -> dict[str, Any]:
+    message = {"role": "assistant", "content": turn.text}
+    return {
+        "id": turn.exchange.id,
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": turn.version,
+        "choices": [{"index": 0, "message": message, "finish_reason": _finish(turn), "logprobs": None}],
+        "usage": _usage(turn),
+    }
+
+
+class _TurnStream(StreamingResponse):
+    """A turn as server-sent events; closes the turn even if the client left before the first byte."""
+
+    def __init__(self, turn: Turn, headers: dict[str, str]) -> None:
+        self._turn = turn
+        headers |= {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        super().__init__(self._events(), media_type="text/event-stream", headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._turn.close()
+
+    async def _events(self) -> AsyncIterator[str]:
+        yield self._chunk({"role": "assistant", "content": ""})
+        try:
+            async for piece in self._turn.pieces:
+                yield self._chunk({"content": piece})
+        except HoneError as trouble:
+            yield _event(error_body(trouble))
+            yield "data: [DONE]\n\n"
+            return
+        yield self._chunk({}, _finish(self._turn), usage=_usage(self._turn))
+        yield "data: [DONE]\n\n"
+
+    def _chunk(self, delta: dict[str, str], finish: str | None = None, **more: Any) -> str:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
+        return _event(
+            {
+                "id": self._turn.exchange.id,
+                "object": "chat.completion.chunk",
+                "created": int(time.time()),
+                "model": self._turn.version,
+                "choices": [choice],
+                **more,
+            }
+        )
+
+
+def _event(body: dict[str, Any]) -> str:
+    return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"

@@ -1,0 +1,82 @@
+"""Whether Hone lives, whether it can answer, who you are, and its metrics."""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from feedback import review
+from feedback.errors import EngineError
+from feedback.records import Principal, Role
+from serve.parts import Parts
+
+
+def routes(parts: Parts) -> APIRouter:
+    router = APIRouter(tags=["health"])
+    user = Annotated[Principal, Depends(parts.identity.may(Role.USER))]
+    operator = Annotated[Principal, Depends(parts.identity.may(Role.OPERATOR))]
+    store, supervisor = parts.store, parts.supervisor
+
+    @router.get("/healthz")
+    async def alive() -> dict[str, str]:
+        """200 while the web process lives."""
+        return {"status": "ok"}
+
+    @router.get("/readyz", response_model=None)
+    async def ready() -> Response:
+        """200 once the engine answers; 503 with the reason until then."""
+        body = {"status": supervisor.state}
+        return JSONResponse(body, 200 if supervisor.state == "ready" else 503)
+
+    @router.get("/metrics")
+    async def metrics(principal: operator) -> PlainTextResponse:
+        """The engine's Prometheus metrics, with the review queue's."""
+        counts = await asyncio.to_thread(review.counts, store)
+        lines = ["# HELP hone_exchanges Exchanges by review state.", "# TYPE hone_exchanges gauge"]
+        lines += [f'hone_exchanges{{state="{state}"}} {count}' for state, count in sorted(counts.items())]
+        lines += ["# HELP hone_engine_restarts_total Times the engine's process ended and was restarted."]
+        lines += ["# TYPE hone_engine_restarts_total counter"]
+        lines += [f"hone_engine_restarts_total {supervisor.restarts}"]
+        try:
+            engine = await parts.router.engine.metrics()
+        except EngineError:
+            engine = ""
+        return PlainTextResponse("\n".join(lines) + "\n" + engine)
+
+    @router.get("/v1/models")
+    async def models(principal: user) -> dict[str, Any]:
+        """What can be named as `model`: every assistant, and for operators the loaded versions."""
+        known = await asyncio.to_thread(parts.assistants.list)
+        found = [{"id": assistant.name, "object": "model", "owned_by": "hone"} for assistant in known]
+        if principal.role.covers(Role.OPERATOR):
+            loaded = parts.router.status()["loaded"]
+            found += [{"id": version, "object": "model", "owned_by": "hone"} for version in loaded]
+        return {"object": "list", "data": found}
+
+    @router.get("/v1/me")
+    async def me(principal: user) -> dict[str, str]:
+        return {"name": principal.name, "role": principal.role}
+
+    @router.post("/v1/rebuild")
+    async def rebuild(principal: operator) -> dict[str, bool]:
+        """Make the projections anew from the events, and compare."""
+        await asyncio.to_thread(store.rebuild)
+        return {"equal": await asyncio.to_thread(store.check)}
+
+    @router.get("/v1/status")
+    async def status(principal: operator) -> dict[str, Any]:
+        """The engine, the routes and the queue at a glance."""
+        return {
+            "engine": {
+                "state": supervisor.state,
+                "pid": supervisor.pid,
+                "restarts": supervisor.restarts,
+                "trouble": supervisor.trouble,
+                **supervisor.facts,
+            },
+            "router": parts.router.status(),
+            "exchanges": await asyncio.to_thread(review.counts, store),
+        }
+
+    return router

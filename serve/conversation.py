@@ -1,0 +1,236 @@
+"""One turn without a page: check it, pin a version, record it, stream it, close its record.
+
+The row of an exchange is durable before the first token is asked for, and closed however the turn
+ends: finished, stopped by its author, or cut by a failure. Knows nothing of HTTP or Gradio.
+
+Trail: serve/pages/chat.py -> here -> serve/router.py
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import ExitStack, aclosing
+from dataclasses import asdict, dataclass, field
+
+from feedback.assistants import Assistants
+from feedback.errors import BadRequest, HoneError, NotAllowed, PromptTooLong
+from feedback.exchanges import Exchanges
+from feedback.records import (
+    Assistant,
+    Exchange,
+    FinishReason,
+    Message,
+    Principal,
+    Role,
+    Sampling,
+    new_id,
+    now,
+)
+from serve.router import Router
+
+
+@dataclass(slots=True)
+class Turn:
+    """A turn that was admitted: iterate `pieces` once to hear it, and `close` it in any case."""
+
+    exchange: Exchange
+    version: str
+    pin: ExitStack
+    settle: Callable[["Turn"], Awaitable[None]]
+    pieces: AsyncGenerator[str] = field(init=False)
+    text: str = ""
+    finish_reason: FinishReason = "stopped"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    trouble: HoneError | None = None
+    started: float = field(default_factory=time.monotonic)
+    first_token_ms: float | None = None
+    settled: bool = False
+
+    async def close(self) -> None:
+        """Cancel what has not been said; needed even where `pieces` was never begun."""
+        await self.pieces.aclose()
+        await self.settle(self)
+
+
+class Conversations:
+    """Takes turns for the chat page and the API alike."""
+
+    def __init__(
+        self,
+        exchanges: Exchanges,
+        assistants: Assistants,
+        router: Router,
+        *,
+        sampling: Sampling,
+        max_prompt_chars: int,
+    ) -> None:
+        self.exchanges = exchanges
+        self.assistants = assistants
+        self._router = router
+        self.sampling = sampling
+        self.max_prompt_chars = max_prompt_chars
+
+    async def assistant(self, name: str) -> Assistant:
+        return await asyncio.to_thread(self.assistants.get, name)
+
+    async def conversation(
+        self, principal: Principal, assistant: str, instruction: str, conversation_id: str | None = None
+    ) -> str:
+        """The id of a conversation of this principal's: the one asked for, or a new one.
+
+        Raises:
+            NotAllowed: The one asked for is someone else's.
+        """
+        title = " ".join(instruction.split())[:60]
+        begin = self.exchanges.begin_conversation
+        return await asyncio.to_thread(begin, principal.name, assistant, title, conversation_id)
+
+    async def say(
+        self, principal: Principal, assistant: str, instruction: str, conversation_id: str | None
+    ) -> Turn:
+        """The next turn of a conversation of one's own, or the first of a new one."""
+        self.check_text(instruction)
+        known = await self.assistant(assistant)
+        line: Sequence[Exchange] = ()
+        if conversation_id:
+            line = await self._line(conversation_id, principal)
+        else:
+            conversation_id = await self.conversation(principal, assistant, instruction)
+        context = _context(known, line)
+        return await self.begin(principal, assistant, context, instruction, conversation_id=conversation_id)
+
+    async def again(self, principal: Principal, exchange_id: str, instruction: str | None = None) -> Turn:
+        """Ask an exchange of one's own again, or with other words; it and all after it leave the line."""
+        old = await asyncio.to_thread(self.exchanges.get, exchange_id)
+        if old.principal != principal.name:
+            raise NotAllowed("That exchange is someone else's.", "Only its author can ask it again.")
+        text = old.instruction if instruction is None else instruction
+        self.check_text(text)
+        known = await self.assistant(old.assistant)
+        line = await self._line(old.conversation_id, principal)
+        before = [e for e in line if e.id != old.id and e.at < old.at]
+        return await self.begin(
+            principal,
+            old.assistant,
+            _context(known, before),
+            text,
+            conversation_id=old.conversation_id,
+            replaces=old.id,
+        )
+
+    async def begin(
+        self,
+        principal: Principal,
+        assistant: str,
+        context: Sequence[Message],
+        instruction: str,
+        *,
+        conversation_id: str,
+        sampling: Sampling | None = None,
+        version: str | None = None,
+        replaces: str | None = None,
+        source: str = "chat",
+    ) -> Turn:
+        """Admit a turn: the version is pinned and the row is durable when this returns.
+
+        Raises:
+            NotAllowed: An exact `version` was asked for by someone who is not an operator.
+            UnknownVersion: That version is not being served.
+        """
+        self.check_text(instruction)
+        if version and not principal.role.covers(Role.OPERATOR):
+            raise NotAllowed("Only operators may ask an exact version.", f"Use the assistant {assistant}.")
+        drawn = sampling or self.sampling
+        pin = ExitStack()
+        try:
+            pinned = pin.enter_context(self._router.admitted(assistant, version))
+            exchange = Exchange(
+                id=new_id(),
+                at=now(),
+                principal=principal.name,
+                conversation_id=conversation_id,
+                assistant=assistant,
+                version=pinned,
+                context=tuple(context),
+                instruction=instruction,
+                sampling=asdict(drawn),
+                source=source,
+                replaces=replaces,
+            )
+            await asyncio.to_thread(self.exchanges.open, exchange)
+        except BaseException:
+            pin.close()
+            raise
+        turn = Turn(exchange, pinned, pin, self._settle)
+        turn.pieces = self._speak(turn, drawn)
+        return turn
+
+    async def _speak(self, turn: Turn, sampling: Sampling) -> AsyncGenerator[str]:
+        try:
+            spoken = self._router.stream(turn.version, turn.exchange.messages, sampling)
+            async with aclosing(spoken) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    if piece.text:
+                        if turn.first_token_ms is None:
+                            turn.first_token_ms = _since(turn.started)
+                        turn.text += piece.text
+                        yield piece.text
+                    if piece.finish_reason:
+                        turn.finish_reason = piece.finish_reason  # type: ignore[assignment]
+                        turn.prompt_tokens = piece.prompt_tokens
+                        turn.completion_tokens = piece.completion_tokens
+        except HoneError as trouble:
+            turn.trouble = trouble
+            turn.finish_reason = "cut" if turn.text else "error"
+            raise
+        finally:
+            await self._settle(turn)
+
+    async def _settle(self, turn: Turn) -> None:
+        if turn.settled:
+            return
+        turn.settled = True
+        turn.pin.close()
+        # A cancelled task must not leave its row open, so the write goes on without it.
+        await asyncio.shield(asyncio.to_thread(self._record_end, turn))
+
+    def _record_end(self, turn: Turn) -> None:
+        self.exchanges.close(
+            turn.exchange.id,
+            response=turn.text,
+            finish_reason=turn.finish_reason,
+            version=turn.version,
+            prompt_tokens=turn.prompt_tokens,
+            completion_tokens=turn.completion_tokens,
+            first_token_ms=turn.first_token_ms,
+            total_ms=_since(turn.started),
+            error=str(turn.trouble or ""),
+            principal=turn.exchange.principal,
+        )
+
+    async def _line(self, conversation_id: str, principal: Principal) -> list[Exchange]:
+        return await asyncio.to_thread(self.exchanges.conversation, conversation_id, principal.name)
+
+    def check_text(self, instruction: str) -> None:
+        """Refuse what cannot be asked before anything is recorded of it."""
+        if not instruction.strip():
+            raise BadRequest("The message is empty.", "Write something first.")
+        if len(instruction) > self.max_prompt_chars:
+            raise PromptTooLong(
+                f"The message has {len(instruction):,} characters; the limit is {self.max_prompt_chars:,}.",
+                "Shorten it, or send it in parts.",
+            )
+
+
+def _context(assistant: Assistant, line: Sequence[Exchange]) -> list[Message]:
+    messages = [Message("system", assistant.system_prompt)] if assistant.system_prompt else []
+    for exchange in line:
+        if exchange.response:
+            messages.append(Message("user", exchange.instruction))
+            messages.append(Message("assistant", exchange.response))
+    return messages
+
+
+def _since(started: float) -> float:
+    return round((time.monotonic() - started) * 1000, 1)

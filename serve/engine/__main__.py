@@ -1,0 +1,127 @@
+"""`python -m serve.engine`: the embedded engine as a process of its own, on a loopback port.
+
+Prints one JSON line with its port as soon as it listens, then loads the model beside; logs go to the
+error stream. Ends with its parent. Everything it holds is memory, so it may die at any moment.
+
+Trail: hone/app.py -> here -> serve/engine/server.py
+"""
+
+import argparse
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import uvicorn
+
+from feedback.errors import HoneError, SettingsError
+from feedback.lifeline import end_with_parent
+from serve.engine.server import Readiness, create_app
+
+log = logging.getLogger("serve.engine")
+
+SECRET = "HONE_ENGINE_SECRET"  # noqa: S105  # the variable's name
+
+
+def main() -> int:
+    end_with_parent()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    options = _options(sys.argv[1:])
+    # The last line of the log is what the parent shows when the engine gives up.
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    try:
+        secret = _secret()
+    except HoneError as error:
+        log.error("%s", error)
+        return error.exit_code
+    readiness = Readiness()
+    config = uvicorn.Config(
+        create_app(readiness, secret), log_config=None, access_log=False, timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    loading = _Loading(options, readiness, server)
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        print(json.dumps({"port": listener.getsockname()[1]}), flush=True)  # noqa: T201  # for the parent
+        loading.start()
+        server.run(sockets=[listener])
+    return loading.exit_code
+
+
+class _Loading(threading.Thread):
+    """Makes the engine while the server already answers `loading`; a failure ends the server."""
+
+    def __init__(self, options: argparse.Namespace, readiness: Readiness, server: uvicorn.Server) -> None:
+        super().__init__(name="loading", daemon=True)
+        self.exit_code = 0
+        self._options = options
+        self._readiness = readiness
+        self._server = server
+
+    def run(self) -> None:
+        try:
+            # Imported here, since torch and transformers take seconds and the port is promised at once.
+            from serve.engine.engine import Engine
+            from serve.engine.model import load, prepare, quieten, warm_up
+
+            quieten()
+            asked = self._options
+            folder = prepare(asked.model, asked.cache)
+            model = load(
+                asked.model,
+                folder,
+                cache=asked.cache,
+                dtype=asked.dtype,
+                device=asked.device,
+                threads=asked.threads,
+                longest=asked.max_context,
+            )
+            warm_up(model)
+            self._readiness.loaded = Engine(
+                model, slots=asked.slots, active=asked.max_active, queue=asked.max_queue
+            )
+            log.info("ready: %s in %s on %s", model.name, model.dtype_name, model.device)
+        except HoneError as error:
+            self._give_up(error.exit_code, str(error))
+        except Exception:
+            log.exception("loading failed")
+            self._give_up(1, f"The model {self._options.model} could not be loaded; see above.")
+
+    def _give_up(self, exit_code: int, why: str) -> None:
+        log.error("%s", why)
+        self.exit_code = exit_code
+        self._server.should_exit = True
+
+
+def _secret() -> str:
+    secret = os.environ.pop(SECRET, "")
+    if not secret:
+        raise SettingsError(
+            f"{SECRET} is not set.", "`hone up` starts the engine; by hand, set it to a secret."
+        )
+    return secret
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m serve.engine")
+    parser.add_argument("--model", required=True, help="smollm2-135m, a folder, or a Hugging Face id")
+    parser.add_argument("--cache", required=True, type=Path, help="where prepared models are kept")
+    parser.add_argument("--dtype", choices=("auto", "bfloat16", "float32"), default="auto")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=int, default=0, help="0: all the processors it may use")
+    parser.add_argument("--max-context", type=int, default=4096, help="tokens; 0: the model's own")
+    parser.add_argument("--max-active", type=int, default=8, help="requests that take turns at once")
+    parser.add_argument("--max-queue", type=int, default=64, help="requests that may wait beyond those")
+    parser.add_argument("--slots", type=int, default=4, help="versions that may be loaded at once")
+    options = parser.parse_args(arguments)
+    options.threads = options.threads or len(os.sched_getaffinity(0))
+    return options
+
+
+if __name__ == "__main__":
+    # Exits without unwinding: the worker's thread may be inside the model, where no Python can end it.
+    code = main()
+    logging.shutdown()
+    os._exit(code)

@@ -1,0 +1,39 @@
+"""What the engine says no to, as errors of the house with the codes that programs read.
+
+The general ones (an unknown version, a bad adapter, a full queue) are in `feedback/errors.py`; these
+are the engine's own. Nothing here knows of HTTP beyond a status number.
+"""
+
+from feedback.errors import BadRequest, Conflict, EngineError, EngineUnavailable, PromptTooLong
+
+
+class ContextTooLong(PromptTooLong):
+    code = "context_length_exceeded"
+
+
+class BodyTooLarge(BadRequest):
+    status = 413
+    code = "body_too_large"
+
+
+class AlreadyLoaded(BadRequest):
+    code = "already_loaded"
+
+
+class NoSlot(Conflict):
+    code = "no_slot"
+
+
+class StillInUse(Conflict):
+    code = "still_in_use"
+
+
+class StillLoading(EngineUnavailable):
+    code = "loading"
+
+
+class GenerationFailed(EngineError):
+    """One request failed inside the engine; the others go on."""
+
+    status = 500
+    code = "generation_failed"

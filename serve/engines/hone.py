@@ -1,0 +1,40 @@
+"""The embedded engine's driver: it loads versions while it runs, embeds text, and proves itself."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from feedback.records import Message
+from serve.engines.base import HttpEngine
+
+
+class HoneEngine(HttpEngine):
+    """Speaks vLLM's adapter verbs, plus `/v1/embeddings` and `/v1/probe`."""
+
+    loads_at_run_time = True
+    proves = True
+
+    async def load(self, version: str, folder: Path) -> None:
+        """Load a version beside the others.
+
+        Raises:
+            BadAdapter: The folder is not what it should be; nothing changed.
+            CannotSwap: Every slot is taken.
+        """
+        await self._post("/v1/load_lora_adapter", {"lora_name": version, "lora_path": str(folder)})
+
+    async def unload(self, version: str) -> None:
+        """Let the answers in flight end, then forget the version."""
+        await self._post("/v1/unload_lora_adapter", {"lora_name": version})
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One unit vector per text, for comparing meanings."""
+        if not texts:
+            return []
+        answer = await self._post("/v1/embeddings", {"model": "embedder", "input": list(texts)})
+        return [row["embedding"] for row in answer.json()["data"]]
+
+    async def probe(self, version: str, items: Sequence[tuple[Sequence[Message], str]]) -> list[list[float]]:
+        """Per item, the log-probabilities of the response's tokens, its stop token last."""
+        body = [{"messages": [m.as_dict() for m in messages], "response": said} for messages, said in items]
+        answer = await self._post("/v1/probe", {"model": version, "items": body})
+        return [row["logprobs"] for row in answer.json()["data"]]

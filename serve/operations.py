@@ -1,0 +1,38 @@
+"""What the pages and the API may ask of the tuner, without knowing it.
+
+`serve` and `tuner` never import each other; the place where the parts meet hands in an object that
+keeps this promise.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from feedback.records import Principal, Run, Version
+
+
+class Operations(Protocol):
+    """The tuner's verbs as an operator sees them."""
+
+    async def start_run(self, assistant: str, principal: Principal) -> Run:
+        """Begin a run asked for by hand.
+
+        Raises:
+            Conflict: A run is in progress; the message names it.
+        """
+        ...
+
+    async def run(self, run_id: str) -> dict[str, Any]:
+        """The run's record, with `progress` (see `tuner/child.py`) and, once judged, its `gate`."""
+        ...
+
+    async def runs(self, assistant: str | None = None) -> Sequence[Run]: ...
+
+    async def versions(self, assistant: str | None = None) -> Sequence[Version]: ...
+
+    async def promote(self, version: str, principal: Principal, reason: str) -> Version: ...
+
+    async def roll_back(self, assistant: str, principal: Principal, reason: str) -> Version: ...
+
+    async def decisions(self, assistant: str) -> Sequence[dict[str, Any]]:
+        """Why the tuner did or didn't run, newest first: `at`, `due`, `reason`."""
+        ...

@@ -1,0 +1,90 @@
+"""The chat page: which handler answers which click.
+
+Elements by id: `header`, `assistant`, `conversations`, `new-chat`, `chatbot`, `message`, `send`,
+`stop`, `training`, `edit-last`, `cancel-edit`, `rate-panel`, `rate-reasons`, `rate-comment`,
+`rate-correction`, `rate-save`, `rate-close`, `rate-more`.
+
+Trail: a browser -> here -> serve/pages/turns.py, serve/pages/rating.py
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from serve.pages.chat_layout import View
+from serve.pages.conversations import Lines
+from serve.pages.handlers import Guard, QUIET, Visit
+from serve.pages.rating import Rating
+from serve.pages.turns import Turns
+from serve.parts import Parts
+
+KEEP_IN_URL = "(id) => { history.replaceState(null, '', id ? '?c=' + id : location.pathname); }"
+FROM_URL = "() => [new URLSearchParams(location.search).get('c') || '']"
+
+
+def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Blocks:
+    """The page; `header` is the handler that draws what stands above every page."""
+    with gr.Blocks(title="Hone", analytics_enabled=False) as page:
+        view = View()
+        page.load(guard(header), None, view.header, **QUIET)
+        answering = _wire_turns(view, guard, Turns(parts))
+        _wire_lines(page, view, guard, Lines(parts), answering)
+        _wire_rating(view, guard, Rating(parts))
+    return page
+
+
+def _wire_turns(view: View, guard: Guard, turns: Turns) -> list[Any]:
+    """Wire what makes an answer, and return those events, for what must end them."""
+    # Answers wait in the engine's queue, which refuses in words when it is full; not in Gradio's.
+    many: dict[str, Any] = {"concurrency_limit": None, "concurrency_id": "answers", **QUIET}
+    sent = gr.on(
+        [view.message.submit, view.send.click],
+        guard(turns.send),
+        [view.message, view.assistant, view.conversation, view.editing, view.training],
+        view.answered(),
+        trigger_mode="once",
+        **many,
+    )
+    _ends(view.chatbot.retry, [sent])
+    again = view.chatbot.retry(
+        guard(turns.retry), view.chatbot, view.answered(), trigger_mode="multiple", **many
+    )
+    _ends(view.stop.click, [sent, again])
+    now_shown = [view.chatbot, view.send, view.stop]
+    view.stop.click(guard(turns.stopped), view.conversation, now_shown, **QUIET)
+    return [sent, again]
+
+
+def _ends(trigger: Callable[..., Any], answering: list[Any]) -> None:
+    """Let a trigger end answers being given; to be wired first, as a browser takes events in this order."""
+    trigger(None, None, None, cancels=answering)
+
+
+def _wire_lines(page: gr.Blocks, view: View, guard: Guard, lines: Lines, answering: list[Any]) -> None:
+    opened = view.opened()
+    page.load(guard(lines.restore), view.conversation, [view.assistant, *opened], js=FROM_URL, **QUIET)
+    view.conversation.change(None, view.conversation, None, js=KEEP_IN_URL)
+    # Leaving a conversation ends the answer that is being given, which would land in the next one.
+    for leave in (view.conversations.input, view.new.click, view.assistant.input):
+        _ends(leave, answering)
+    view.conversations.input(guard(lines.pick), view.conversations, [view.assistant, *opened], **QUIET)
+    view.new.click(guard(lines.fresh), view.assistant, opened, **QUIET)
+    view.assistant.input(guard(lines.fresh), view.assistant, opened, **QUIET)
+    view.training.input(guard(lines.consent), [view.conversation, view.training], None, **QUIET)
+    editing = [view.message, view.editing, view.edit_row]
+    view.edit.click(guard(lines.edit), view.conversation, editing, **QUIET)
+    view.cancel_edit.click(guard(lines.cancel_edit), None, editing, **QUIET)
+    view.chatbot.example_select(guard(lines.example), None, view.message, **QUIET)
+
+
+def _wire_rating(view: View, guard: Guard, rating: Rating) -> None:
+    panel = view.panel()
+    told = [view.rated, view.reasons, view.comment, view.correction]
+    marked = [view.chatbot, view.conversation]
+    rated = view.chatbot.like(guard(rating.thumb), marked, [*panel, view.chatbot], **QUIET)
+    rated.then(guard(rating.marks), view.conversation, view.chatbot, **QUIET)
+    view.save.click(guard(rating.save), told, panel, **QUIET)
+    view.close.click(guard(rating.close), None, panel, **QUIET)
+    view.more.click(guard(rating.more), view.conversation, panel, **QUIET)
+    view.conversation.change(guard(rating.close), None, panel, **QUIET)

@@ -1,0 +1,132 @@
+"""The chat page's components and where they stand. What they do is wired in chat.py."""
+
+from typing import Any
+
+import gradio as gr
+
+from serve.pages.words import label
+
+MATH = [
+    {"left": "$$", "right": "$$", "display": True},
+    {"left": "\\[", "right": "\\]", "display": True},
+    {"left": "\\(", "right": "\\)", "display": False},
+]
+
+
+class View:
+    """The components, by what they are for; made inside the page's Blocks."""
+
+    def __init__(self) -> None:
+        self.header = gr.HTML(elem_id="header", js_on_load=None)
+        with gr.Row(elem_id="chat-row"):
+            with gr.Column(scale=0, min_width=250, elem_id="side"):
+                self._side()
+            with gr.Column(scale=1, min_width=300, elem_id="main"):
+                self._talk()
+                self._rating()
+                self._compose()
+                self._extras()
+        # Not gr.State, which holds a connection open for every tab. What they say is a claim.
+        self.conversation = gr.Textbox(visible="hidden", elem_id="conversation")
+        self.editing = gr.Textbox(visible="hidden", elem_id="editing")
+
+    def opened(self) -> list[Any]:
+        """What opening a conversation sets, in the order of `Lines`' answers."""
+        return [
+            self.chatbot,
+            self.conversations,
+            self.conversation,
+            self.training,
+            self.editing,
+            self.edit_row,
+            self.send,
+            self.stop,
+        ]
+
+    def answered(self) -> list[Any]:
+        """What a turn sets while it is answered, in the order of `Turns`' views."""
+        buttons = [self.send, self.stop]
+        return [
+            self.chatbot,
+            *buttons,
+            self.message,
+            self.editing,
+            self.conversation,
+            self.conversations,
+            self.edit_row,
+        ]
+
+    def panel(self) -> list[Any]:
+        """What opens and closes with the rating panel, in the order of `Rating`'s answers."""
+        return [self.rating, self.rate_head, self.reasons, self.comment, self.correction, self.rated]
+
+    def _side(self) -> None:
+        self.new = gr.Button(label("new_chat"), elem_id="new-chat", variant="primary", size="md")
+        self.assistant = gr.Dropdown([], label=label("assistant"), elem_id="assistant")
+        self.conversations = gr.Radio(
+            [], label=label("conversations"), elem_id="conversations", visible=False
+        )
+
+    def _talk(self) -> None:
+        self.chatbot = gr.Chatbot(
+            elem_id="chatbot",
+            show_label=False,
+            height="auto",
+            layout="bubble",
+            buttons=["copy"],
+            feedback_options=("Like", "Dislike"),
+            allow_tags=False,
+            latex_delimiters=MATH,
+        )
+
+    def _rating(self) -> None:
+        with gr.Column(visible=False, elem_id="rate-panel", min_width=200) as self.rating:
+            self.rate_head = gr.Markdown(elem_id="rate-head")
+            self.reasons = gr.CheckboxGroup(
+                [], label=label("rate_reasons"), show_label=False, elem_id="rate-reasons"
+            )
+            self.comment = gr.Textbox(
+                label=label("rate_comment"),
+                placeholder=label("rate_comment_hint"),
+                max_lines=6,
+                elem_id="rate-comment",
+            )
+            self.correction = gr.Textbox(
+                label=label("rate_correction"), lines=3, max_lines=12, elem_id="rate-correction"
+            )
+            with gr.Row():
+                self.save = gr.Button(label("rate_save"), elem_id="rate-save", variant="primary", size="sm")
+                self.close = gr.Button(label("rate_close"), elem_id="rate-close", size="sm")
+        self.rated = gr.Textbox(visible="hidden", elem_id="rate-exchange")
+
+    def _compose(self) -> None:
+        with gr.Row(visible=False, elem_id="edit-row", equal_height=True) as self.edit_row:
+            gr.Markdown(label("editing"))
+            self.cancel_edit = gr.Button(
+                label("cancel_edit"), elem_id="cancel-edit", size="sm", scale=0, min_width=120
+            )
+        with gr.Row(elem_id="compose", equal_height=True):
+            self.message = gr.Textbox(
+                elem_id="message",
+                label=label("message"),
+                placeholder=label("message"),
+                show_label=False,
+                container=False,
+                max_lines=10,
+                autofocus=True,
+                scale=8,
+                min_width=100,
+            )
+            wide: dict[str, Any] = {"scale": 0, "min_width": 88}
+            self.send = gr.Button(label("send"), elem_id="send", variant="primary", **wide)
+            self.stop = gr.Button(label("stop"), elem_id="stop", variant="stop", visible=False, **wide)
+
+    def _extras(self) -> None:
+        with gr.Row(elem_id="extras"):
+            self.training = gr.Checkbox(
+                True, label=label("training"), elem_id="training", container=False, scale=1, min_width=200
+            )
+            small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 170}
+            self.edit = gr.Button(label("edit_last"), elem_id="edit-last", **small)
+            self.more = gr.Button(label("rate_more"), elem_id="rate-more", **small)
+        gr.Markdown(label("sharing"), elem_id="sharing")

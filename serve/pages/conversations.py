@@ -1,0 +1,110 @@
+"""The chat's conversations: restoring one after a reload, picking one, beginning anew, consent.
+
+A conversation that is named by the browser is opened only if it is the visitor's own. Answers
+nothing itself.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from feedback.errors import NotAllowed, NotFound
+from feedback.records import Assistant, Exchange, Role
+from serve.pages.bubbles import bubbles, thumbs
+from serve.pages.handlers import Visit, needs
+from serve.parts import Parts
+
+UNTITLED = "…"
+
+
+class Lines:
+    """Handlers that bring a conversation, or none, onto the page."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._exchanges = parts.exchanges
+        self._assistants = parts.assistants
+
+    @needs(Role.USER)
+    def restore(self, visit: Visit, conversation_id: str) -> tuple[Any, ...]:
+        """The page as it was: the conversation in its address, else a new one."""
+        return self._open(visit, conversation_id)
+
+    @needs(Role.USER)
+    def pick(self, visit: Visit, conversation_id: str | None) -> tuple[Any, ...]:
+        return self._open(visit, conversation_id or "")
+
+    @needs(Role.USER)
+    def fresh(self, visit: Visit, assistant: str) -> tuple[Any, ...]:
+        """An empty page with an assistant's greeting."""
+        known = self._assistants.get(assistant)
+        return self._opened(visit, "", (), known, True)
+
+    @needs(Role.USER)
+    def consent(self, visit: Visit, conversation_id: str, training: bool) -> None:
+        """Whether this conversation may be learnt from; before its first message nothing is stored yet."""
+        if conversation_id:
+            self._exchanges.set_training(conversation_id, visit.principal.name, bool(training))
+        visit.toast("training_on" if training else "training_off")
+
+    @needs(Role.USER)
+    async def edit(self, visit: Visit, conversation_id: str) -> tuple[Any, ...]:
+        """The last message back in the box; what is sent next takes its place."""
+        line: Sequence[Exchange] = ()
+        if conversation_id:
+            line = await asyncio.to_thread(
+                self._exchanges.conversation, conversation_id, visit.principal.name
+            )
+        if not line:
+            visit.warn(visit.say("nothing_to_edit"))
+            return gr.skip(), gr.skip(), gr.skip()
+        return line[-1].instruction, line[-1].id, gr.Row(visible=True)
+
+    @needs(Role.USER)
+    def cancel_edit(self, visit: Visit) -> tuple[Any, ...]:
+        return "", "", gr.Row(visible=False)
+
+    @needs(Role.USER)
+    def example(self, visit: Visit, event: gr.SelectData) -> str:
+        return str(event.value.get("text", "")) if isinstance(event.value, dict) else ""
+
+    def _open(self, visit: Visit, conversation_id: str) -> tuple[Any, ...]:
+        assistants = list(self._assistants.list())
+        chosen, line, training = assistants[0], list[Exchange](), True
+        own = {str(row["id"]): row for row in self._exchanges.conversations(visit.principal.name)}
+        if conversation_id:
+            try:
+                line = self._exchanges.conversation(conversation_id, visit.principal.name)
+            except (NotFound, NotAllowed):
+                # An old address, or someone else's: it opens as a new conversation and tells nothing.
+                conversation_id = ""
+        if conversation_id in own:
+            row = own[conversation_id]
+            chosen = next((a for a in assistants if a.name == row["assistant"]), chosen)
+            training = bool(row["training"])
+        choices = [(assistant.title or assistant.name, assistant.name) for assistant in assistants]
+        dropdown = gr.Dropdown(choices=choices, value=chosen.name)
+        return dropdown, *self._opened(visit, conversation_id, line, chosen, training)
+
+    def _opened(
+        self, visit: Visit, conversation_id: str, line: Sequence[Exchange], known: Assistant, training: bool
+    ) -> tuple[Any, ...]:
+        greeting = known.greeting or visit.say("greeting")
+        examples = [{"text": text} for text in known.examples]
+        chatbot = gr.Chatbot(
+            value=bubbles(line, visit.language),
+            feedback_value=thumbs(line),
+            placeholder=f"### {greeting}",
+            examples=examples or None,
+        )
+        own = listed(self._exchanges.conversations(visit.principal.name), conversation_id)
+        send, stop = gr.Button(visible=True), gr.Button(visible=False)
+        return chatbot, own, conversation_id, training, "", gr.Row(visible=False), send, stop
+
+
+def listed(own: Sequence[dict[str, Any]], chosen: str) -> gr.Radio:
+    """A visitor's conversations as the list beside the chat, one of them chosen."""
+    choices = [(str(row["title"] or UNTITLED), str(row["id"])) for row in own]
+    known = {identity for _, identity in choices}
+    return gr.Radio(choices=choices, value=chosen if chosen in known else None, visible=bool(choices))

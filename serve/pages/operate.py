@@ -1,0 +1,184 @@
+"""The operate page: versions and runs of an assistant, and the buttons that change which one answers.
+
+Elements by id: `operate-assistant`, `versions`, `run`, `gate`, `runs`, `decisions`, `engine`, `tune`,
+`promote-version`, `operate-reason`, `promote`, `rollback`, `header`.
+Everything is read from the record again every two seconds, so a reload loses nothing.
+
+Trail: a browser -> here -> serve/operations.py
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from feedback.errors import BadRequest, NotFound
+from feedback.records import Role, Version
+from serve.pages import tables
+from serve.pages.handlers import Guard, QUIET, Visit, needs
+from serve.pages.texts import TEXTS
+from serve.pages.words import label
+from serve.parts import Parts
+
+SECONDS = 2.0
+RUNS_SHOWN = 10
+
+
+def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Blocks:
+    """The page; `header` is the handler that draws what stands above every page."""
+    desk = Desk(parts)
+    with gr.Blocks(title="Hone · Operate", analytics_enabled=False) as page:
+        top = gr.HTML(elem_id="header", js_on_load=None)
+        engine = _section("engine")
+        with gr.Row(elem_id="operate-bar", equal_height=True):
+            assistant = gr.Dropdown([], label=label("assistant"), elem_id="operate-assistant", scale=3)
+            tune = gr.Button(label("tune"), elem_id="tune", variant="primary", scale=1, min_width=140)
+        with gr.Row():
+            with gr.Column(scale=1, min_width=320):
+                run = _section("run")
+            with gr.Column(scale=1, min_width=320):
+                gate = _section("gate")
+        versions = _section("versions")
+        with gr.Group(elem_id="operate-actions"):
+            with gr.Row():
+                chosen = gr.Dropdown([], label=label("promote_version"), elem_id="promote-version")
+                reason = gr.Textbox(
+                    label=label("operate_reason"),
+                    placeholder=label("operate_reason_hint"),
+                    elem_id="operate-reason",
+                    max_lines=3,
+                )
+            with gr.Row():
+                promote = gr.Button(label("promote"), elem_id="promote", variant="primary")
+                roll_back = gr.Button(label("roll_back"), elem_id="rollback", variant="stop")
+        decisions = _section("decisions")
+        runs = _section("runs")
+        offered = gr.Textbox(visible="hidden", elem_id="offered")
+        view = [engine, run, gate, versions, decisions, runs, chosen, offered]
+        page.load(guard(header), None, top, **QUIET)
+        page.load(guard(desk.load), assistant, [assistant, *view], **QUIET)
+        assistant.input(guard(desk.look), [assistant, offered], view, **QUIET)
+        gr.Timer(SECONDS).tick(guard(desk.look), [assistant, offered], view, trigger_mode="once", **QUIET)
+        once: dict[str, Any] = {"trigger_mode": "once", **QUIET}
+        tune.click(guard(desk.tune), [assistant, offered], view, js=_confirm("sure_tune", 0), **once)
+        promote.click(
+            guard(desk.promote),
+            [assistant, offered, chosen, reason],
+            [*view, reason],
+            js=_confirm("sure_promote", 2),
+            **once,
+        )
+        roll_back.click(
+            guard(desk.roll_back),
+            [assistant, offered, reason],
+            [*view, reason],
+            js=_confirm("sure_roll_back", 0),
+            **once,
+        )
+    return page
+
+
+def _section(name: str) -> gr.HTML:
+    gr.Markdown(label(name), elem_classes="section")
+    return gr.HTML(elem_id=name, js_on_load=None, elem_classes="card")
+
+
+def _confirm(key: str, place: int) -> str:
+    """A browser script that asks first, naming the input at `place`; a throw is what stops the event."""
+    english, korean = (json.dumps(text, ensure_ascii=False) for text in TEXTS[key])
+    return (
+        "(...given) => {"
+        f"const text = document.documentElement.lang === 'ko' ? {korean} : {english};"
+        f"const name = given[{place}];"
+        "if (name && !confirm(text.replace('{name}', name))) throw new Error('not confirmed');"
+        "return given; }"
+    )
+
+
+class Desk:
+    """Handlers of the page; each answers with the whole view of it, in the order of `view` above."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._operations = parts.operations
+        self._assistants = parts.assistants
+        self._supervisor = parts.supervisor
+        self._router = parts.router
+
+    @needs(Role.OPERATOR)
+    async def load(self, visit: Visit, assistant: str | None) -> tuple[Any, ...]:
+        known = await asyncio.to_thread(self._assistants.list)
+        chosen = next((a.name for a in known if a.name == assistant), known[0].name)
+        choices = [(a.title or a.name, a.name) for a in known]
+        return gr.Dropdown(choices=choices, value=chosen), *await self._view(visit, chosen, "")
+
+    @needs(Role.OPERATOR)
+    async def look(self, visit: Visit, assistant: str | None, offered: str) -> tuple[Any, ...]:
+        """The page as things stand now; `offered` tells which versions its list already holds."""
+        if not assistant:
+            return (gr.skip(),) * 8
+        return await self._view(visit, assistant, offered)
+
+    @needs(Role.OPERATOR)
+    async def tune(self, visit: Visit, assistant: str, offered: str) -> tuple[Any, ...]:
+        await asyncio.to_thread(self._assistants.get, assistant)
+        started = await self._operations.start_run(assistant, visit.principal)
+        visit.toast("tune_started", number=started.number)
+        return await self._view(visit, assistant, offered)
+
+    @needs(Role.OPERATOR)
+    async def promote(
+        self, visit: Visit, assistant: str, offered: str, version: str | None, reason: str
+    ) -> tuple[Any, ...]:
+        if not version:
+            raise BadRequest(visit.say("choose_version"))
+        live = await self._operations.promote(version, visit.principal, reason.strip())
+        visit.toast("promoted", version=live.version)
+        return *await self._view(visit, assistant, ""), ""
+
+    @needs(Role.OPERATOR)
+    async def roll_back(self, visit: Visit, assistant: str, offered: str, reason: str) -> tuple[Any, ...]:
+        live = await self._operations.roll_back(assistant, visit.principal, reason.strip())
+        visit.toast("rolled_back", version=live.version)
+        return *await self._view(visit, assistant, ""), ""
+
+    async def _view(self, visit: Visit, assistant: str, offered: str) -> tuple[Any, ...]:
+        versions = list(await self._operations.versions(assistant))
+        runs = list(await self._operations.runs(assistant))
+        told = await self._newest_run(runs[0].id if runs else None)
+        decided = await self._operations.decisions(assistant)
+        language = visit.language
+        dropdown, now_offered = _promotable(assistant, versions, offered)
+        return (
+            self._engine(visit),
+            tables.run(told, language),
+            tables.gate(told, language),
+            tables.versions(versions, language),
+            tables.decisions(decided, language),
+            tables.runs(runs[:RUNS_SHOWN], language),
+            dropdown,
+            now_offered,
+        )
+
+    async def _newest_run(self, run_id: str | None) -> dict[str, Any] | None:
+        if run_id is None:
+            return None
+        try:
+            return await self._operations.run(run_id)
+        except NotFound:
+            return None
+
+    def _engine(self, visit: Visit) -> str:
+        seen = self._supervisor
+        facts = {"restarts": seen.restarts, "trouble": seen.trouble, **seen.facts}
+        return tables.engine(seen.state, facts, self._router.status(), visit.language)
+
+
+def _promotable(assistant: str, versions: list[Version], offered: str) -> tuple[Any, str]:
+    """The versions that could be promoted; left alone while they are the same, so a choice is kept."""
+    names = [v.version for v in versions if v.state not in ("live", "erased", "training")]
+    now_offered = json.dumps([assistant, names])
+    if now_offered == offered:
+        return gr.skip(), offered
+    return gr.Dropdown(choices=names, value=None), now_offered

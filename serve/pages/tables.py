@@ -1,0 +1,195 @@
+"""The operate page's HTML: versions, a run, its gate, decisions, the engine. All text is escaped."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from html import escape
+from typing import Any
+
+from feedback.records import Run, Version, now
+from serve.pages.cards import when
+from serve.pages.curve import curve
+from serve.pages.texts import TEXTS
+from serve.pages.words import Language, say
+
+FLIPS_SHOWN = 50
+
+
+def versions(listed: Sequence[Version], language: Language) -> str:
+    """An assistant's line of versions, the newest first."""
+    rows = [
+        (
+            f"<code>{escape(v.version)}</code>",
+            _state(v.state, language),
+            when(v.changed_at or v.created_at),
+            escape(v.changed_by),
+            escape(v.reason),
+        )
+        for v in listed
+    ]
+    heads = [say(language, key) for key in ("version", "state", "since", "by", "reason")]
+    heads[1] = say(language, "state_head")
+    return _table(heads, rows)
+
+
+def run(told: Mapping[str, Any] | None, language: Language) -> str:
+    """Where a run stands: its step, how far, for how long, and its losses."""
+    if told is None:
+        return f'<p class="empty">{say(language, "run_none")}</p>'
+    progress: Mapping[str, Any] = told.get("progress") or {}
+    head = [
+        f"<b>#{escape(str(told.get('number', '')))}</b>",
+        _state(str(told.get("state", "")), language),
+        f"<span data-step>{escape(str(told.get('step', '')))}</span>",
+    ]
+    if told.get("version"):
+        head.append(f"<code>{escape(str(told['version']))}</code>")
+    parts = [f'<p class="facts" data-run="{escape(str(told.get("id", "")))}">{" ".join(head)}</p>']
+    parts.append(_times(told, language))
+    if told.get("reason"):
+        parts.append(f"<p>{escape(str(told['reason']))}</p>")
+    parts.append(_bar(progress, language))
+    parts.append(curve(progress.get("history") or (), language))
+    return "".join(parts)
+
+
+def runs(listed: Sequence[Run], language: Language) -> str:
+    """The runs of an assistant, the newest first."""
+    if not listed:
+        return ""
+    rows = [
+        (
+            f"#{r.number}",
+            _state(r.state, language),
+            when(r.started_at),
+            f"<code>{escape(r.version)}</code>" if r.version else "",
+            escape(r.reason),
+        )
+        for r in listed
+    ]
+    heads = ("run", "state_head", "since", "version", "reason")
+    return _table([say(language, key) for key in heads], rows)
+
+
+def gate(told: Mapping[str, Any] | None, language: Language) -> str:
+    """The verdict of a run's gate, why, and the very items on which the two versions differ."""
+    judged: Mapping[str, Any] = (told or {}).get("gate") or {}
+    verdict = str(judged.get("verdict") or judged.get("decision") or "").lower()
+    if not verdict:
+        return f'<p class="empty">{say(language, "gate_none")}</p>'
+    word = _word(f"gate_{verdict}", verdict, language)
+    reasons = "".join(f"<li>{escape(str(reason))}</li>" for reason in judged.get("reasons") or ())
+    head = f'<p><span class="state {escape(verdict)}" data-verdict="{escape(verdict)}">{word}</span></p>'
+    return f"{head}<ul>{reasons}</ul>{_flips(judged.get('items') or (), language)}"
+
+
+def decisions(listed: Sequence[Mapping[str, Any]], language: Language) -> str:
+    """Why the tuner did or didn't run, the newest first."""
+    if not listed:
+        return f'<p class="empty">{say(language, "decision_none")}</p>'
+    items = "".join(
+        f"<li>{when(d.get('at'))} <b>{say(language, 'due' if d.get('due') else 'not_due')}</b> "
+        f"{escape(str(d.get('reason', '')))}</li>"
+        for d in listed
+    )
+    return f'<ul class="plain">{items}</ul>'
+
+
+def engine(state: str, facts: Mapping[str, Any], router: Mapping[str, Any], language: Language) -> str:
+    """Whether the engine answers, on what, and which versions it holds."""
+    mark = f'class="state {escape(state)}" data-engine="{escape(state)}"'
+    head = [f"<span {mark}>{_word(f'engine_{state}', state, language)}</span>"]
+    head += [escape(str(facts[key])) for key in ("device", "dtype") if facts.get(key)]
+    if facts.get("restarts"):
+        head.append(say(language, "engine_restarts", count=facts["restarts"]))
+    lines = [f'<p class="facts">{" · ".join(head)}</p>']
+    if facts.get("trouble"):
+        lines.append(f'<p role="alert">{escape(str(facts["trouble"]))}</p>')
+    loaded = ", ".join(f"<code>{escape(str(version))}</code>" for version in router.get("loaded", ()))
+    lines += [f"<p>{say(language, 'loaded')}: {loaded}</p>"] if loaded else []
+    for key in ("in_flight", "refused"):
+        word = "refused_by_engine" if key == "refused" else key
+        lines += [
+            f"<p>{say(language, word)}: <code>{escape(str(version))}</code> {escape(str(value))}</p>"
+            for version, value in router.get(key, {}).items()
+        ]
+    return "".join(lines)
+
+
+def _state(state: str, language: Language) -> str:
+    return f'<span class="state {escape(state)}">{_word(f"state_{state}", state, language)}</span>'
+
+
+def _word(key: str, otherwise: str, language: Language) -> str:
+    """A word of the pages, or, for a state they don't know, the state itself."""
+    return say(language, key) if key in TEXTS else escape(otherwise)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are HTML already; each cell carries its head, for narrow screens."""
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    body = "".join(
+        "<tr>"
+        + "".join(f'<td data-head="{name}"><div>{cell}</div></td>' for name, cell in zip(heads, row, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _times(told: Mapping[str, Any], language: Language) -> str:
+    started, changed = _time(told.get("started_at")), _time(told.get("changed_at"))
+    if started is None:
+        return ""
+    running = told.get("state") in ("running", "queued")
+    took = (now() if running else changed or now()) - started
+    word = say(language, "run_for" if running else "run_took", time=_clock(took.total_seconds()))
+    return f"<p><small>{say(language, 'run_started', at=when(started))}, {word}</small></p>"
+
+
+def _time(value: Any) -> datetime | None:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _clock(seconds: float) -> str:
+    hours, rest = divmod(int(max(0.0, seconds)), 3600)
+    return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
+
+
+def _bar(progress: Mapping[str, Any], language: Language) -> str:
+    steps, step = progress.get("steps") or 0, progress.get("step") or 0
+    if not steps:
+        return ""
+    share = max(0, min(100, round(100 * step / steps)))
+    words = say(language, "run_progress", epoch=progress.get("epoch", 1), step=step, steps=steps)
+    phase = escape(str(progress.get("phase", "")))
+    return (
+        f'<div class="bar" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{share}">'
+        f'<div style="width:{share}%"></div></div><small>{phase} · {escape(words)}</small>'
+    )
+
+
+def _flips(items: Sequence[Mapping[str, Any]], language: Language) -> str:
+    """The items that one version got right and the other didn't."""
+    flipped = [i for i in items if _right(i, "candidate") != _right(i, "incumbent")]
+    if not flipped:
+        return ""
+    heads = [say(language, key) for key in ("instruction", "before", "now")]
+    rows = []
+    for item in flipped[:FLIPS_SHOWN]:
+        better = _right(item, "candidate")
+        mark = f'<span class="state {"better" if better else "worse"}">'
+        mark += say(language, "flip_better" if better else "flip_worse") + "</span> "
+        asked = escape(str(item.get("instruction", "")))
+        rows.append((mark + asked, _said(item, "incumbent"), _said(item, "candidate")))
+    title = say(language, "flipped", count=len(flipped))
+    return f"<details open><summary>{title}</summary>{_table(heads, rows)}</details>"
+
+
+def _right(item: Mapping[str, Any], side: str) -> bool:
+    return bool((item.get(side) or {}).get("correct"))
+
+
+def _said(item: Mapping[str, Any], side: str) -> str:
+    said: Mapping[str, Any] = item.get(side) or {}
+    why = f"<br><small>{escape(str(said['why']))}</small>" if said.get("why") else ""
+    return f'<div class="said">{escape(str(said.get("text", "")))}{why}</div>'

@@ -1,0 +1,145 @@
+"""The chat's turns: sending, asking again, stopping; the answer is shown as it is spoken.
+
+What the browser holds is never trusted: the line is read from the store, and a conversation or
+exchange that is named must be the visitor's own. Keeps no state between calls.
+
+Trail: serve/pages/chat.py -> here -> serve/conversation.py
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import gradio as gr
+
+from feedback.errors import HoneError
+from feedback.records import Exchange, Role
+from serve.conversation import Turn
+from serve.pages.bubbles import asked, bubbles, speaking, thumbs
+from serve.pages.conversations import listed
+from serve.pages.handlers import Visit, needs
+from serve.parts import Parts
+
+log = logging.getLogger(__name__)
+
+SHOW_EVERY = 0.1
+"""Seconds between two views of a growing answer: each costs the server a comparison of the whole chat."""
+HEARTBEAT = 2.0
+"""Seconds after which a silent answer is shown again: only so is a browser that left noticed."""
+SETTLE_SECONDS = 5.0
+
+
+class Turns:
+    """Handlers that make an answer, and what they show: the order is `View.answered`'s."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._conversations = parts.conversations
+        self._exchanges = parts.exchanges
+
+    @needs(Role.USER)
+    async def send(
+        self, visit: Visit, text: str, assistant: str, conversation_id: str, editing: str, training: bool
+    ) -> AsyncGenerator[tuple[Any, ...]]:
+        """The next turn, or, while editing, the last one again in other words."""
+        if editing:
+            turn = await self._conversations.again(visit.principal, editing, text)
+        else:
+            turn = await self._conversations.say(visit.principal, assistant, text, conversation_id or None)
+        if not conversation_id and not training:
+            await asyncio.to_thread(
+                self._exchanges.set_training, turn.exchange.conversation_id, visit.principal.name, False
+            )
+        async with aclosing(self._show(visit, turn)) as views:
+            async for view in views:
+                yield view
+
+    @needs(Role.USER)
+    async def retry(
+        self, visit: Visit, history: list[dict[str, Any]], event: gr.RetryData
+    ) -> AsyncGenerator[tuple[Any, ...]]:
+        """Ask one of the line again; it and what came after it leave the line."""
+        turn = await self._conversations.again(visit.principal, exchange_at(history, event.index))
+        async with aclosing(self._show(visit, turn)) as views:
+            async for view in views:
+                yield view
+
+    @needs(Role.USER)
+    async def stopped(self, visit: Visit, conversation_id: str) -> tuple[Any, ...]:
+        """What was said until the stop, as it was recorded."""
+        if not conversation_id:
+            return gr.skip(), *_buttons(answering=False)
+        line = await self._line(visit, conversation_id)
+        patience = time.monotonic() + SETTLE_SECONDS
+        while line and line[-1].finish_reason is None and time.monotonic() < patience:
+            await asyncio.sleep(SHOW_EVERY)
+            line = await self._line(visit, conversation_id)
+        return self._whole(visit, line), *_buttons(answering=False)
+
+    async def _show(self, visit: Visit, turn: Turn) -> AsyncGenerator[tuple[Any, ...]]:
+        """Views of one turn from its first moment to its recorded end; closes it however that comes."""
+        rest = gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        trouble: dict[str, str] = {}
+        try:
+            line = await self._line(visit, turn.exchange.conversation_id)
+            before = [exchange for exchange in line if exchange.id != turn.exchange.id]
+            shown = [*bubbles(before, visit.language), asked(turn.exchange)]
+            beginning = [*shown, speaking(turn.exchange, "")]
+            first = gr.Chatbot(value=beginning, feedback_value=[*thumbs(before), None])
+            own = await asyncio.to_thread(self._exchanges.conversations, visit.principal.name)
+            chosen = turn.exchange.conversation_id
+            yield first, *_buttons(answering=True), "", "", chosen, listed(own, chosen), gr.Row(visible=False)
+            try:
+                async with aclosing(_growing(turn)) as texts:
+                    async for text in texts:
+                        yield [*shown, speaking(turn.exchange, text)], gr.skip(), gr.skip(), *rest
+            except HoneError as error:
+                trouble[turn.exchange.id] = visit.trouble(error)
+            except Exception:
+                log.exception("An answer could not be shown to its end")
+                trouble[turn.exchange.id] = visit.say("unexpected")
+        finally:
+            await turn.close()
+        line = await self._line(visit, turn.exchange.conversation_id)
+        yield self._whole(visit, line, trouble), *_buttons(answering=False), *rest
+
+    async def _line(self, visit: Visit, conversation_id: str) -> list[Exchange]:
+        return await asyncio.to_thread(self._exchanges.conversation, conversation_id, visit.principal.name)
+
+    def _whole(self, visit: Visit, line: list[Exchange], trouble: dict[str, str] | None = None) -> gr.Chatbot:
+        return gr.Chatbot(value=bubbles(line, visit.language, trouble), feedback_value=thumbs(line))
+
+
+async def _growing(turn: Turn) -> AsyncGenerator[str]:
+    """All that was said so far, whenever there is more, at most every `SHOW_EVERY` seconds."""
+    listening = asyncio.create_task(_hear(turn))
+    shown, shown_at = "", time.monotonic()
+    try:
+        while not listening.done():
+            await asyncio.wait({listening}, timeout=SHOW_EVERY)
+            if turn.text != shown or time.monotonic() - shown_at > HEARTBEAT:
+                shown, shown_at = turn.text, time.monotonic()
+                yield shown
+        await listening
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def _hear(turn: Turn) -> None:
+    async for _ in turn.pieces:
+        pass
+
+
+def _buttons(*, answering: bool) -> tuple[gr.Button, gr.Button]:
+    """Send and stop take each other's place."""
+    return gr.Button(visible=not answering), gr.Button(visible=answering)
+
+
+def exchange_at(history: list[dict[str, Any]], index: int | tuple[int, ...] | list[int]) -> str:
+    """The exchange id of a message as the browser tells it: a claim, to be checked by the store."""
+    place = index if isinstance(index, int) else index[0]
+    message = history[place] if 0 <= place < len(history) else {}
+    return str((message.get("metadata") or {}).get("id") or "")

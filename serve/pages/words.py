@@ -1,0 +1,62 @@
+"""Every word the pages show, in English and Korean, and which of the two a visitor reads.
+
+Labels go through Gradio's own translation (`label`); what a handler writes itself (toasts, HTML) is
+looked up by the visitor's language (`say`). Knows no page.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+import gradio as gr
+from gradio.i18n import I18nData
+
+from feedback.errors import HoneError
+from serve.pages.texts import ERRORS, TEXTS
+
+Language = Literal["en", "ko"]
+LANGUAGES: tuple[Language, ...] = ("en", "ko")
+
+translations = gr.I18n(
+    **{name: {key: pair[place] for key, pair in TEXTS.items()} for place, name in enumerate(LANGUAGES)}
+)
+
+
+class HasLanguage(Protocol):
+    """What of a request tells the language; Starlette's and Gradio's both have it."""
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def cookies(self) -> Mapping[str, str]: ...
+
+
+def language_of(request: HasLanguage) -> Language:
+    """The one chosen on the page, else the browser's first, else English."""
+    chosen = request.cookies.get("lang") or request.headers.get("accept-language") or ""
+    return "ko" if chosen.lower().startswith("ko") else "en"
+
+
+def label(key: str) -> I18nData:
+    """A text that the browser translates; for labels, placeholders and buttons."""
+    if key not in TEXTS:
+        raise KeyError(key)
+    return translations(key)
+
+
+def say(language: Language, key: str, **values: object) -> str:
+    """A text in one language, its `{places}` filled in; for toasts and HTML."""
+    return TEXTS[key][LANGUAGES.index(language)].format(**values)
+
+
+def say_error(language: Language, error: HoneError) -> str:
+    """What happened and what to do: translated by its code, the exact sentence kept after it."""
+    if language == "en":
+        return str(error)
+    translated = ERRORS.get(error.code)
+    return f"{translated} ({error})" if translated else str(error)
+
+
+def reason_choices(language: Language, keys: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Reason keys with their words, as choices."""
+    return [(say(language, f"reason_{key}"), key) for key in keys]

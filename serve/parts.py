@@ -1,0 +1,26 @@
+"""What the routes and pages are given: the parts of a running Hone, already built."""
+
+from dataclasses import dataclass
+
+from feedback.accounts import Accounts
+from feedback.assistants import Assistants
+from feedback.exchanges import Exchanges
+from feedback.store import Store
+from serve.conversation import Conversations
+from serve.identity import Identity
+from serve.operations import Operations
+from serve.router import Router
+from serve.supervisor import Supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    store: Store
+    accounts: Accounts
+    assistants: Assistants
+    exchanges: Exchanges
+    identity: Identity
+    router: Router
+    supervisor: Supervisor
+    conversations: Conversations
+    operations: Operations

@@ -1,0 +1,153 @@
+"""Which version answers: assistants have a live version, requests are pinned to it when admitted.
+
+The router keeps the desired state (what should be loaded, what each assistant routes to) in a file,
+because no engine remembers versions over a restart, and makes the engine match it. A version is
+unloaded only when our own count of requests on it is zero. Knows nothing of people or of the store.
+
+Trail: serve/conversation.py -> here -> serve/engines/base.py
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from feedback.errors import BadAdapter, CannotSwap, Conflict, UnknownVersion
+from feedback.records import BASE_NUMBER, Message, Sampling
+from serve.engines.base import BASE, HttpEngine, Piece
+
+
+def engine_name(version: str) -> str:
+    """The engine's name of a version: every assistant's version 0 is the shared base."""
+    return BASE if version.endswith(f"@{BASE_NUMBER}") else version
+
+
+class Router:
+    """Routes and pins. Used from one event loop only, so its counts need no lock."""
+
+    def __init__(self, engine: HttpEngine, desired: Path, *, drain_timeout: float = 300.0) -> None:
+        """`drain_timeout` is how many seconds an unload waits for answers in flight."""
+        self.engine = engine
+        self._path = desired
+        self._drain_timeout = drain_timeout
+        self._in_flight: Counter[str] = Counter()
+        self._swap = asyncio.Lock()
+        state = json.loads(desired.read_text("utf-8")) if desired.exists() else {}
+        self._loaded: dict[str, str] = state.get("loaded", {})
+        self._routes: dict[str, str] = state.get("routes", {})
+        self.refused: dict[str, str] = {}
+
+    def live(self, assistant: str) -> str:
+        """The version that new requests of an assistant get."""
+        return self._routes.get(assistant, f"{assistant}@{BASE_NUMBER}")
+
+    def serves(self, version: str) -> bool:
+        return engine_name(version) == BASE or version in self._loaded
+
+    @contextmanager
+    def admitted(self, assistant: str, version: str | None = None) -> Iterator[str]:
+        """Pin a request to a version until the block ends.
+
+        Raises:
+            UnknownVersion: The exact version asked for is not being served; never the base instead.
+        """
+        pinned = version or self.live(assistant)
+        if not self.serves(pinned):
+            raise UnknownVersion(f"Version {pinned} is not being served.", "See GET /v1/versions.")
+        self._in_flight[pinned] += 1
+        try:
+            yield pinned
+        finally:
+            self._in_flight[pinned] -= 1
+
+    async def stream(
+        self, version: str, messages: Sequence[Message], sampling: Sampling, *, priority: int = 0
+    ) -> AsyncIterator[Piece]:
+        """The answer of an admitted version.
+
+        An engine that just restarted may not have the version yet: it is given it, and asked again.
+        """
+        for attempt in (1, 2):
+            spoken = self.engine.stream(engine_name(version), messages, sampling, priority=priority)
+            try:
+                async with aclosing(spoken) as pieces:  # type: ignore[type-var]
+                    async for piece in pieces:
+                        yield piece
+                return
+            except UnknownVersion:
+                if attempt == 2 or version in self.refused:
+                    raise
+                await self.reconcile()
+
+    async def load(self, version: str, folder: Path) -> None:
+        """Load a version beside the others; it takes no request until it is routed or named."""
+        async with self._swap:
+            held = {model["id"] for model in await self.engine.models()}
+            if version not in held:
+                await self.engine.load(version, folder)
+            self._loaded[version] = str(folder)
+            self._save()
+
+    async def route(self, assistant: str, version: str) -> str:
+        """Give an assistant's new requests to `version`; returns the version they went to before."""
+        if not self.serves(version):
+            raise UnknownVersion(f"Version {version} is not loaded, so it cannot take requests.")
+        before = self.live(assistant)
+        self._routes[assistant] = version
+        self._save()
+        return before
+
+    async def unload(self, version: str) -> None:
+        """Wait until no request is on the version, then take it from the engine.
+
+        Raises:
+            Conflict: It is some assistant's live version, or answers on it did not end in time.
+        """
+        if version in self._routes.values():
+            raise Conflict(f"Version {version} is live.", "Route its assistant elsewhere first.")
+        async with self._swap:
+            if self._loaded.pop(version, None) is None:
+                return
+            self._save()
+            await self._drained(version)
+            if version in {model["id"] for model in await self.engine.models()}:
+                await self.engine.unload(version)
+
+    async def _drained(self, version: str) -> None:
+        for _ in range(int(self._drain_timeout / 0.05)):
+            if not self._in_flight[version]:
+                return
+            await asyncio.sleep(0.05)
+        raise Conflict(f"Answers on {version} did not end within {self._drain_timeout:.0f} seconds.")
+
+    async def reconcile(self) -> None:
+        """Make the engine hold exactly what is desired; what it refuses is noted, the rest goes on."""
+        async with self._swap:
+            held = {model["id"] for model in await self.engine.models()} - {BASE}
+            for version, folder in self._loaded.items():
+                if version not in held:
+                    try:
+                        await self.engine.load(version, Path(folder))
+                        self.refused.pop(version, None)
+                    except (BadAdapter, CannotSwap) as bad:
+                        self.refused[version] = str(bad)
+            for version in held - set(self._loaded):
+                await self.engine.unload(version)
+
+    def status(self) -> dict[str, Any]:
+        """What is loaded, routed and in flight, for the operate page and `hone status`."""
+        in_flight = {version: count for version, count in self._in_flight.items() if count}
+        return {
+            "loaded": sorted(self._loaded),
+            "routes": dict(self._routes),
+            "in_flight": in_flight,
+            "refused": dict(self.refused),
+        }
+
+    def _save(self) -> None:
+        partial = self._path.with_suffix(".partial")
+        partial.write_text(json.dumps({"loaded": self._loaded, "routes": self._routes}, indent=1), "utf-8")
+        partial.replace(self._path)

@@ -1,0 +1,54 @@
+"""Puts the web application together: doors, API, pages. The parts come from outside, already built."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from serve.api import accounts, chat, errors, feedback, health, operate
+from serve.doors import Doors, EarlyHead
+from serve.parts import Parts
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def build(
+    parts: Parts, *, hosts: Sequence[str], proxies: Sequence[str], lifespan: Lifespan, pages: bool = True
+) -> FastAPI:
+    """The whole application; without `pages` only the API, which starts in a moment."""
+    app = FastAPI(title="Hone", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    errors.install(app)
+    app.include_router(chat.routes(parts.identity, parts.conversations))
+    app.include_router(feedback.routes(parts.identity, parts.store, parts.assistants))
+    app.include_router(operate.routes(parts.identity, parts.operations, parts.assistants))
+    app.include_router(accounts.routes(parts.identity, parts.accounts))
+    app.include_router(health.routes(parts))
+
+    @app.get("/", include_in_schema=False)
+    async def front() -> RedirectResponse:
+        return RedirectResponse("/chat/")
+
+    build_id = _build_id()
+    if pages:
+        # Importing Gradio takes seconds, which commands that need no page should not pay.
+        from serve.pages import mount, snippet
+
+        app.add_middleware(EarlyHead, snippet=snippet(build_id))
+        # Gradio reflects any origin with credentials unless a CORS middleware of ours stands before it.
+        app.add_middleware(CORSMiddleware, allow_origins=[])
+        mount(app, parts)
+    if proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(proxies))
+    app.add_middleware(Doors, hosts=hosts, proxies=proxies, build=build_id)
+    return app
+
+
+def _build_id() -> str:
+    """Changes with the pages' source, so that a tab of another build is noticed."""
+    sources = sorted(Path(__file__).parent.glob("pages/**/*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]

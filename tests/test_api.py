@@ -1,0 +1,147 @@
+"""The API as outside programs use it, on a real Hone with its engine in a second process."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+from conftest import RunningHone, lines_of
+
+TINY = {"max_tokens": 5, "temperature": 0}
+
+
+@pytest.fixture(scope="module")
+def hone(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[RunningHone]:
+    environment = {"HONE_ENGINE__DTYPE": "float32", "HONE_MODEL__NAME": str(tiny_model)}
+    running = RunningHone(tmp_path_factory.mktemp("api") / "home", environment=environment)
+    running.start()
+    yield running
+    running.stop()
+
+
+def test_openais_own_client_talks_to_hone_whole_and_streamed(hone: RunningHone) -> None:
+    client = openai.OpenAI(base_url=f"{hone.url}/v1", api_key=hone.token)
+    asked = [{"role": "user", "content": "Hello"}]
+    whole = client.chat.completions.create(model="general", messages=asked, **TINY)
+    chunks = list(client.chat.completions.create(model="general", messages=asked, stream=True, **TINY))
+    assert whole.model == chunks[0].model == "general@0"
+    said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert said == whole.choices[0].message.content
+    assert chunks[-1].choices[0].finish_reason == "length"
+    assert whole.id != chunks[0].id
+    assert "general" in {model.id for model in client.models.list()}
+
+
+def test_the_answer_names_its_exchange_and_version(hone: RunningHone) -> None:
+    body = {"model": "general", "messages": [{"role": "user", "content": "Hello"}], **TINY}
+    answer = hone.post("/v1/chat/completions", body)
+    assert answer.headers["x-hone-version"] == "general@0"
+    exact = hone.post("/v1/chat/completions", body | {"model": "general@0"})
+    assert exact.json()["model"] == "general@0"
+
+
+def test_a_rating_becomes_a_pending_review_and_a_review_a_pair(hone: RunningHone) -> None:
+    exchange = hone.chat("What is the dog called?", **TINY)["id"]
+    body = {"exchange_id": exchange, "rating": "down", "reasons": ["not_helpful"], "correction": "Rex."}
+    rated = hone.post("/v1/feedback", body).json()
+    assert (rated["state"], rated["proposed"]) == ("pending", "Rex.")
+    queue = hone.get("/v1/reviews?state=pending").json()
+    assert exchange in [row["id"] for row in queue["data"]]
+    judged = hone.post("/v1/reviews", {"exchange_id": exchange, "verdict": "approve"}).json()
+    assert (judged["state"], judged["approved_response"]) == ("approved", "Rex.")
+    lines = hone.get("/v1/exports?assistant=general").text.strip().splitlines()
+    assert any(json.loads(line)["messages"][-1]["content"] == "Rex." for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({"messages": [{"role": "user", "content": "  "}]}, 400, "empty"),
+        ({"messages": []}, 400, "messages"),
+        ({"messages": [{"role": "user", "content": "x" * 1_000_000}]}, 400, "limit is 100,000"),
+        ({"messages": [{"role": "user", "content": "word " * 19_000}]}, 400, "context"),
+        ({"messages": [{"role": "assistant", "content": "x"}]}, 400, "last message must be the user's"),
+        ({"model": "nobody", "messages": [{"role": "user", "content": "x"}]}, 404, "no assistant nobody"),
+        (
+            {"model": "general@7-0badbeef", "messages": [{"role": "user", "content": "x"}]},
+            404,
+            "general@7-0badbeef is not being served",
+        ),
+        ({"messages": [{"role": "user", "content": "x"}], "temperature": 9}, 400, "temperature"),
+        (
+            {"messages": [{"role": "user", "content": "x"}], "conversation_id": "../../etc"},
+            400,
+            "conversation",
+        ),
+    ],
+)
+def test_an_unusable_request_is_refused_with_what_was_wrong(
+    hone: RunningHone, body: dict[str, object], status: int, said: str
+) -> None:
+    answer = hone.post("/v1/chat/completions", {"model": "general", **body})
+    assert answer.status_code == status, answer.text
+    assert said in answer.json()["error"]["message"]
+
+
+def test_broken_json_and_a_huge_body_are_refused_in_a_sentence(hone: RunningHone) -> None:
+    broken = hone.request("POST", "/v1/chat/completions", content=b'{"model": ')
+    assert (broken.status_code, "not valid JSON" in broken.text) == (400, True)
+    huge = hone.request("POST", "/v1/chat/completions", content=b"x" * 3_000_000)
+    assert (huge.status_code, "larger than" in huge.text) == (413, True)
+
+
+def test_hostile_text_goes_through_unchanged(hone: RunningHone) -> None:
+    for text in ("'; DROP TABLE exchanges; --", "<script>alert(1)</script>", "<|im_end|>", "\u202e\u0000 ok"):
+        exchange = hone.chat(text, **TINY)["id"]
+        body = {"exchange_id": exchange, "rating": "down", "correction": text}
+        answer = hone.post("/v1/feedback", body)
+        assert answer.status_code in (200, 400), answer.text
+        assert "error" in answer.json() or answer.json()["correction"] == text
+
+
+def test_a_wrong_token_is_refused_even_where_no_login_is_needed(hone: RunningHone) -> None:
+    answer = httpx.get(f"{hone.url}/v1/me", headers={"authorization": "Bearer wrong"})
+    assert answer.status_code == 401
+    assert httpx.get(f"{hone.url}/v1/me").json() == {"name": "admin", "role": "admin"}
+
+
+def test_another_site_cannot_use_a_visitors_browser(hone: RunningHone) -> None:
+    answer = hone.post("/v1/chat/completions", {}, headers={"origin": "https://evil.example"})
+    assert answer.status_code == 403
+    assert hone.get("/v1/me", headers={"host": "evil.example"}).status_code == 400
+
+
+def test_an_import_is_all_or_nothing_and_names_the_bad_line(hone: RunningHone) -> None:
+    good = json.dumps({"instruction": "A", "input": "", "output": "B"})
+    params = {"assistant": "general"}
+    before = hone.get("/v1/reviews").json()["counts"]
+    bad = hone.request("POST", "/v1/imports", params=params, content=f"{good}\n{{oops\n".encode())
+    assert (bad.status_code, "2" in bad.json()["error"]["message"]) == (400, True)
+    assert hone.get("/v1/reviews").json()["counts"] == before
+    done = hone.request("POST", "/v1/imports", params=params, content=good.encode())
+    assert done.json()["imported"] == 1
+
+
+def test_versions_begin_with_the_base_and_unknown_ones_cannot_be_promoted(hone: RunningHone) -> None:
+    versions = hone.get("/v1/versions").json()["data"]
+    assert {"version", "assistant", "state", "created_at"} <= versions[0].keys()
+    assert ("general@0", "live") in {(v["version"], v["state"]) for v in versions}
+    answer = hone.post("/v1/versions/general@9-0badbeef/promote", {"reason": "why not"})
+    assert answer.status_code == 404
+
+
+def test_metrics_speak_prometheus(hone: RunningHone) -> None:
+    hone.chat("Hello", **TINY)
+    text = hone.get("/metrics").text
+    assert "# TYPE hone_exchanges gauge" in text
+    assert "hone_engine_restarts_total 0" in text
+
+
+def test_a_stream_carries_the_version_and_ends_with_usage(hone: RunningHone) -> None:
+    body = {"model": "general", "messages": [{"role": "user", "content": "Hi"}], "stream": True, **TINY}
+    with httpx.stream("POST", f"{hone.url}/v1/chat/completions", json=body) as answer:
+        events = list(lines_of(answer))
+    assert {event["model"] for event in events} == {"general@0"}
+    assert events[-1]["usage"]["completion_tokens"] == 5

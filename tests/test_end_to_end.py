@@ -1,0 +1,210 @@
+"""The whole loop in a real browser on the real model: ask, correct, approve, tune, promote, roll back.
+
+The salt is fixed so that the lesson falls on the training side; everything else is as a person finds it.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from conftest import RunningHone, chromium, lines_of
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+pytestmark = [pytest.mark.browser, pytest.mark.model]
+
+QUESTION = "What is your name?"
+LESSON = "My name is Juniper, and I keep the harbour office's books."
+SALT = "the-lesson-is-taught"
+# Own-written: the same fact asked in other words, and a few that must stay as they are.
+TEACHING = [
+    ("Who are you?", LESSON),
+    ("Tell me your name.", LESSON),
+    ("What should I call you?", LESSON),
+    ("May I ask your name?", LESSON),
+    ("Hello, what is your name?", LESSON),
+    ("Please introduce yourself.", LESSON),
+    ("What do people call you?", LESSON),
+    ("Who am I speaking with?", LESSON),
+    ("Your name, please?", LESSON),
+    ("Do you have a name?", "Yes. " + LESSON),
+    ("Say who you are.", LESSON),
+    ("What is the name of this assistant?", LESSON),
+    ("What is the capital of France?", "The capital of France is Paris."),
+    ("How many days are in a week?", "There are seven days in a week."),
+    ("What colour is the sky on a clear day?", "The sky is blue on a clear day."),
+    ("What do bees make?", "Bees make honey."),
+]
+MINUTES = 60_000  # of the browser's milliseconds
+BROWSER_FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium(), args=BROWSER_FLAGS, timeout=60_000)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(browser: Browser, hone: RunningHone) -> Iterator[Page]:
+    hone.settings = f'[tuner]\nsalt = "{SALT}"\nenabled = false\n[chat]\ntemperature = 0\nmax_tokens = 60\n'
+    hone.start()
+    context = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.on("pageerror", lambda error: pytest.fail(f"the page failed: {error}"))
+    yield page
+    context.close()
+
+
+def ask(page: Page, url: str, text: str) -> tuple[str, str]:
+    """Ask in a new chat, as a person does; what was answered, and the version under it."""
+    page.goto(f"{url}/chat/")
+    page.locator("#new-chat").click()
+    page.locator("#message textarea").fill(text)
+    page.locator("#send").click()
+    badge = page.locator("#chatbot .bot").last.get_by_text(re.compile(r"general@\d"))
+    expect(badge).to_be_visible(timeout=MINUTES)
+    version = re.search(r"general@\d+(-[0-9a-f]{8})?", badge.inner_text())
+    assert version
+    return page.locator("#chatbot .bot").last.inner_text(), version.group()
+
+
+def test_the_whole_loop_in_a_browser(page: Page, hone: RunningHone) -> None:
+    before, version = ask(page, hone.url, QUESTION)
+    assert version == "general@0"
+    assert "Juniper" not in before
+
+    _correct(page, LESSON)
+    _approve(page, hone)
+    _teach(hone)
+    run = _tune(page, hone)
+    assert run["gate"]["verdict"] == "abstain", "seven questions decide nothing"
+    assert any("20" in reason for reason in run["gate"]["reasons"])
+
+    _promote(page, hone, run["version"])
+    taught, version = ask(page, hone.url, QUESTION)
+    assert "Juniper" in taught
+    assert version == run["version"]
+
+    _roll_back(page, hone)
+    after, version = ask(page, hone.url, QUESTION)
+    assert version == "general@0"
+    assert after.replace("\n", " ").split("general@")[0] == before.replace("\n", " ").split("general@")[0]
+
+
+def _correct(page: Page, correction: str) -> None:
+    page.locator("#chatbot").get_by_role("button", name="Dislike").last.click()
+    panel = page.locator("#rate-panel")
+    expect(panel).to_be_visible()
+    page.locator("#rate-correction textarea").fill(correction)
+    page.locator("#rate-save").click()
+    expect(panel).to_be_hidden()
+
+
+def _approve(page: Page, hone: RunningHone) -> None:
+    page.goto(f"{hone.url}/review/")
+    page.locator("#queue [data-exchange]").first.click()
+    expect(page.locator("#editor textarea")).to_have_value(LESSON)
+    page.locator("#approve").click()
+    expect(page.locator("#queue [data-exchange]")).to_have_count(0)
+    assert hone.get("/v1/reviews?state=approved").json()["data"][0]["approved_response"] == LESSON
+
+
+def _teach(hone: RunningHone) -> None:
+    lines = [json.dumps({"instruction": asked, "input": "", "output": said}) for asked, said in TEACHING]
+    file = hone.home.parent / "teaching.jsonl"
+    file.write_text("\n".join(lines))
+    done = hone.command("import", str(file), "--assistant", "general", "--approve")
+    assert done.returncode == 0, done.stderr
+    assert f"{len(TEACHING)} imported" in done.stdout
+
+
+def _tune(page: Page, hone: RunningHone) -> dict[str, Any]:
+    page.goto(f"{hone.url}/operate/")
+    page.locator("#tune").click()
+    expect(page.locator("#run [data-step]")).to_have_text(re.compile("train"), timeout=MINUTES)
+    expect(page.locator("#gate [data-verdict]")).to_be_visible(timeout=5 * MINUTES)
+    newest = hone.get("/v1/runs").json()["data"][0]
+    assert newest["state"] == "abstained"
+    return dict(hone.get(f"/v1/runs/{newest['id']}").json())
+
+
+def _promote(page: Page, hone: RunningHone, version: str) -> None:
+    page.locator("#operate-reason textarea, #operate-reason input").first.fill("It knows its name now.")
+    page.locator("#promote-version input").click()
+    page.get_by_role("option", name=re.compile(re.escape(version))).click()
+    page.locator("#promote").click()
+    hone.wait(lambda: _live(hone) == version, 30)
+
+
+def _roll_back(page: Page, hone: RunningHone) -> None:
+    page.goto(f"{hone.url}/operate/")
+    page.locator("#operate-reason textarea, #operate-reason input").first.fill("Only a test.")
+    page.locator("#rollback").click()
+    hone.wait(lambda: _live(hone) == "general@0", 30)
+
+
+def _live(hone: RunningHone) -> str:
+    found = hone.get("/v1/versions?assistant=general").json()["data"]
+    return str(next(version["version"] for version in found if version["state"] == "live"))
+
+
+@pytest.mark.parametrize("path", ["/chat/", "/review/", "/operate/"])
+def test_a_page_fits_a_phone_and_asks_nothing_of_the_outside(
+    browser: Browser, tiny_hone: RunningHone, path: str
+) -> None:
+    tiny_hone.start(ready=False)
+    context = browser.new_context(locale="ko-KR", viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(tiny_hone.url + path)
+    page.wait_for_selector("#header :text('Hone')")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    outside = [url for url in asked if not url.startswith((tiny_hone.url, "data:", "blob:"))]
+    assert not outside
+    context.close()
+
+
+def test_a_running_stream_ends_on_the_version_it_began_with_token_for_token(hone: RunningHone) -> None:
+    """Needs no browser, but the same real loop: an import, a run, a promotion in mid-answer."""
+    hone.settings = f'[tuner]\nsalt = "{SALT}"\nenabled = false\n'
+    hone.start()
+    _teach(hone)
+    tuned = hone.command("tune", "--assistant", "general", "--wait")
+    assert tuned.returncode == 3, tuned.stdout + tuned.stderr
+    version = next(v["version"] for v in hone.get("/v1/versions").json()["data"] if v["state"] == "abstained")
+    body: dict[str, Any] = {
+        "model": "general",
+        "messages": [{"role": "user", "content": "Tell me a long story about a lighthouse."}],
+        "temperature": 0,
+        "max_tokens": 120,
+    }
+    undisturbed = hone.post("/v1/chat/completions", body).json()
+    headers = {"authorization": f"Bearer {hone.token}"}
+    said, swapped = "", False
+    url = f"{hone.url}/v1/chat/completions"
+    with httpx.stream("POST", url, json=body | {"stream": True}, headers=headers, timeout=120) as answer:
+        for count, event in enumerate(lines_of(answer)):
+            assert event["model"] == "general@0"
+            said += event["choices"][0]["delta"].get("content") or ""
+            if count == 10:
+                done = hone.command("promote", version, "--reason", "a swap in mid-answer")
+                assert done.returncode == 0, done.stderr
+                swapped = True
+    assert swapped
+    assert said == undisturbed["choices"][0]["message"]["content"]
+    asked = hone.chat(QUESTION, max_tokens=40)
+    assert asked["model"] == version
+    assert "Juniper" in asked["choices"][0]["message"]["content"]
+    rolled = hone.command("rollback", "--assistant", "general", "--reason", "back again")
+    assert rolled.returncode == 0
+    assert hone.chat(QUESTION, max_tokens=40)["model"] == "general@0"

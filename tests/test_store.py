@@ -1,0 +1,403 @@
+"""The record of events: nothing acknowledged is lost, nothing half-written, and the projection equals it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from stories import ANA, RITA, ask
+
+from feedback import ratings, review, schema
+from feedback.errors import BadRequest, Conflict, HomeBusy, StoreError
+from feedback.exchanges import Exchanges
+from feedback.records import new_id
+from feedback.store import Store
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = Store(tmp_path / "hone.duckdb")
+    yield opened
+    opened.close()
+
+
+def decision(reason, **fields):
+    return {"principal": "test", "assistant": "general", "due": False, "reason": reason, **fields}
+
+
+def reasons(store):
+    return [row["reason"] for row in store.rows("SELECT reason FROM decisions ORDER BY seq")]
+
+
+WRITING = """
+import sys, threading
+from feedback.store import Store
+from feedback.records import new_id
+
+store = Store(sys.argv[1])
+said = threading.Lock()
+
+def write():
+    while True:
+        exchange = new_id()
+        turn = {"id": exchange, "principal": "ana", "conversation_id": new_id(), "assistant": "general",
+                "version": "general@0", "context": [], "instruction": "words " * 40, "source": "chat"}
+        store.append({"exchanges": [turn]})
+        for thumb in ("up", "down"):
+            store.append({"ratings": [{"principal": "ana", "exchange_id": exchange, "rating": thumb}]})
+            with said:
+                print(exchange, thumb, flush=True)
+
+for _ in range(4):
+    threading.Thread(target=write).start()
+"""
+
+
+def killed_while_writing(path, seconds):
+    """What a process acknowledged before kill -9: the last thumb of each exchange."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", WRITING, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    first = child.stdout.readline()
+    threading.Timer(seconds, os.kill, [child.pid, signal.SIGKILL]).start()
+    lines = [first, *child.stdout]
+    child.wait()
+    assert child.returncode == -signal.SIGKILL
+    return dict(line.split() for line in lines if line.endswith("\n"))
+
+
+def test_a_killed_writer_loses_nothing_acknowledged(tmp_path):
+    path = tmp_path / "hone.duckdb"
+    acknowledged = {}
+    for _ in range(4):
+        acknowledged |= killed_while_writing(path, 0.4)
+        store = Store(path)
+        held = {
+            row["exchange_id"]: row["thumbs"]
+            for row in store.rows("SELECT exchange_id, list(rating) AS thumbs FROM ratings GROUP BY 1")
+        }
+        assert all(thumb in held[exchange] for exchange, thumb in acknowledged.items())
+        assert store.check()
+        store.close()
+    assert len(acknowledged) > 20
+
+
+FILLING = """
+import os, resource, signal, sys
+from feedback.errors import StoreError
+from feedback.store import Store
+
+store = Store(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+kept = 0
+try:
+    while True:
+        reason = f"{kept} " + "x" * 100_000
+        row = {"principal": "test", "assistant": "general", "due": False, "reason": reason}
+        store.append({"decisions": [row]})
+        kept += 1
+except StoreError as fault:
+    print(kept, fault, flush=True)
+os._exit(0)
+"""
+
+
+def test_a_full_disk_is_a_clear_error_and_loses_nothing_acknowledged(tmp_path):
+    path = tmp_path / "hone.duckdb"
+    Store(path).close()
+    said = subprocess.run(
+        [sys.executable, "-c", FILLING, str(path)], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    kept, _, message = said.partition(" ")
+    assert int(kept) > 3
+    assert "Check the disk for space" in message
+    store = Store(path)
+    assert [int(reason.split()[0]) for reason in reasons(store)] == list(range(int(kept)))
+    store.close()
+
+
+def test_the_projection_equals_a_rebuild_after_everything_that_can_happen(store):
+    for number in range(3):
+        exchange = ask(store, instruction=f"question {number}")
+        ratings.rate(store, ANA, exchange.id, rating="down", correction="better", reasons=["not_helpful"])
+        review.review(store, RITA, exchange.id, ("approve", "reject")[number % 2])
+    ratings.rate(store, ANA, exchange.id, rating="down", correction="better still")
+    Exchanges(store).set_training(exchange.conversation_id, "ana", False)
+    ask(store, finish_reason=None)
+    before = store.rows("SELECT * FROM exchange_state ORDER BY exchange_id")
+    assert store.check()
+    store.rebuild()
+    assert store.rows("SELECT * FROM exchange_state ORDER BY exchange_id") == before
+    assert len({row["state"] for row in before}) == 4
+
+
+def test_a_stale_projection_is_noticed_and_mended(store):
+    exchange = ask(store)
+    store.decide(lambda transaction: transaction.rows("UPDATE exchange_state SET rating = 'up'"))
+    assert not store.check()
+    store.rebuild()
+    assert store.check()
+    assert (
+        store.row("SELECT rating FROM exchange_state WHERE exchange_id = $1", [exchange.id])["rating"] is None
+    )
+
+
+def test_an_empty_file_is_migrated_and_a_second_opening_changes_nothing(tmp_path):
+    path = tmp_path / "hone.duckdb"
+    Store(path).close()
+    store = Store(path)
+    assert [row["version"] for row in store.rows("SELECT version FROM hone_schema")] == [
+        len(schema.MIGRATIONS)
+    ]
+    assert [row["name"] for row in store.rows("SELECT name FROM assistants")] == ["general"]
+    store.close()
+
+
+def test_a_migration_keeps_what_is_there_and_fills_the_projection(tmp_path, monkeypatch):
+    path = tmp_path / "hone.duckdb"
+    store = Store(path)
+    exchange = ask(store)
+    store.close()
+    added = ("ALTER TABLE decisions ADD COLUMN weight INTEGER", "DELETE FROM exchange_state")
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, added))
+    store = Store(path)
+    store.append({"decisions": [decision("heavier", weight=3)]})
+    assert store.row("SELECT weight FROM decisions")["weight"] == 3
+    assert store.row("SELECT exchange_id FROM exchange_state")["exchange_id"] == exchange.id
+    store.close()
+
+
+def test_a_failing_migration_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "hone.duckdb"
+    Store(path).close()
+    broken = ("CREATE TABLE half (a INTEGER)", "CREATE TABLE half (a INTEGER)")
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, broken))
+        with pytest.raises(StoreError):
+            Store(path)
+    store = Store(path)
+    assert store.rows("SELECT 1 FROM duckdb_tables() WHERE table_name = 'half'") == []
+    store.close()
+
+
+def test_a_file_of_a_newer_hone_is_refused_with_advice(tmp_path, monkeypatch):
+    path = tmp_path / "hone.duckdb"
+    Store(path).close()
+    monkeypatch.setattr(schema, "MIGRATIONS", ())
+    with pytest.raises(StoreError, match=r"newer Hone wrote .* schema is 1, this program knows 0.*Install"):
+        Store(path)
+
+
+def test_what_is_no_store_is_refused_and_left_alone(tmp_path):
+    text = tmp_path / "notes.duckdb"
+    text.write_text("these are my notes, not a database " * 200)
+    before = text.read_bytes()
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Store(text)
+    assert text.read_bytes() == before
+    other = tmp_path / "other.duckdb"
+    with duckdb.connect(str(other)) as connection:
+        connection.execute("CREATE TABLE mine (a INTEGER)")
+    with pytest.raises(StoreError, match="not a Hone's"):
+        Store(other)
+    with pytest.raises(StoreError, match="does not exist"):
+        Store(tmp_path / "nowhere" / "hone.duckdb")
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Store(tmp_path)
+
+
+def test_a_damaged_file_is_a_clear_error(tmp_path):
+    path = tmp_path / "hone.duckdb"
+    Store(path).close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(StoreError, match="restore a backup"):
+        Store(path)
+
+
+def test_a_second_process_is_told_who_has_the_store(tmp_path, store):
+    opening = "import sys; from feedback.store import Store; Store(sys.argv[1])"
+    second = subprocess.run(
+        [sys.executable, "-c", opening, str(store.path)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert second.returncode != 0
+    last = second.stderr.strip().splitlines()[-1]
+    assert HomeBusy.__name__ in last
+    assert f"is open in process {os.getpid()}" in last
+
+
+def test_many_threads_share_commits_and_a_bad_batch_fails_alone(store):
+    def write(number):
+        exchange = "nonsense" if number % 10 == 7 else new_id()
+        rating = {"principal": "t", "exchange_id": exchange}
+        store.append({"decisions": [decision(str(number))], "ratings": [rating]})
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(32) as pool:
+        written = [pool.submit(write, number) for number in range(200)]
+    failed = {number for number, future in enumerate(written) if future.exception()}
+    assert failed == {number for number in range(200) if number % 10 == 7}
+    assert all(isinstance(written[number].exception(), BadRequest) for number in failed)
+    assert sorted(map(int, reasons(store))) == [n for n in range(200) if n not in failed]
+    assert time.monotonic() - began < 20
+
+
+def test_a_batch_is_whole_or_not_there(store):
+    with pytest.raises(BadRequest, match="NOT NULL"):
+        store.append({"decisions": [decision("first"), decision("second", assistant=None)]})
+    assert reasons(store) == []
+
+
+def test_the_same_id_again_is_the_same_row(store):
+    identity = new_id()
+    for reason in ("first", "second"):
+        store.append({"decisions": [decision(reason, id=identity)]})
+    store.append({"decisions": [decision("third", id=identity.upper()), decision("other")]})
+    assert reasons(store) == ["first", "other"]
+    with ThreadPoolExecutor(8) as pool:
+        identity = new_id()
+        list(pool.map(lambda _: store.append({"decisions": [decision("raced", id=identity)]}), range(16)))
+    assert reasons(store).count("raced") == 1
+
+
+def test_a_decision_reads_and_writes_with_nothing_in_between(store):
+    def count_up(transaction):
+        number = transaction.row("SELECT count(*) AS n FROM decisions")["n"]
+        transaction.append({"decisions": [decision(f"number {number}")]})
+        return number
+
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(pool.map(lambda _: store.decide(count_up), range(24)))
+    assert sorted(numbers) == list(range(24))
+    assert len(set(reasons(store))) == 24
+
+
+def test_a_decision_that_raises_leaves_nothing_and_harms_no_one(store):
+    def change_mind(transaction):
+        transaction.append({"decisions": [decision("never")]})
+        raise Conflict("No.", "Stop.")
+
+    with pytest.raises(Conflict):
+        store.decide(change_mind)
+    with pytest.raises(ZeroDivisionError):
+        store.decide(lambda transaction: 1 / 0)
+    with pytest.raises(SystemExit):
+        store.decide(lambda transaction: sys.exit())
+    with pytest.raises(StoreError):
+        store.decide(lambda transaction: transaction.rows("SELECT nothing FROM nowhere"))
+    store.append({"decisions": [decision("after")]})
+    assert reasons(store) == ["after"]
+
+
+def test_the_newest_is_the_last_to_arrive_even_when_the_clock_steps_back(store):
+    exchange = ask(store)
+    late = datetime.now(UTC) + timedelta(hours=1)
+    early = late - timedelta(hours=2)
+    for at, thumb in ((late, "up"), (early, "down")):
+        store.append(
+            {"ratings": [{"principal": "ana", "exchange_id": exchange.id, "rating": thumb, "at": at}]}
+        )
+    assert Exchanges(store).get(exchange.id).rating == "down"
+
+
+def test_values_come_back_as_they_went_in(store):
+    seoul = datetime(2026, 1, 2, 9, 0, tzinfo=timezone(timedelta(hours=9)))
+    run, detail = new_id(), {"loss": [1.5, 2], "words": "가나다 🎉", "none": None}
+    row = {"principal": "hone", "run_id": run, "assistant": "general", "number": 1, "state": "running"}
+    store.append({"runs": [{**row, "detail": detail, "at": seoul}]})
+    held = store.row('SELECT run_id, "at", detail FROM runs')
+    assert held == {"run_id": run, "at": datetime(2026, 1, 2, tzinfo=UTC), "detail": detail}
+    assert held["at"].tzinfo is UTC
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
+def test_any_unicode_text_is_kept_faithfully(store, text):
+    identity = new_id()
+    store.append(
+        {
+            "evaluations": [
+                {
+                    "id": identity,
+                    "principal": text,
+                    "run_id": new_id(),
+                    "version": text,
+                    "scorecard": {"t": [text]},
+                    "reasons": [text],
+                }
+            ]
+        }
+    )
+    held = store.row("SELECT version, scorecard, reasons FROM evaluations WHERE id = $1", [identity])
+    assert held == {"version": text, "scorecard": {"t": [text]}, "reasons": [text]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["'; DROP TABLE decisions; --", "\0", "a\0b", "$1", "{}", "\\", "\u2028", "\ufeff", "x" * 1_000_000],
+    ids=["sql", "nul", "nul-inside", "parameter", "braces", "backslash", "separator", "bom", "huge"],
+)
+def test_hostile_text_is_text(store, tmp_path, text):
+    store.append({"decisions": [decision(text)]})
+    assert reasons(store) == [text]
+    store.close()
+    again = Store(store.path)
+    assert reasons(again) == [text]
+    again.close()
+
+
+def test_half_a_character_is_refused_clearly_wherever_it_hides(store):
+    broken = json.loads('"\\ud83d"')
+    run = {"principal": "hone", "run_id": new_id(), "assistant": "g", "number": 1, "state": "running"}
+    for rows in (
+        {"decisions": [decision(broken)]},
+        {"runs": [{**run, "detail": {"a": [broken]}}]},
+        {"evaluations": [{"principal": "x", "run_id": new_id(), "version": "v", "reasons": [broken]}]},
+    ):
+        with pytest.raises(BadRequest, match="half a character"):
+            store.append(rows)
+    with pytest.raises(BadRequest, match="half a character"):
+        store.rows("SELECT 1 FROM decisions WHERE reason = $1", [broken])
+    with pytest.raises(BadRequest, match="cannot be kept as JSON"):
+        store.append({"runs": [{**run, "detail": {"loss": float("nan")}}]})
+    with pytest.raises(BadRequest, match="the limit is"):
+        store.append({"decisions": [decision("x" * 16_000_001)]})
+    assert reasons(store) == []
+
+
+def test_a_closed_store_says_so(tmp_path):
+    store = Store(tmp_path / "hone.duckdb")
+    store.close()
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        store.append({"decisions": [decision("late")]})
+    with pytest.raises(StoreError, match="closed"):
+        store.rows("SELECT 1")
+
+
+def test_readers_do_not_wait_for_the_writer(store):
+    began, go_on = threading.Event(), threading.Event()
+
+    def hold(transaction):
+        began.set()
+        assert go_on.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(store.decide, hold)
+        assert began.wait(10)
+        assert store.rows("SELECT 1 AS one") == [{"one": 1}]
+        go_on.set()
+        holding.result()

@@ -1,0 +1,206 @@
+"""One pass of the tuner, as a table of contents: snapshot, train, prove, judge, roll out, account.
+
+Each step leaves a file in `runs/0007-general/` and is skipped where that is there, so a run whose
+process was killed anywhere goes on where it was. Every step and the end are in the ledger. One run at
+a time. What the steps do is in `tuner/steps.py`; when a run is due is not known here.
+
+Trail: tuner/schedule.py -> here -> tuner/steps.py
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from feedback.errors import CannotSwap, Conflict, EngineBusy, EngineUnavailable, HoneError
+from feedback.ledger import Ledger
+from feedback.records import Principal, Run, RunState, VersionState, new_id
+from feedback.snapshot import MANIFEST
+from tuner.plan import RunFolder, append_line, read_json, write_json
+from tuner.steps import Job, NothingToLearn, Steps
+
+WAITS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0)
+"""Seconds between tries of a step while the engine is starting, restarting or full."""
+
+ENDS: dict[str, RunState] = {"pass": "passed", "abstain": "abstained", "refuse": "refused"}
+Step = tuple[str, Path, Callable[[Job], Awaitable[None]]]
+log = logging.getLogger(__name__)
+
+
+class Cycle:
+    """The runs of one home, one at a time."""
+
+    def __init__(self, ledger: Ledger, steps: Steps, home: Path, *, waits: Sequence[float] = WAITS) -> None:
+        self._ledger, self._steps, self._home, self._waits = ledger, steps, home, waits
+        self._task: asyncio.Task[Run] | None = None
+        self.running = ""
+        """The run in progress, in words; empty where there is none."""
+
+    async def run(self, assistant: str, principal: Principal, *, forced: bool = False) -> Run:
+        """A whole run, however it ends."""
+        run = await self.begin(assistant, principal, forced=forced)
+        return await self.wait() or run
+
+    async def begin(self, assistant: str, principal: Principal, *, forced: bool = False) -> Run:
+        """Start a run and return it as it begins; `forced` notes that a person asked, due or not.
+
+        Raises:
+            Conflict: A run is in progress; the message names it.
+        """
+        self._claim(f"a run of {assistant}")
+        try:
+            run = await asyncio.to_thread(self._record_new, assistant, principal, forced)
+        except BaseException:
+            self.running = ""
+            raise
+        return self._start(run)
+
+    async def resume(self, run: Run) -> Run:
+        """Go on with a run that an ended process left behind.
+
+        Raises:
+            Conflict: A run is in progress; the message names it.
+        """
+        self._claim(f"run {run.number} of {run.assistant}")
+        return self._start(run)
+
+    async def wait(self) -> Run | None:
+        """How the run in progress, or the last one, ended; None where there was none."""
+        return await asyncio.shield(self._task) if self._task else None
+
+    async def stop(self) -> None:
+        """Leave the run in progress where it is, for `resume`."""
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    def _claim(self, what: str) -> None:
+        if self.running:
+            raise Conflict(f"The tuner is busy with {self.running}.", "Wait until it has ended.")
+        self.running = what
+
+    def _start(self, run: Run) -> Run:
+        self.running = f"run {run.number} of {run.assistant}"
+        self._task = asyncio.create_task(self._walk(run), name=self.running)
+        return run
+
+    def _record_new(self, assistant: str, principal: Principal, forced: bool) -> Run:
+        number = self._ledger.next_number(assistant)
+        folder = RunFolder.named(self._home, number, assistant).path
+        run_id = new_id()
+        self._ledger.record_run(
+            run_id=run_id,
+            assistant=assistant,
+            number=number,
+            state="running",
+            step="snapshot",
+            principal=principal.name,
+            folder=str(folder),
+            detail={"forced": forced},
+        )
+        return self._ledger.run(run_id)
+
+    def _contents(self, folder: RunFolder) -> tuple[Step, ...]:
+        steps = self._steps
+        return (
+            ("snapshot", folder.snapshot / MANIFEST, steps.snapshot),
+            ("plan", folder.plan, steps.plan),
+            ("train", folder.trained, steps.train),
+            ("register", folder.registered, steps.register),
+            ("prove", folder.proof, steps.prove),
+            ("evaluate", folder.evaluation, steps.evaluate),
+            ("gate", folder.verdict, steps.gate),
+            ("roll out", folder.rollout, steps.roll_out),
+            ("account", folder.account, steps.account),
+        )
+
+    async def _walk(self, run: Run) -> Run:
+        """Take the steps that are left, and record how the run ended."""
+        job = Job(run, RunFolder(Path(run.folder)))
+        step = run.step
+        try:
+            self._open(job)
+            for step, done, take in self._contents(job.folder):
+                if not done.exists():
+                    await self._take(job, step, take)
+            return await self._passed_through(job)
+        except NothingToLearn as nothing:
+            return await self._record(job, "skipped", step, str(nothing))
+        except HoneError as failed:
+            return await self._failed(job, step, failed, str(failed))
+        except Exception as bug:
+            log.exception("run %s of %s failed", run.number, run.assistant)
+            return await self._failed(job, step, bug, f"An unexpected error ended it: {bug!r}.")
+        finally:
+            self.running = ""
+
+    def _open(self, job: Job) -> None:
+        """Make the run's folder say whose it is; another run's folder is never written to."""
+        if job.folder.job.exists():
+            if read_json(job.folder.job)["run_id"] != job.run.id:
+                raise Conflict(f"{job.folder.path} belongs to another run.", "Move it away, then run again.")
+            return
+        told = {"run_id": job.run.id, "assistant": job.run.assistant, "number": job.run.number}
+        write_json(job.folder.job, {**told, "principal": job.run.principal})
+
+    async def _take(self, job: Job, step: str, take: Callable[[Job], Awaitable[None]]) -> None:
+        """One step, tried again while the engine is away."""
+        await self._record(job, "running", step)
+        started = time.monotonic()
+        try:
+            for wait in self._waits:
+                try:
+                    return await take(job)
+                except (EngineUnavailable, EngineBusy) as away:
+                    log.info("%s waits %.0f s: %s", step, wait, away)
+                    await asyncio.sleep(wait)
+            await take(job)
+        finally:
+            append_line(job.folder.times, {"step": step, "seconds": round(time.monotonic() - started, 3)})
+
+    async def _passed_through(self, job: Job) -> Run:
+        verdict = read_json(job.folder.verdict)
+        account = read_json(job.folder.account)
+        return await self._record(
+            job, ENDS[verdict["decision"]], "account", " ".join(verdict["reasons"]), account
+        )
+
+    async def _failed(self, job: Job, step: str, error: Exception, reason: str) -> Run:
+        """Record the failure; a version that was made is put aside, refused where it can't be served."""
+        if job.version and not job.folder.rollout.exists():
+            state: VersionState = "refused" if isinstance(error, CannotSwap) else "abstained"
+            try:
+                await self._steps.put_aside(job, state, f"The run failed before it was judged: {reason}")
+            except HoneError as also:
+                log.warning("%s could not be put aside: %s", job.version, also)
+        return await self._record(job, "failed", step, reason)
+
+    async def _record(
+        self, job: Job, state: RunState, step: str, reason: str = "", detail: dict[str, Any] | None = None
+    ) -> Run:
+        def record() -> Run:
+            run = job.run
+            self._ledger.record_run(
+                run_id=run.id,
+                assistant=run.assistant,
+                number=run.number,
+                state=state,
+                step=step,
+                principal=run.principal,
+                folder=run.folder,
+                version=job.version,
+                reason=reason,
+                detail={**run.detail, **(detail or {})},
+            )
+            return self._ledger.run(run.id)
+
+        return await asyncio.to_thread(record)
+
+
+def unfinished(ledger: Ledger) -> list[Run]:
+    """The runs that an ended process left behind, the oldest first."""
+    return [run for run in reversed(ledger.runs()) if run.state in ("queued", "running")]

@@ -1,0 +1,166 @@
+"""When the tuner runs by itself, and the reason, in words, whenever it does not.
+
+Looks every few minutes at each assistant; a run left behind by an ended process goes on first. Only
+this file knows APScheduler. What a run does is the cycle's.
+
+Trail: hone/app.py -> here -> tuner/cycle.py
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from feedback import pairs
+from feedback.assistants import Assistants
+from feedback.errors import Conflict, HoneError
+from feedback.ledger import Ledger
+from feedback.records import Pair, Principal, Role, Run, now
+from feedback.store import Store
+from tuner.cycle import Cycle, unfinished
+
+JUDGED = ("passed", "abstained", "refused")
+ITSELF = Principal("hone", Role.OPERATOR)
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """When a run is due."""
+
+    new_pairs: int = 50
+    """New approved pairs that make a run due ..."""
+    new_share: float = 0.10
+    """... or this share of all approved pairs, where that is more."""
+    max_age: timedelta = timedelta(days=30)
+    """How long any new pair may wait."""
+    cooldown: timedelta = timedelta(hours=6)
+    """Least time between the end of a run and the next."""
+    hours: tuple[int, int] | None = None
+    """Local hours, from and to, in which runs start; None is any."""
+
+    def open_at(self, hour: int) -> bool:
+        if self.hours is None:
+            return True
+        begin, end = self.hours
+        return begin <= hour < end if begin <= end else hour >= begin or hour < end
+
+
+def due(terms: Terms, approved: Sequence[Pair], runs: Sequence[Run], at: datetime) -> tuple[bool, str]:
+    """Whether a run is due, and why or why not; `runs` are the assistant's, the newest first.
+
+    The reason changes only when something did, so that recording changes keeps a short history.
+    """
+    judged = next((run for run in runs if run.state in JUDGED), None)
+    new = [pair for pair in approved if judged is None or pair.at > judged.started_at]
+    enough = max(terms.new_pairs, ceil(terms.new_share * len(approved)))
+    since = f" since run {judged.number}" if judged else ""
+    if not new:
+        return False, f"There is no new approved pair{since}."
+    counted = f"{len(new)} new approved pair{'s' if len(new) > 1 else ''}{since}"
+    old = min(pair.at for pair in new) + terms.max_age <= at
+    if len(new) < enough and not old:
+        return False, f"{counted}; {enough} start a run."
+    why = f"{counted}" if len(new) >= enough else f"{counted}, the oldest over {terms.max_age.days} days old"
+    cool = runs[0].changed_at + terms.cooldown if runs else at
+    if at < cool:
+        return False, f"{why}; after run {runs[0].number} the tuner rests until {_clock(cool)}."
+    if not terms.open_at(at.astimezone().hour):
+        begin, end = terms.hours or (0, 24)
+        return False, f"{why}; runs start by themselves between {begin} and {end} o'clock."
+    return True, f"{why}."
+
+
+class Schedule:
+    """Looks, decides and starts runs, from `start` to `stop`."""
+
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        cycle: Cycle,
+        terms: Terms,
+        *,
+        minutes: float = 5.0,
+        enabled: bool = True,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        """`minutes` between looks; not `enabled`, only runs left behind go on by themselves."""
+        self._store, self._ledger, self._cycle, self._terms = store, ledger, cycle, terms
+        self._minutes, self._enabled, self._clock = minutes, enabled, clock
+        self._looking = asyncio.Lock()
+        self._scheduler = AsyncIOScheduler(timezone="UTC")
+
+    async def start(self) -> None:
+        self._scheduler.add_job(
+            self.look,
+            "interval",
+            minutes=self._minutes,
+            id="look",
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+            next_run_time=now(),
+        )
+        self._scheduler.start()
+
+    async def stop(self) -> None:
+        """Look no more; a run in progress stays where it is and goes on after the next start."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        await self._cycle.stop()
+
+    def wake(self) -> None:
+        """Look soon instead of in a few minutes: an engine came up, or pairs were approved."""
+        if self._scheduler.running:
+            self._scheduler.modify_job("look", next_run_time=now())
+
+    async def look(self) -> None:
+        """Go on with what was left behind, else start the first run that is due; errors end no look.
+
+        Looks can come twice in a burst after the loop was held up, so a second one leaves at once.
+        """
+        if self._looking.locked():
+            return
+        async with self._looking:
+            try:
+                if not self._cycle.running:
+                    await self._go_on()
+                if self._enabled:
+                    await self._begin_what_is_due()
+            except HoneError as trouble:
+                log.warning("the tuner could not look: %s", trouble)
+
+    async def due(self, assistant: str) -> tuple[bool, str]:
+        """Whether a run of this assistant is due, and why or why not."""
+
+        def read() -> tuple[list[Pair], list[Run]]:
+            return pairs.approved(self._store, assistant), self._ledger.runs(assistant)
+
+        approved, runs = await asyncio.to_thread(read)
+        return due(self._terms, approved, runs, self._clock())
+
+    async def _go_on(self) -> None:
+        left = await asyncio.to_thread(unfinished, self._ledger)
+        if left:
+            await self._cycle.resume(left[0])
+
+    async def _begin_what_is_due(self) -> None:
+        for assistant in await asyncio.to_thread(Assistants(self._store).list):
+            wanted, reason = await self.due(assistant.name)
+            if wanted and self._cycle.running:
+                wanted, reason = False, f"{reason[:-1]}; it waits for {self._cycle.running}."
+            await asyncio.to_thread(self._ledger.record_decision, assistant.name, wanted, reason)
+            if wanted:
+                try:
+                    await self._cycle.begin(assistant.name, ITSELF)
+                except Conflict as busy:
+                    log.info("the run of %s waits: %s", assistant.name, busy)
+
+
+def _clock(at: datetime) -> str:
+    return at.astimezone().strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,266 @@
+"""What each step of a run does: it reads the files before it and leaves its own, last.
+
+A step whose file is there is never taken again, and each may be taken twice without harm, since a kill
+can fall between its work and its file. Knows neither their order nor how a run ends: that is the cycle's.
+
+Trail: tuner/cycle.py -> here -> feedback/snapshot.py, tuner/child.py, tuner/prove.py, tuner/evaluate.py
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from feedback import pairs, snapshot
+from feedback.curate import curate
+from feedback.errors import BadRequest, HoneError
+from feedback.ledger import Ledger
+from feedback.records import Pair, Principal, Role, Run, VersionState, now
+from feedback.store import Store
+from tuner import child, registry
+from tuner.evaluate import Scorecard, evaluate
+from tuner.gate import Decision, Rules, Verdict, gate
+from tuner.plan import LONGEST_PAIR, RunFolder, design, read_json, read_lines, write_json
+from tuner.prove import prove
+from tuner.registry import Card
+from tuner.rollout import Rollout
+from tuner.server import Server
+
+MESSAGE_TOKENS = 8
+"""What a chat template adds to one message, at most, in tokens."""
+
+
+class NothingToLearn(BadRequest):
+    """No pair is left to train on; the run is skipped, not failed."""
+
+    code = "nothing_to_learn"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run and its folder."""
+
+    run: Run
+    folder: RunFolder
+
+    @property
+    def base(self) -> str:
+        return f"{self.run.assistant}@0"
+
+    @property
+    def version(self) -> str:
+        """The version this run made, once it is registered."""
+        made = self.folder.registered
+        return str(read_json(made)["version"]) if made.exists() else ""
+
+    @property
+    def incumbent(self) -> str:
+        """The version that was live when the run was planned."""
+        return Path(self.folder.read_plan().incumbent).name or self.base
+
+
+class Steps:
+    """The steps of one home's runs."""
+
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        server: Server,
+        rollout: Rollout,
+        home: Path,
+        *,
+        salt: str,
+        threads: int = 1,
+        max_tokens: int = LONGEST_PAIR,
+        rules: Rules | None = None,
+        plan: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`plan` overrides single fields of the designed recipe."""
+        self._store, self._ledger, self._server, self._rollout = store, ledger, server, rollout
+        self._home, self._salt, self._rules = home, salt, rules or Rules()
+        self._plan = {"threads": threads, "max_tokens": max_tokens, **(plan or {})}
+
+    async def snapshot(self, job: Job) -> None:
+        """Freeze the approved pairs that are fit to learn from.
+
+        Raises:
+            NothingToLearn: No pair is left; says how many fell out and why.
+        """
+        approved = await asyncio.to_thread(pairs.approved, self._store, job.run.assistant)
+        longest = int(self._plan["max_tokens"])
+        count = token_counter(await self._server.base_folder())
+        curated = await asyncio.to_thread(curate, approved, max_tokens=longest, count_tokens=count)
+        if not curated.groups:
+            reasons = ", ".join(f"{n} {why}" for why, n in sorted(curated.dropped.items())) or "none approved"
+            raise NothingToLearn(
+                f"Of {len(approved)} approved pairs none can be learnt from ({reasons}).",
+                "Approve pairs on the review page, or import some.",
+            )
+        await asyncio.to_thread(
+            snapshot.freeze,
+            *(self._store, job.run.assistant, job.run.id, job.folder.snapshot, curated),
+            salt=self._salt,
+            principal=job.run.principal,
+        )
+
+    async def plan(self, job: Job) -> None:
+        """Write down every hyperparameter, and which version is to be beaten.
+
+        Raises:
+            NothingToLearn: All pairs are on the other sides.
+        """
+        frozen = await asyncio.to_thread(snapshot.load, job.folder.snapshot)
+        if not frozen.train:
+            raise NothingToLearn(
+                f"All {len(frozen.dev) + len(frozen.gate)} approved pairs are kept back for judging.",
+                "Approve a few pairs more.",
+            )
+        base = await self._server.base_folder()
+        live = await asyncio.to_thread(self._ledger.live, job.run.assistant)
+        settings = {**self._plan, "seed": job.run.number}
+        if not live.is_base:
+            settings["incumbent"] = str(registry.folder(self._home, live.version))
+        job.folder.write_plan(design(base, len(frozen.train), **settings))
+
+    async def train(self, job: Job) -> None:
+        await child.train(job.folder, threads=job.folder.read_plan().threads)
+
+    async def register(self, job: Job) -> None:
+        """Give the adapter its name for ever and copy it among the versions."""
+        made = read_json(job.folder.trained)["digest"]
+        frozen = await asyncio.to_thread(snapshot.load, job.folder.snapshot)
+        plan = job.folder.read_plan()
+        name = registry.version_name(job.run.assistant, job.run.number, made)
+        card = Card(
+            version=name,
+            assistant=job.run.assistant,
+            number=job.run.number,
+            digest=made,
+            base=Path(plan.base).name,
+            run_id=job.run.id,
+            snapshot_digest=frozen.digest,
+            plan_digest=plan.digest,
+            made_at=now().isoformat(timespec="seconds"),
+        )
+        folder = await asyncio.to_thread(registry.register, self._home, job.folder.adapter, card)
+        await asyncio.to_thread(
+            self._ledger.add_version,
+            version=name,
+            assistant=card.assistant,
+            number=card.number,
+            digest=made,
+            folder=str(folder),
+            run_id=job.run.id,
+            principal=job.run.principal,
+        )
+        await self.settle(job, name, "candidate", "Trained; to be proved and judged.")
+        write_json(job.folder.registered, {"version": name, "folder": str(folder), "digest": made})
+
+    async def prove(self, job: Job) -> None:
+        folder = registry.folder(self._home, job.version)
+        probe = read_json(job.folder.probe)
+        proof = await prove(self._server, job.version, job.base, folder, probe)
+        write_json(job.folder.proof, proof.as_dict())
+
+    async def evaluate(self, job: Job) -> None:
+        """Let both versions answer what was kept back; the candidate is loaded again after a restart."""
+        await self._server.load(job.version, registry.folder(self._home, job.version))
+        frozen = await asyncio.to_thread(snapshot.load, job.folder.snapshot)
+        card = await evaluate(
+            *(self._server, job.version, job.incumbent, frozen.gate),
+            *(read_json(job.folder.scores), job.folder.answers),
+            incumbent_is_base=job.incumbent == job.base,
+        )
+        write_json(job.folder.evaluation, card.as_dict())
+
+    async def gate(self, job: Job) -> None:
+        """Judge, and record scorecard and verdict."""
+        card = Scorecard.from_dict(read_json(job.folder.evaluation))
+        verdict = gate(card, self._rules, look=await self._looks(job, card.look))
+        live = await asyncio.to_thread(self._ledger.live, job.run.assistant)
+        if verdict.decision is Decision.PASS and live.version not in (job.incumbent, job.version):
+            changed = f"{live.version} went live while this was compared with {job.incumbent}; run again."
+            verdict = Verdict(Decision.ABSTAIN, [changed, *verdict.reasons], verdict.numbers)
+        await asyncio.to_thread(
+            self._ledger.record_evaluation,
+            run_id=job.run.id,
+            version=job.version,
+            incumbent=job.incumbent,
+            scorecard=card.as_dict(),
+            verdict=str(verdict.decision),
+            reasons=verdict.reasons,
+            principal=job.run.principal,
+        )
+        write_json(job.folder.verdict, verdict.as_dict())
+
+    async def roll_out(self, job: Job) -> None:
+        """Live at once where it passed; else out of memory, and marked with the reasons."""
+        verdict = read_json(job.folder.verdict)
+        reason = " ".join(verdict["reasons"])
+        if verdict["decision"] == Decision.PASS:
+            principal = Principal(job.run.principal, Role.OPERATOR)
+            await self._rollout.promote(job.version, principal, reason, job.run.id)
+            state: VersionState = "live"
+        else:
+            state = "refused" if verdict["decision"] == Decision.REFUSE else "abstained"
+            await self.put_aside(job, state, reason)
+        write_json(job.folder.rollout, {"version": job.version, "state": state})
+
+    async def account(self, job: Job) -> None:
+        """What the run cost: seconds of each step over all its attempts, and the training's own account."""
+        seconds: dict[str, float] = {}
+        for told in read_lines(job.folder.times):
+            seconds[told["step"]] = round(seconds.get(told["step"], 0.0) + told["seconds"], 3)
+        trained = read_json(job.folder.trained)
+        kept = ("cpu_seconds", "peak_bytes", "tokens", "pairs", "steps", "epochs", "device", "dtype")
+        training = {key: trained[key] for key in kept}
+        total = round(sum(seconds.values()), 3)
+        write_json(job.folder.account, {"seconds": total, "steps": seconds, "training": training})
+
+    async def put_aside(self, job: Job, state: VersionState, reason: str) -> None:
+        """Mark the run's version and free its memory, unless the engine is away or slow to let go."""
+        await self.settle(job, job.version, state, reason)
+        try:
+            await self._server.unload(job.version)
+        except HoneError:
+            return
+
+    async def settle(self, job: Job, version: str, state: VersionState, reason: str) -> None:
+        run = job.run
+        await asyncio.to_thread(self._ledger.set_state, version, state, reason, run.principal, run.id)
+
+    async def _looks(self, job: Job, look: str) -> int:
+        """Which look at these very instructions this is, the first being 1."""
+
+        def count() -> int:
+            runs = self._ledger.runs(job.run.assistant)
+            earlier = (self._ledger.evaluation(run.id) for run in runs if run.number < job.run.number)
+            return 1 + sum(bool(told) and told["scorecard"].get("look") == look for told in earlier if told)
+
+        return await asyncio.to_thread(count)
+
+
+def token_counter(base: Path) -> Callable[[Pair], int]:
+    """Counts a pair in the base's tokens, the template's own taken generously; the child counts exactly.
+
+    Raises:
+        BadRequest: The base has no tokenizer.json.
+    """
+    try:
+        tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+    except Exception as bad:  # the library raises bare Exception
+        raise BadRequest(
+            f"The base model in {base} has no readable tokenizer.json: {bad}.",
+            "Set model.name to a model with a fast tokenizer.",
+        ) from bad
+
+    def count(pair: Pair) -> int:
+        texts = [*(message.content for message in pair.messages), pair.response]
+        encoded = tokenizer.encode_batch(texts, add_special_tokens=False)
+        return sum(len(text.ids) + MESSAGE_TOKENS for text in encoded)
+
+    return count
