@@ -115,11 +115,14 @@ class Exchanges:
         return self._store.decide(begin)
 
     def conversations(self, owner: str, limit: int = 200) -> list[dict[str, Any]]:
-        """One's own, the last spoken in first: `id, title, assistant, at, last_at, exchanges, training`."""
+        """One's own, the last spoken in first: `id, title, assistant, at, last_at, exchanges, training`.
+
+        Those that only a program spoke in, through the API, are left out.
+        """
         return self._store.rows(
             """
             WITH said AS (SELECT conversation_id, count(*) AS exchanges, max(s.at) AS last_at,
-                    bool_and(training) AS training
+                    bool_and(training) AS training, bool_or(source <> 'api') AS by_hand
                 FROM exchange_state s WHERE owner = $1 GROUP BY conversation_id),
             consented AS (SELECT conversation_id, arg_max(training, seq) AS training FROM consents
                 GROUP BY conversation_id)
@@ -128,7 +131,7 @@ class Exchanges:
             FROM conversations c
             LEFT JOIN said ON said.conversation_id = c.id
             LEFT JOIN consented ON consented.conversation_id = c.id
-            WHERE c.owner = $1 ORDER BY last_at DESC, c.seq DESC LIMIT $2""",
+            WHERE c.owner = $1 AND coalesce(said.by_hand, true) ORDER BY last_at DESC, c.seq DESC LIMIT $2""",
             [owner, limit],
         )
 

@@ -6,10 +6,9 @@ times faster. Decides nothing about who may see what.
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from feedback.errors import Conflict, NotFound
-from feedback.records import Exchange, Message
+from feedback.records import Exchange, Message, is_id
 from feedback.store import Store
 from feedback.writer import Transaction
 
@@ -38,7 +37,7 @@ def get(store: Store | Transaction, exchange_id: str) -> Exchange:
     Raises:
         NotFound: There is none of that id.
     """
-    found = load(store, [exchange_id]) if _is_id(exchange_id) else []
+    found = load(store, [exchange_id]) if is_id(exchange_id) else []
     if not found:
         raise unknown(exchange_id)
     return found[0]
@@ -92,10 +91,3 @@ def _exchange(row: dict[str, Any]) -> Exchange:
         approved_response=row["approved_response"],
         reviewed_by=row["reviewed_by"],
     )
-
-
-def _is_id(text: str) -> bool:
-    try:
-        return str(UUID(text)) == text
-    except ValueError:
-        return False

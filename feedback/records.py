@@ -9,15 +9,26 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal
+from uuid import UUID
 
 from uuid6 import uuid7
 
 BASE_NUMBER = 0
+COMMAND_LINE = "cli"
+"""The principal of whoever holds the home's token."""
 
 
 def new_id() -> str:
     """A fresh UUIDv7: unique, and sorted by the time it was made."""
     return str(uuid7())
+
+
+def is_id(text: str) -> bool:
+    """Whether this is an id as the store writes them."""
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
 
 
 def now() -> datetime:

@@ -43,9 +43,9 @@ class ServerVerbs:
                 async for piece in pieces:
                     text += piece.text
                     last = piece
-        if last is None or last.finish_reason is None:
+        if last is None or last.finish_reason not in ("stop", "length"):
             raise EngineError(f"The engine gave no whole answer of {version}.")
-        return Answer(text, last.finish_reason, last.completion_tokens)
+        return Answer(text, "stop" if last.finish_reason == "stop" else "length", last.completion_tokens)
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         return await self._engine.embed(texts)

@@ -23,6 +23,7 @@ from feedback.records import (
     Principal,
     Role,
     Sampling,
+    is_id,
     new_id,
     now,
 )
@@ -82,6 +83,8 @@ class Conversations:
         Raises:
             NotAllowed: The one asked for is someone else's.
         """
+        if conversation_id and not is_id(conversation_id):
+            raise BadRequest("The conversation_id is not a UUID.", "Leave it out to begin a conversation.")
         title = " ".join(instruction.split())[:60]
         begin = self.exchanges.begin_conversation
         return await asyncio.to_thread(begin, principal.name, assistant, title, conversation_id)

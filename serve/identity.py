@@ -13,10 +13,9 @@ from fastapi import HTTPException, Request
 
 from feedback.accounts import Accounts
 from feedback.errors import NotAllowed, NotSignedIn
-from feedback.records import Principal, Role
+from feedback.records import COMMAND_LINE, Principal, Role
 
 COOKIE = "hone_session"
-COMMAND_LINE = "cli"
 
 
 class HasRequest(Protocol):

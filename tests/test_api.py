@@ -9,6 +9,7 @@ import openai
 import pytest
 from conftest import RunningHone, lines_of
 
+JSON = {"content-type": "application/json"}
 TINY = {"max_tokens": 5, "temperature": 0}
 
 
@@ -61,7 +62,7 @@ def test_a_rating_becomes_a_pending_review_and_a_review_a_pair(hone: RunningHone
         ({"messages": [{"role": "user", "content": "  "}]}, 400, "empty"),
         ({"messages": []}, 400, "messages"),
         ({"messages": [{"role": "user", "content": "x" * 1_000_000}]}, 400, "limit is 100,000"),
-        ({"messages": [{"role": "user", "content": "word " * 19_000}]}, 400, "context"),
+        ({"messages": [{"role": "user", "content": "word " * 19_000}]}, 400, "reads 4096 together"),
         ({"messages": [{"role": "assistant", "content": "x"}]}, 400, "last message must be the user's"),
         ({"model": "nobody", "messages": [{"role": "user", "content": "x"}]}, 404, "no assistant nobody"),
         (
@@ -73,7 +74,7 @@ def test_a_rating_becomes_a_pending_review_and_a_review_a_pair(hone: RunningHone
         (
             {"messages": [{"role": "user", "content": "x"}], "conversation_id": "../../etc"},
             400,
-            "conversation",
+            "conversation_id is not a UUID",
         ),
     ],
 )
@@ -86,7 +87,7 @@ def test_an_unusable_request_is_refused_with_what_was_wrong(
 
 
 def test_broken_json_and_a_huge_body_are_refused_in_a_sentence(hone: RunningHone) -> None:
-    broken = hone.request("POST", "/v1/chat/completions", content=b'{"model": ')
+    broken = hone.request("POST", "/v1/chat/completions", content=b'{"model": ', headers=JSON)
     assert (broken.status_code, "not valid JSON" in broken.text) == (400, True)
     huge = hone.request("POST", "/v1/chat/completions", content=b"x" * 3_000_000)
     assert (huge.status_code, "larger than" in huge.text) == (413, True)

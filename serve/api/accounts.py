@@ -116,4 +116,5 @@ input, button {{ font: inherit; padding: .6rem; border-radius: .5rem; border: 1p
 </style></head><body><form method="post" action="/login"><h1>Hone</h1>{note}
 <label>{name}<input name="name" autocomplete="username" required autofocus></label>
 <label>{password}<input name="password" type="password" autocomplete="current-password" required></label>
-<input type="hidden" name="next" value="{html.escape(target)}"><button>{title}</button></form></body></html>"""
+<input type="hidden" name="next" value="{html.escape(target)}"><button>{title}</button>
+</form></body></html>"""

@@ -17,7 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from huggingface_hub import AsyncInferenceClient, set_async_client_factory
+from huggingface_hub import (
+    AsyncInferenceClient,
+    ChatCompletionInputStreamOptions,
+    set_async_client_factory,
+)
 from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError, TextGenerationError
 
 from feedback.errors import (
@@ -95,7 +99,7 @@ class HttpEngine:
                     max_tokens=sampling.max_tokens,
                     seed=sampling.seed,
                     stop=list(sampling.stop) or None,
-                    stream_options={"include_usage": True},  # type: ignore[arg-type]
+                    stream_options=ChatCompletionInputStreamOptions(include_usage=True),
                     extra_body={"priority": priority},
                 )
                 finish: str | None = None

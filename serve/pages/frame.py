@@ -56,7 +56,6 @@ def mount(app: FastAPI, parts: Parts) -> None:
             show_error=False,
             ssr_mode=False,
             max_file_size="1kb",
-            favicon_path=str(files("serve.pages") / "icon.svg"),
             i18n=translations,
             theme=_theme(),
             css=_source("pages.css"),
