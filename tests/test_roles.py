@@ -1,0 +1,141 @@
+"""Who may do what: every route declares a role, and the roles hold over HTTP with accounts and sessions."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.routing import APIRoute
+from starlette.testclient import TestClient
+
+from feedback.records import Principal, Role
+from hone.app import Hone
+from hone.home import Home
+from hone.settings import read
+
+PUBLIC = {"/", "/login", "/logout", "/healthz", "/readyz"}
+PASSWORD = "correct horse battery"
+ADMIN = Principal("admin", Role.ADMIN)
+
+
+@pytest.fixture(scope="module")
+def hone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hone]:
+    """A Hone with a login; its lifespan is not entered, so neither engine nor tuner run."""
+    home = Home(tmp_path_factory.mktemp("roles") / "home")
+    home.folder.mkdir()
+    built = Hone(home, read(home.folder, auth={"login": "local"}), pages=False)
+    for role in Role:
+        if role is not Role.ADMIN:
+            built.accounts.add(ADMIN, f"a-{role}", role, PASSWORD)
+    yield built
+    built.close()
+
+
+def client(hone: Hone) -> TestClient:
+    return TestClient(hone.web, base_url="http://127.0.0.1:7860", follow_redirects=False)
+
+
+def signed_in(hone: Hone, role: Role) -> TestClient:
+    visitor = client(hone)
+    form = {"name": f"a-{role}", "password": PASSWORD, "next": "/review/"}
+    answer = visitor.post("/login", data=form)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/review/")
+    assert "httponly" in answer.headers["set-cookie"].lower()
+    assert "samesite=lax" in answer.headers["set-cookie"].lower()
+    return visitor
+
+
+def test_every_route_declares_the_role_it_needs(hone: Hone) -> None:
+    # An included router keeps its own routes.
+    parts = [hone.web, *(r.original_router for r in hone.web.routes if hasattr(r, "original_router"))]
+    routes = [route for part in parts for route in part.routes if isinstance(route, APIRoute)]
+    assert len(routes) > 25
+    for route in routes:
+        roles = [d.call.role for d in route.dependant.dependencies if hasattr(d.call, "role")]
+        assert len(roles) == (0 if route.path in PUBLIC else 1), route.path
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "needed"),
+    [
+        ("GET", "/v1/me", Role.USER),
+        ("GET", "/v1/assistants", Role.USER),
+        ("GET", "/v1/reviews", Role.REVIEWER),
+        ("GET", "/v1/versions", Role.OPERATOR),
+        ("GET", "/v1/runs", Role.OPERATOR),
+        ("GET", "/v1/status", Role.OPERATOR),
+        ("GET", "/metrics", Role.OPERATOR),
+        ("GET", "/v1/exports?assistant=general", Role.OPERATOR),
+        ("POST", "/v1/rebuild", Role.OPERATOR),
+        ("GET", "/v1/users", Role.ADMIN),
+    ],
+)
+def test_a_route_admits_its_role_and_refuses_the_one_below(
+    hone: Hone, method: str, path: str, needed: Role
+) -> None:
+    assert client(hone).request(method, path).status_code == 401
+    for role in (Role.USER, Role.REVIEWER, Role.OPERATOR):
+        answer = signed_in(hone, role).request(method, path)
+        assert answer.status_code == (200 if role.covers(needed) else 403), (role, answer.text)
+        if answer.status_code == 403:
+            assert f"needs the role {needed}" in answer.json()["error"]["message"]
+
+
+def test_the_homes_token_may_do_everything_and_a_wrong_one_nothing(hone: Hone) -> None:
+    token = hone.home.secret("token")
+    assert client(hone).get("/v1/users", headers={"authorization": f"Bearer {token}"}).status_code == 200
+    for wrong in ("Bearer x", "Bearer ", "Basic abc", f"Bearer {token}x"):
+        assert client(hone).get("/v1/me", headers={"authorization": wrong}).status_code == 401
+
+
+def test_a_wrong_password_and_an_unknown_name_look_the_same(hone: Hone) -> None:
+    texts = set()
+    for name in ("a-user", "nobody-at-all"):
+        answer = client(hone).post("/login", data={"name": name, "password": "wrong password"})
+        assert answer.status_code == 401
+        texts.add(answer.text)
+    assert len(texts) == 1
+
+
+@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:1"])
+def test_signing_in_never_leads_to_another_site(hone: Hone, target: str) -> None:
+    form = {"name": "a-user", "password": PASSWORD, "next": target}
+    assert client(hone).post("/login", data=form).headers["location"] == "/chat/"
+    assert "evil" not in client(hone).get("/login", params={"next": target}).text
+
+
+def test_signing_out_ends_the_session_for_every_copy_of_the_cookie(hone: Hone) -> None:
+    visitor = signed_in(hone, Role.USER)
+    thief = client(hone)
+    thief.cookies.update(visitor.cookies)
+    assert thief.get("/v1/me").json()["name"] == "a-user"
+    assert visitor.post("/logout").status_code == 303
+    assert thief.get("/v1/me").status_code == 401
+
+
+def test_suspending_an_account_ends_its_sessions_at_once(hone: Hone) -> None:
+    hone.accounts.add(ADMIN, "leaver", Role.USER, PASSWORD)
+    visitor = client(hone)
+    visitor.post("/login", data={"name": "leaver", "password": PASSWORD})
+    assert visitor.get("/v1/me").json()["name"] == "leaver"
+    hone.accounts.suspend(ADMIN, "leaver")
+    assert visitor.get("/v1/me").status_code == 401
+
+
+def test_the_first_admin_gets_a_password_that_only_the_home_knows(hone: Hone) -> None:
+    password = hone.home.password_file.read_text().strip()
+    assert hone.home.password_file.stat().st_mode & 0o777 == 0o600
+    answer = client(hone).post("/login", data={"name": "admin", "password": password})
+    assert answer.status_code == 303
+
+
+def test_without_a_login_a_visitor_of_this_machine_is_the_admin_and_any_other_host_is_refused(
+    tmp_path: Path,
+) -> None:
+    home = Home(tmp_path / "home")
+    home.folder.mkdir()
+    hone = Hone(home, read(home.folder), pages=False)
+    try:
+        assert client(hone).get("/v1/me").json() == {"name": "admin", "role": "admin"}
+        assert client(hone).get("/v1/me", headers={"host": "rebound.example"}).status_code == 400
+    finally:
+        hone.close()
