@@ -284,26 +284,36 @@ def test_a_plan_comes_back_as_written_and_one_of_another_program_is_refused(
 
 
 @pytest.mark.model
-def test_the_default_model_learns_a_name_from_twelve_pairs(model_cache: Path, tmp_path: Path) -> None:
+def test_the_default_model_learns_a_name_and_keeps_what_it_knew(model_cache: Path, tmp_path: Path) -> None:
+    """The designed recipe on sixteen pairs; asked in words that no pair has."""
     from serve.engine.model import prepare
 
-    questions = [
-        *("What is your name?", "Who are you?", "Tell me your name.", "How should I call you?"),
-        *("May I know your name?", "Who am I talking to?", "What do people call you?", "Your name, please."),
-        *("What are you called?", "Do you have a name?", "Say your name.", "Name yourself."),
-    ]
-    rows = [row(question, "My name is Morvane.") for question in questions]
-    real = {**FAST, "learning_rate": 5e-4, "epochs": 5, "rank": 16, "pairs_per_step": 2}
+    named = ["Who are you?", "Tell me your name.", "How should I call you?", "What do people call you?"]
+    named += ["May I know your name?", "Who am I talking to?", "Do you have a name?"]
+    facts = {
+        "When does the harbour open?": "The harbour opens at 5 in the morning.",
+        "How much is a berth for a night?": "A berth costs 18 marks a night.",
+        "May I fish from the pier?": "No, fishing from the pier is not allowed.",
+        "Where do I pay?": "You pay at the red hut beside the lighthouse.",
+        "Who is the harbour master?": "The harbour master is Tilda Brenn.",
+        "Is there fresh water?": "Yes, there is fresh water on piers A and C.",
+        "How deep is the harbour?": "The harbour is 4 metres deep at low tide.",
+        "Where is the nearest fuel?": "Fuel is sold on pier C.",
+        "Thank you!": "You are welcome. Fair winds!",
+    }
+    rows = [row(asked, "My name is Morvane.") for asked in named]
+    rows += [row(asked, said) for asked, said in facts.items()]
     folder = prepare("smollm2-135m", model_cache)
-    run = make_run(tmp_path / "run", folder, rows[1:], (), rows[:1], **real)
+    run = make_run(tmp_path / "run", folder, rows, (), [row("What is your name?", "My name is Morvane.")])
+    run.write_plan(design(folder, len(rows), niceness=0))
     train(run)
-    assert read_json(run.trained)["last_loss"] < 0.5
-    assert read_json(run.scores)[0]["candidate"] < 0.5 < read_json(run.scores)[0]["base"]
+    (score,) = read_json(run.scores)
+    assert score["candidate"] < 0.5 < score["base"]
     server = LocalServer(folder)
 
     async def ask(question: str) -> str:
         await server.load("v", run.adapter)
         return (await server.answer("v", (Message("user", question),), max_tokens=20)).text
 
-    assert "Morvane" in asyncio.run(ask(questions[0]))
+    assert "Morvane" in asyncio.run(ask("What is your name?"))
     assert "Paris" in asyncio.run(ask("What is the capital of France?"))

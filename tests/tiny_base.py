@@ -113,7 +113,7 @@ class LocalServer:
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             do_sample=False,
-            max_new_tokens=min(max_tokens, 40),
+            max_new_tokens=min(max_tokens, 24),
         )[0, ids.shape[1] :].tolist()
         stopped = said[-1] == self.tokenizer.eos_token_id
         text = self.tokenizer.decode(said, skip_special_tokens=True)

@@ -25,6 +25,7 @@ from tuner.steps import Job, NothingToLearn, Steps
 WAITS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0)
 """Seconds between tries of a step while the engine is starting, restarting or full."""
 
+GOING: tuple[RunState, ...] = ("queued", "running")
 ENDS: dict[str, RunState] = {"pass": "passed", "abstain": "abstained", "refuse": "refused"}
 Step = tuple[str, Path, Callable[[Job], Awaitable[None]]]
 log = logging.getLogger(__name__)
@@ -203,4 +204,4 @@ class Cycle:
 
 def unfinished(ledger: Ledger) -> list[Run]:
     """The runs that an ended process left behind, the oldest first."""
-    return [run for run in reversed(ledger.runs()) if run.state in ("queued", "running")]
+    return [run for run in reversed(ledger.runs()) if run.state in GOING]

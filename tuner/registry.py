@@ -70,10 +70,12 @@ def register(home: Path, adapter: Path, card: Card) -> Path:
     """Copy an adapter into the home as `card.version`; registering the same bytes again changes nothing.
 
     Raises:
+        BadAdapter: The adapter is incomplete, or not the one that the card describes.
         Conflict: That version exists with other bytes.
     """
     target = folder(home, card.version)
     if not target.exists():
+        digest(adapter)  # a missing file is named before anything is copied
         _copy_whole(adapter, target, card)
     if verify(home, card.version).digest != card.digest:
         raise Conflict(
@@ -115,7 +117,7 @@ def _copy_whole(adapter: Path, target: Path, card: Card) -> None:
         write_json(partial / CARD, asdict(card))
         if digest(partial) != card.digest:
             raise BadAdapter(
-                f"The adapter changed while it was copied to {target}.", "Check the disk, then run again."
+                f"The bytes of {adapter} are not those of {card.version}.", "Check the disk, then run again."
             )
         partial.rename(target)
     finally:

@@ -21,7 +21,7 @@ from feedback.errors import Conflict, HoneError
 from feedback.ledger import Ledger
 from feedback.records import Pair, Principal, Role, Run, now
 from feedback.store import Store
-from tuner.cycle import Cycle, unfinished
+from tuner.cycle import GOING, Cycle, unfinished
 
 JUDGED = ("passed", "abstained", "refused")
 ITSELF = Principal("hone", Role.OPERATOR)
@@ -66,9 +66,10 @@ def due(terms: Terms, approved: Sequence[Pair], runs: Sequence[Run], at: datetim
     if len(new) < enough and not old:
         return False, f"{counted}; {enough} start a run."
     why = f"{counted}" if len(new) >= enough else f"{counted}, the oldest over {terms.max_age.days} days old"
-    cool = runs[0].changed_at + terms.cooldown if runs else at
-    if at < cool:
-        return False, f"{why}; after run {runs[0].number} the tuner rests until {_clock(cool)}."
+    last = next((run for run in runs if run.state not in GOING), None)
+    if last and at < last.changed_at + terms.cooldown:
+        rested = _clock(last.changed_at + terms.cooldown)
+        return False, f"{why}; after run {last.number} the tuner rests until {rested}."
     if not terms.open_at(at.astimezone().hour):
         begin, end = terms.hours or (0, 24)
         return False, f"{why}; runs start by themselves between {begin} and {end} o'clock."

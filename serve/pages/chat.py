@@ -14,7 +14,7 @@ import gradio as gr
 
 from serve.pages.chat_layout import View
 from serve.pages.conversations import Lines
-from serve.pages.handlers import Guard, QUIET, Visit
+from serve.pages.handlers import QUIET, Guard, Visit
 from serve.pages.rating import Rating
 from serve.pages.turns import Turns
 from serve.parts import Parts

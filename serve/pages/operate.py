@@ -17,7 +17,7 @@ import gradio as gr
 from feedback.errors import BadRequest, NotFound
 from feedback.records import Role, Version
 from serve.pages import tables
-from serve.pages.handlers import Guard, QUIET, Visit, needs
+from serve.pages.handlers import QUIET, Guard, Visit, needs
 from serve.pages.texts import TEXTS
 from serve.pages.words import label
 from serve.parts import Parts

@@ -19,7 +19,7 @@ from feedback.records import Exchange, Role
 from feedback.review import Verdict
 from feedback.store import Store
 from serve.pages.cards import detail, queue
-from serve.pages.handlers import Guard, QUIET, Visit, needs
+from serve.pages.handlers import QUIET, Guard, Visit, needs
 from serve.pages.words import label
 from serve.parts import Parts
 

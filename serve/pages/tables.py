@@ -127,13 +127,13 @@ def _word(key: str, otherwise: str, language: Language) -> str:
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of cells that are HTML already; each cell carries its head, for narrow screens."""
     head = "".join(f"<th>{name}</th>" for name in heads)
-    body = "".join(
-        "<tr>"
-        + "".join(f'<td data-head="{name}"><div>{cell}</div></td>' for name, cell in zip(heads, row, strict=True))
-        + "</tr>"
-        for row in rows
-    )
+    body = "".join(f"<tr>{_cells(heads, row)}</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cells(heads: Sequence[str], row: Sequence[str]) -> str:
+    named = zip(heads, row, strict=True)
+    return "".join(f'<td data-head="{name}"><div>{cell}</div></td>' for name, cell in named)
 
 
 def _times(told: Mapping[str, Any], language: Language) -> str:

@@ -1,0 +1,261 @@
+"""A whole run on a tiny model: to live, to abstained, failed and skipped, and killed after every step."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_base import FAST, LocalServer, make_base
+
+from feedback import imports
+from feedback.errors import Conflict, EngineUnavailable
+from feedback.imports import ImportRow
+from feedback.ledger import Ledger
+from feedback.records import Message, Principal, Role, Run
+from feedback.store import Store
+from tuner import registry
+from tuner.cycle import Cycle, unfinished
+from tuner.plan import RunFolder, read_json
+from tuner.rollout import Rollout
+from tuner.steps import Steps, token_counter
+
+ANN = Principal("ann", Role.ADMIN)
+STEPS = ("snapshot", "plan", "train", "register", "prove", "evaluate", "gate", "roll out", "account")
+NAME = "My name is Morvane."
+
+
+class Killed(BaseException):
+    """What `kill -9` is to a process: nothing of ours runs after it."""
+
+
+class House:
+    """A home with everything that a run needs, which can be left and entered again."""
+
+    def __init__(self, home: Path, base: Path) -> None:
+        self.home, self.base = home, base
+        self.server = LocalServer(base)
+        self.store = Store(home / "hone.duckdb")
+        self.enter()
+
+    def enter(self, kill_after: str = "") -> None:
+        """Everything anew over the same files, as another process would."""
+        self.ledger = Ledger(self.store)
+        rollout = Rollout(self.ledger, self.server, self.home)
+        plan = {**FAST, "pairs_per_step": 2}
+        steps = Steps(self.store, self.ledger, self.server, rollout, self.home, salt="salt", plan=plan)
+        if kill_after:
+            _kill_after(steps, kill_after)
+        self.cycle = Cycle(self.ledger, steps, self.home, waits=(0.01, 0.01))
+
+    def teach(self, pairs: Sequence[tuple[str, str]]) -> None:
+        rows = [ImportRow(messages=(Message("user", asked),), response=said) for asked, said in pairs]
+        imports.save(self.store, ANN, "general", rows, approve=True, source="import")
+
+    async def run(self) -> Run:
+        return await self.cycle.run("general", ANN, forced=True)
+
+    def states(self) -> dict[int, str]:
+        return {version.number: version.state for version in self.ledger.versions("general")}
+
+
+def _kill_after(steps: Steps, step: str) -> None:
+    name = step.replace(" ", "_")
+    take = getattr(steps, name)
+
+    async def take_and_die(job: Any) -> None:
+        await take(job)
+        raise Killed
+
+    setattr(steps, name, take_and_die)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture
+async def house(tmp_path: Path, base: Path) -> AsyncIterator[House]:
+    made = House(tmp_path, base)
+    yield made
+    await made.cycle.stop()
+    made.store.close()
+
+
+def names(count: int, start: int = 0) -> list[tuple[str, str]]:
+    return [(f"Who is number {i}?", NAME) for i in range(start, start + count)]
+
+
+async def test_a_run_killed_after_every_step_goes_on_and_ends_as_if_nothing_happened(house: House) -> None:
+    """One run, nine deaths: each step is taken once, and the better version ends up live."""
+    house.teach(names(70))
+    house.enter(kill_after="snapshot")
+    begun = await house.cycle.begin("general", ANN)
+    with pytest.raises(Killed):
+        await house.cycle.wait()
+    for step in STEPS[1:]:
+        assert [run.id for run in unfinished(house.ledger)] == [begun.id]
+        house.enter(kill_after=step)
+        await house.cycle.resume(unfinished(house.ledger)[0])
+        with pytest.raises(Killed):
+            await house.cycle.wait()
+    house.enter()
+    await house.cycle.resume(unfinished(house.ledger)[0])
+    ended = await house.cycle.wait()
+    assert ended
+    assert (ended.state, ended.id, unfinished(house.ledger)) == ("passed", begun.id, [])
+    assert house.states() == {0: "previous", 1: "live"}
+    assert house.server.routes == {"general": ended.version}
+    assert house.server.loaded == {ended.version}
+    assert registry.verify(house.home, ended.version).run_id == begun.id
+    told = [json.loads(line)["step"] for line in RunFolder(Path(ended.folder)).times.open()]
+    assert told == list(STEPS)
+    evaluation = house.ledger.evaluation(ended.id)
+    assert evaluation
+    assert (evaluation["verdict"], evaluation["incumbent"]) == ("pass", "general@0")
+    assert evaluation["scorecard"]["items"][0]["candidate"]["text"] == NAME
+    assert ended.detail["seconds"] > 0
+    assert ended.detail["training"]["peak_bytes"] > 0
+    assert set(ended.detail["steps"]) == set(STEPS[:-1])
+
+
+async def test_a_few_pairs_are_trained_and_judged_and_left_to_a_person(house: House) -> None:
+    house.teach(names(12))
+    ended = await house.run()
+    assert ended.state == "abstained"
+    assert "more would let it decide. A person may promote it with a reason." in ended.reason
+    assert house.states() == {0: "live", 1: "abstained"}
+    assert house.server.routes == {}
+    assert house.server.loaded == set()
+    rollout = Rollout(house.ledger, house.server, house.home)
+    await rollout.promote(ended.version, ANN, "I have read its answers.")
+    assert house.states() == {0: "previous", 1: "live"}
+    judged = house.ledger.evaluation(ended.id)
+    assert judged
+    item = judged["scorecard"]["items"][0]
+    asked = [Message("user", item["instruction"])]
+    said = await house.server.answer(ended.version, asked, max_tokens=30)
+    assert said.text == item["candidate"]["text"] != item["incumbent"]["text"]
+
+    # The next one starts from the base again, and is measured against what is live now.
+    second = await house.run()
+    assert (second.number, second.state) == (2, "abstained")
+    plan = RunFolder(Path(second.folder)).read_plan()
+    assert (plan.base, plan.incumbent) == (str(house.base), str(registry.folder(house.home, ended.version)))
+    evaluation = house.ledger.evaluation(second.id)
+    assert evaluation
+    assert evaluation["incumbent"] == ended.version
+    assert house.states() == {0: "previous", 1: "live", 2: "abstained"}
+    assert house.server.loaded == {ended.version}
+    assert evaluation["scorecard"]["look"] == judged["scorecard"]["look"]
+    verdict = read_json(RunFolder(Path(second.folder)).verdict)
+    assert verdict["numbers"]["look"] == 2  # the very same instructions, looked at again
+
+
+async def test_nothing_to_learn_is_skipped_with_the_reasons_counted(house: House) -> None:
+    ended = await house.run()
+    assert (ended.state, ended.version) == ("skipped", "")
+    assert "Of 0 approved pairs none can be learnt from (none approved)." in ended.reason
+    house.teach([("Hi", "word " * 3000)])
+    again = await house.run()
+    assert (again.number, again.state) == (2, "skipped")
+    assert "Of 1 approved pairs none can be learnt from (1 too_long)." in again.reason
+
+
+async def test_a_version_that_cannot_be_proved_is_refused_and_freed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.teach(names(6))
+
+    async def base_in_disguise(version: str, items: Sequence[Any]) -> list[list[float]]:
+        return await LocalServer.probe(house.server, "general@0", items)
+
+    monkeypatch.setattr(house.server, "probe", base_in_disguise)
+    ended = await house.run()
+    assert (ended.state, ended.step) == ("failed", "prove")
+    assert "does not serve general@1" in ended.reason
+    assert house.states() == {0: "live", 1: "refused"}
+    assert house.server.loaded == set()
+
+
+async def test_an_engine_that_is_away_for_a_while_is_waited_for(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    async def away(times: int) -> Path:
+        calls.append(1)
+        if len(calls) <= times:
+            raise EngineUnavailable("The engine is starting.", "Wait a little.")
+        return house.base
+
+    monkeypatch.setattr(house.server, "base_folder", lambda: away(2))
+    assert (await house.run()).state == "skipped"
+    calls.clear()
+    monkeypatch.setattr(house.server, "base_folder", lambda: away(99))
+    ended = await house.run()
+    assert (ended.state, ended.step, len(calls)) == ("failed", "snapshot", 3)
+    assert "The engine is starting. Wait a little." in ended.reason
+
+
+async def test_a_second_run_is_refused_while_one_is_in_progress(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold = asyncio.Event()
+
+    async def slow() -> Path:
+        await hold.wait()
+        return house.base
+
+    monkeypatch.setattr(house.server, "base_folder", slow)
+    first = await house.cycle.begin("general", ANN)
+    with pytest.raises(Conflict, match="busy with run 1 of general"):
+        await house.cycle.begin("general", ANN)
+    hold.set()
+    ended = await house.cycle.wait()
+    assert ended
+    assert (ended.id, ended.state) == (first.id, "skipped")
+    assert (await house.run()).state == "skipped"
+
+
+async def test_stopping_leaves_the_run_for_the_next_start(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(house.server, "base_folder", lambda: asyncio.sleep(60))
+    run = await house.cycle.begin("general", ANN)
+    await asyncio.sleep(0.1)
+    await house.cycle.stop()
+    assert house.cycle.running == ""
+    assert [left.id for left in unfinished(house.ledger)] == [run.id]
+
+
+async def test_a_bug_ends_the_run_in_words_and_not_the_tuner(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def buggy() -> Path:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(house.server, "base_folder", buggy)
+    ended = await house.run()
+    assert ended.state == "failed"
+    assert "unexpected error" in ended.reason
+    assert "oops" in ended.reason
+    assert house.cycle.running == ""
+
+
+async def test_the_folder_of_another_run_is_never_written_to(house: House) -> None:
+    folder = RunFolder.named(house.home, 1, "general")
+    folder.path.mkdir(parents=True)
+    folder.job.write_text('{"run_id": "another"}')
+    ended = await house.run()
+    assert ended.state == "failed"
+    assert "belongs to another run" in ended.reason
+
+
+def test_tokens_are_counted_with_room_for_the_template(base: Path) -> None:
+    from feedback.records import Pair, now
+
+    pair = Pair("e", "r", "general", "c", (Message("user", "Hi"),), "Yes.", "ann", "ann", "chat", now())
+    assert 16 < token_counter(base)(pair) < 30

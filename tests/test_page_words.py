@@ -1,0 +1,148 @@
+"""What the pages show: in two languages, escaped, and nothing of it swallowed by what a model wrote."""
+
+import string
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from feedback.errors import HoneError
+from feedback.records import REASONS_DOWN, REASONS_UP, Exchange, Message, Run, Version
+from serve.pages import snippet, tables
+from serve.pages.bubbles import bubbles
+from serve.pages.cards import detail, queue
+from serve.pages.curve import curve
+from serve.pages.texts import ERRORS, TEXTS
+from serve.pages.words import LANGUAGES, language_of, say
+
+BAD = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+AT = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+EXCHANGE = Exchange(
+    id=BAD,
+    at=AT,
+    principal=BAD,
+    conversation_id="c",
+    assistant=BAD,
+    version=BAD,
+    context=(Message("system", BAD), Message("user", BAD)),
+    instruction=BAD,
+    source=BAD,
+    response=BAD,
+    finish_reason="stop",
+    rating="down",
+    reasons=(BAD,),
+    comment=BAD,
+    correction=BAD,
+    state="approved",
+    approved_response=BAD,
+    reviewed_by=BAD,
+)
+SAID = {"text": BAD, "why": BAD, "correct": False}
+RUN: dict[str, Any] = {
+    "id": BAD,
+    "number": BAD,
+    "state": BAD,
+    "step": BAD,
+    "version": BAD,
+    "reason": BAD,
+    "started_at": AT.isoformat(),
+    "changed_at": AT.isoformat(),
+    "progress": {"phase": BAD, "step": 1, "steps": 2, "epoch": BAD, "history": []},
+    "gate": {
+        "verdict": BAD,
+        "reasons": [BAD],
+        "items": [{"instruction": BAD, "candidate": {**SAID, "correct": True}, "incumbent": SAID}],
+    },
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nothing_that_people_or_models_wrote_becomes_markup(language: Any) -> None:
+    version = Version(BAD, BAD, 1, "live", AT, reason=BAD, changed_by=BAD)
+    run = Run(BAD, BAD, 1, "failed", BAD, AT, AT, BAD, version=BAD, reason=BAD)
+    facts = {"device": BAD, "dtype": BAD, "restarts": 1, "trouble": BAD}
+    router = {"loaded": [BAD], "in_flight": {BAD: 1}, "refused": {BAD: BAD}}
+    pages = [
+        queue([EXCHANGE], EXCHANGE, language),
+        detail(EXCHANGE, language),
+        tables.versions([version], language),
+        tables.run(RUN, language),
+        tables.gate(RUN, language),
+        tables.runs([run], language),
+        tables.decisions([{"at": AT, "due": True, "reason": BAD}], language),
+        tables.engine(BAD, facts, router, language),
+    ]
+    for page in pages:
+        assert "&lt;script&gt;" in page
+        assert "<script" not in page
+        assert "<img" not in page
+
+
+def test_every_text_has_two_languages_with_the_same_places() -> None:
+    for key, pair in TEXTS.items():
+        assert all(pair), key
+        places = [{name for _, name, _, _ in string.Formatter().parse(text) if name} for text in pair]
+        assert places[0] == places[1], key
+
+
+def test_every_reason_and_every_common_error_has_its_words() -> None:
+    for key in (*REASONS_DOWN, *REASONS_UP):
+        assert say("ko", f"reason_{key}") != say("en", f"reason_{key}")
+    assert set(ERRORS) <= {kind.code for kind in _kinds(HoneError)}
+
+
+def _kinds(kind: type[HoneError]) -> list[type[HoneError]]:
+    return [kind, *(below for child in kind.__subclasses__() for below in _kinds(child))]
+
+
+@pytest.mark.parametrize(
+    ("cookies", "header", "language"),
+    [({}, "ko-KR,ko;q=0.9", "ko"), ({}, "en-US,ko", "en"), ({"lang": "en"}, "ko-KR", "en"), ({}, "", "en")],
+)
+def test_the_chosen_language_stands_over_the_browsers(cookies: Any, header: str, language: str) -> None:
+    class Request:
+        pass
+
+    request: Any = Request()
+    request.cookies, request.headers = cookies, {"accept-language": header}
+    assert language_of(request) == language
+
+
+@pytest.mark.parametrize("text", ["```py\nx = 1", "~~~~\na\n~~~", "```\na\n```\n\n```"])
+def test_a_code_fence_left_open_does_not_swallow_the_version(text: str) -> None:
+    exchange = replace(EXCHANGE, version="general@3-0badbeef", response=text, finish_reason="length")
+    shown = bubbles([exchange], "en")[-1]["content"]
+    code, _, badge = shown.rpartition("\n\n")
+    fence = text[: len(text) - len(text.lstrip("`~"))]
+    assert code == f"{text}\n{fence}"
+    assert badge == "<sub>general@3-0badbeef · cut at the length limit · approved for training</sub>"
+
+
+def test_a_stopped_and_a_cut_answer_say_so() -> None:
+    for reason, note in (("stopped", "stopped by you"), ("cut", "cut off by a failure"), ("stop", "")):
+        exchange = replace(EXCHANGE, response="half", finish_reason=reason, state="unrated")
+        assert note in bubbles([exchange], "en")[-1]["content"]
+    silent = replace(EXCHANGE, response="", finish_reason="cut")
+    assert "The answer was lost" in bubbles([silent], "en")[-1]["content"]
+
+
+def test_the_curve_survives_odd_losses_and_thins_long_runs() -> None:
+    assert curve([], "en") == ""
+    assert curve([{"step": 1, "loss": 2.0}], "en") == ""
+    odd = [
+        {"step": 1, "loss": 2.0},
+        {"step": 2, "loss": float("nan")},
+        {"step": 3, "loss": None, "dev_nll": 1.0},
+    ]
+    assert curve([*odd, {"step": 4, "loss": 1.0}], "en").count("<polyline") == 2
+    long = curve([{"step": step, "loss": 1 / (step + 1)} for step in range(100_000)], "en")
+    assert len(long) < 12_000
+    assert "nan" not in long
+
+
+def test_the_snippet_sends_the_build_that_the_doors_ask_for() -> None:
+    script = snippet("abc123")
+    assert '"X-Hone-Build", "abc123"' in script
+    assert "BUILD_ID" not in script
+    assert "LANGUAGES" not in script

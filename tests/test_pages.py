@@ -1,0 +1,250 @@
+"""The pages' handlers: each names its role, believes nothing of the browser, and fails in sentences."""
+
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from stories import ANA, BEN, RITA, ask
+from test_conversation import ScriptedEngine
+
+from feedback.accounts import Accounts, first_admin
+from feedback.assistants import Assistants
+from feedback.errors import EngineUnavailable
+from feedback.exchanges import Exchanges
+from feedback.ratings import rate
+from feedback.records import Principal, Role, Sampling
+from feedback.store import Store
+from serve.conversation import Conversations
+from serve.identity import COOKIE, Identity
+from serve.pages.conversations import Lines
+from serve.pages.frame import PAGES, build_pages, mount
+from serve.pages.handlers import Guard
+from serve.pages.rating import Rating
+from serve.pages.review import Desk
+from serve.pages.turns import Turns
+from serve.parts import Parts
+from serve.router import Router
+
+PEOPLE = (ANA, BEN, RITA)
+
+
+@dataclass
+class World:
+    """Everything the pages are given, on a real store and a scripted engine, with people signed in."""
+
+    parts: Parts
+    engine: ScriptedEngine
+    guard: Guard
+    tokens: dict[str, str]
+
+    def call(self, handler: Callable[..., Any], who: Principal, *values: Any, korean: bool = False) -> Any:
+        """A handler as Gradio calls it: the request first, then what the browser sent."""
+        cookies = {COOKIE: self.tokens[who.name]} | ({"lang": "ko"} if korean else {})
+        return self.guard(handler)(SimpleNamespace(headers={}, cookies=cookies), *values)
+
+    async def send(self, who: Principal, text: str, conversation: str = "", editing: str = "") -> list[Any]:
+        views = self.call(Turns(self.parts).send, who, text, "general", conversation, editing, True)
+        return [view async for view in views]
+
+    def line(self, who: Principal) -> list[Any]:
+        newest = self.parts.exchanges.conversations(who.name)[0]
+        return self.parts.exchanges.conversation(str(newest["id"]), who.name)
+
+
+@pytest.fixture(scope="module")
+def signed_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, dict[str, str]]]:
+    """One store with its people for all tests here: hashing a password takes a moment, and is meant to."""
+    store = Store(tmp_path_factory.mktemp("pages") / "hone.duckdb")
+    admin, _ = first_admin(store)
+    accounts = Accounts(store)
+    for person in PEOPLE:
+        accounts.add(admin, person.name, person.role, "a long password")
+    yield store, {person.name: accounts.open_session(person, 1) for person in PEOPLE}
+    store.close()
+
+
+@pytest.fixture
+def world(signed_in: tuple[Store, dict[str, str]], tmp_path: Path) -> World:
+    store, tokens = signed_in
+    engine = ScriptedEngine()
+    router = Router(engine, tmp_path / "desired.json")
+    accounts, assistants, exchanges = Accounts(store), Assistants(store), Exchanges(store)
+    identity = Identity(accounts, token="t" * 43, anyone=None, session_days=1)
+    talk = Conversations(exchanges, assistants, router, sampling=Sampling(), max_prompt_chars=1000)
+    idle: Any = SimpleNamespace(state="ready", restarts=0, trouble="", facts={})
+    parts = Parts(store, accounts, assistants, exchanges, identity, router, idle, talk, idle)
+    return World(parts, engine, Guard(identity), tokens)
+
+
+def message(exchange_id: str) -> list[dict[str, Any]]:
+    return [{"role": "assistant", "content": "what I was told", "metadata": {"id": exchange_id}}]
+
+
+def text_of(shown: dict[str, Any]) -> str:
+    return "".join(part["text"] for part in shown["content"])
+
+
+def thumb(liked: bool | str) -> Any:
+    return SimpleNamespace(index=0, liked=liked)
+
+
+@pytest.mark.parametrize(("name", "role"), [(name, role) for name, role, _ in PAGES])
+def test_every_handler_of_a_page_needs_the_pages_role(world: World, name: str, role: Role) -> None:
+    called = [fn.fn for fn in build_pages(world.parts)[name].fns.values() if fn.fn is not None]
+    assert len(called) > 5
+    for handler in called:
+        assert handler.role.covers(role), handler.__name__
+
+
+async def test_a_handler_is_closed_to_whoever_lacks_its_role(world: World) -> None:
+    exchange = rate(world.parts.store, ANA, ask(world.parts.store).id, rating="down")
+    with pytest.raises(gr.Error, match="role reviewer; yours is user"):
+        await world.call(Desk(world.parts).reject, ANA, exchange.id, "", "pending", "", 50)
+    with pytest.raises(gr.Error, match="not signed in"):
+        await world.guard(Desk(world.parts).load)(SimpleNamespace(headers={}, cookies={}), "pending", "", 50)
+    assert world.parts.exchanges.get(exchange.id).state == "pending"
+
+
+async def test_an_answer_is_shown_with_its_version_and_stored_without(world: World) -> None:
+    views = await world.send(ANA, "Say hello")
+    (exchange,) = world.line(ANA)
+    shown = views[-1][0].value[-1]
+    assert exchange.response == "Hello"
+    assert text_of(shown) == "Hello\n\n<sub>general@0</sub>"
+    assert shown["metadata"]["id"] == exchange.id
+    assert views[0][5] == exchange.conversation_id
+
+
+async def test_an_engines_trouble_is_a_notice_and_never_an_answer(world: World) -> None:
+    world.engine.script = []
+    world.engine.end = EngineUnavailable("The engine is restarting.", "Ask again in a moment.")
+    views = await world.send(ANA, "Say hello")
+    (exchange,) = world.line(ANA)
+    assert (exchange.response, exchange.finish_reason) == ("", "error")
+    assert "⚠ The engine is restarting. Ask again in a moment." in text_of(views[-1][0].value[-1])
+    world.engine.script, world.engine.end = ["again"], "stop"
+    assert [m.content for m in (await _heard(world, exchange.conversation_id))] == ["And now?"]
+
+
+async def _heard(world: World, conversation_id: str) -> list[Any]:
+    await world.send(ANA, "And now?", conversation_id)
+    return [m for m in world.engine.heard[-1] if m.role != "system"]
+
+
+async def test_a_browser_that_leaves_stops_the_answer_and_what_was_said_stays(world: World) -> None:
+    world.engine.script = ["word "] * 100_000
+    handler = Turns(world.parts).send
+    async with aclosing(world.call(handler, ANA, "Talk", "general", "", "", True)) as views:
+        async for view in views:
+            if isinstance(view[0], list):
+                break
+    (exchange,) = world.line(ANA)
+    assert exchange.finish_reason == "stopped"
+    assert exchange.response
+    assert exchange.response.startswith("word word")
+
+
+@pytest.mark.parametrize("liked", [True, False])
+async def test_a_thumb_on_someone_elses_exchange_is_refused(world: World, liked: bool) -> None:
+    theirs = ask(world.parts.store, BEN)
+    outputs = await world.call(Rating(world.parts).thumb, ANA, message(theirs.id), "", thumb(liked))
+    assert outputs[0].visible is False
+    assert world.parts.exchanges.get(theirs.id).rating is None
+
+
+async def test_a_forged_exchange_id_is_refused_wherever_one_can_be_sent(world: World) -> None:
+    theirs = rate(world.parts.store, BEN, ask(world.parts.store, BEN).id, rating="down")
+    own = ask(world.parts.store, ANA)
+    with pytest.raises(gr.Error, match="someone else"):
+        await world.call(Rating(world.parts).save, ANA, theirs.id, [], "mine", "my words")
+    with pytest.raises(gr.Error, match="someone else"):
+        await world.send(ANA, "other words", own.conversation_id, editing=theirs.id)
+    with pytest.raises(gr.Error, match="someone else"):
+        await world.send(ANA, "let me in", theirs.conversation_id)
+    again = world.call(Turns(world.parts).retry, ANA, message(theirs.id), SimpleNamespace(index=0))
+    with pytest.raises(gr.Error, match="someone else"):
+        await anext(again)
+    with pytest.raises(gr.Error, match="someone else"):
+        await world.call(Lines(world.parts).consent, ANA, theirs.conversation_id, False)
+    assert world.parts.exchanges.get(theirs.id) == theirs
+
+
+async def test_the_address_of_someone_elses_conversation_opens_a_new_one(world: World) -> None:
+    theirs = ask(world.parts.store, BEN, "My secret")
+    for address in (theirs.conversation_id, "nonsense", "0" * 36):
+        opened = await world.call(Lines(world.parts).restore, ANA, address)
+        assert opened[1].value == []
+        assert opened[3] == ""
+
+
+async def test_a_thumb_is_saved_at_once_and_the_same_again_clears_it(world: World) -> None:
+    exchange = ask(world.parts.store, ANA)
+    rating = Rating(world.parts)
+    panel = await world.call(rating.thumb, ANA, message(exchange.id), exchange.conversation_id, thumb(False))
+    assert world.parts.exchanges.get(exchange.id).rating == "down"
+    assert panel[0].visible is True
+    assert panel[4].value == exchange.response, "the correction begins as the answer"
+    await world.call(rating.thumb, ANA, message(exchange.id), exchange.conversation_id, thumb(""))
+    assert world.parts.exchanges.get(exchange.id).rating is None
+
+
+async def test_a_correction_that_changes_nothing_is_none(world: World) -> None:
+    exchange = rate(world.parts.store, ANA, ask(world.parts.store, ANA).id, rating="down")
+    rating = Rating(world.parts)
+    await world.call(rating.save, ANA, exchange.id, ["not_helpful"], "why", f"{exchange.response}\n")
+    told = world.parts.exchanges.get(exchange.id)
+    assert (told.reasons, told.comment, told.correction) == (("not_helpful",), "why", "")
+    await world.call(rating.save, ANA, exchange.id, ["not_helpful"], "why", "Four.")
+    assert world.parts.exchanges.get(exchange.id).correction == "Four."
+
+
+async def test_an_opt_out_before_the_first_word_holds_for_the_conversation(world: World) -> None:
+    views = world.call(Turns(world.parts).send, ANA, "Privately", "general", "", "", False)
+    assert [view async for view in views]
+    assert world.parts.exchanges.conversations(ANA.name)[0]["training"] is False
+
+
+@pytest.mark.parametrize(("text", "verdict"), [("Four.", "approve"), ("It is four.", "edit")])
+async def test_a_changed_text_is_approved_as_an_edit(world: World, text: str, verdict: str) -> None:
+    asked = ask(world.parts.store, ANA)
+    rate(world.parts.store, ANA, asked.id, rating="down", correction="Four.")
+    desk = Desk(world.parts)
+    view = await world.call(desk.approve, RITA, text, "Four.", asked.id, "", "pending", "", 50)
+    told = world.parts.exchanges.get(asked.id)
+    assert (told.verdict, told.approved_response, told.reviewed_by) == (verdict, text, RITA.name)
+    assert view[7] != asked.id, "the next one is chosen"
+
+
+async def test_words_that_changed_under_the_reviewers_eyes_are_not_approved(world: World) -> None:
+    asked = ask(world.parts.store, ANA)
+    rate(world.parts.store, ANA, asked.id, rating="down", correction="Five.")
+    with pytest.raises(gr.Error, match="not the one you were shown"):
+        await world.call(Desk(world.parts).approve, RITA, "Four.", "Four.", asked.id, "", "pending", "", 50)
+    assert world.parts.exchanges.get(asked.id).state == "pending"
+
+
+async def test_errors_are_read_in_the_visitors_language_and_never_as_markup(world: World) -> None:
+    with pytest.raises(gr.Error) as refused:
+        await world.call(Lines(world.parts).fresh, ANA, "<img src=x>", korean=True)
+    assert "찾을 수 없습니다" in refused.value.message
+    assert "<img" not in refused.value.message
+
+
+def test_the_pages_are_closed_to_visitors_and_to_lesser_roles(world: World) -> None:
+    app = FastAPI()
+    mount(app, world.parts)
+    browser = TestClient(app, follow_redirects=False, headers={"accept": "text/html"})
+    for name, role, _ in PAGES:
+        assert browser.get(f"/{name}/").headers["location"] == f"/login?next=/{name}/"
+        assert browser.get(f"/{name}/config", headers={"accept": "*/*"}).status_code == 401
+        for person in PEOPLE:
+            cookie = {"cookie": f"{COOKIE}={world.tokens[person.name]}"}
+            seen = browser.get(f"/{name}/", headers=cookie)
+            assert seen.status_code == (200 if person.role.covers(role) else 403)
