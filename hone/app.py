@@ -122,7 +122,7 @@ class Hone:
 
     async def _engine_ready(self) -> None:
         await self.router.reconcile()
-        self.tuning.wake()
+        await self.tuning.engine_ready()
 
     def close(self) -> None:
         """Close the store and give the home back."""

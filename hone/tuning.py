@@ -19,6 +19,7 @@ from hone.machine import physical_cores
 from hone.server_verbs import ServerVerbs
 from hone.settings import Settings
 from hone.settings import Tuner as TunerSettings
+from serve.api.operate import run_record
 from tuner import child
 from tuner.cycle import Cycle
 from tuner.gate import Rules
@@ -59,7 +60,9 @@ class Tuning:
     async def stop(self) -> None:
         await self._schedule.stop()
 
-    def wake(self) -> None:
+    async def engine_ready(self) -> None:
+        """Make the routes what the ledger says, and look whether a run waits for the engine."""
+        await self._rollout.restore()
         self._schedule.wake()
 
     async def start_run(self, assistant: str, principal: Principal) -> Run:
@@ -88,16 +91,7 @@ class Tuning:
         run = self._ledger.run(run_id)
         folder = RunFolder(Path(run.folder))
         return {
-            "id": run.id,
-            "assistant": run.assistant,
-            "number": run.number,
-            "state": run.state,
-            "step": run.step,
-            "version": run.version,
-            "reason": run.reason,
-            "started_at": run.started_at.isoformat(),
-            "changed_at": run.changed_at.isoformat(),
-            "principal": run.principal,
+            **run_record(run),
             "detail": run.detail,
             "progress": _progress(folder),
             "gate": _gate(folder),

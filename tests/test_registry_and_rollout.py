@@ -298,3 +298,22 @@ def test_an_adapter_that_moves_nothing_cannot_be_told_from_the_base(tmp_path: Pa
     server.log_probabilities = {VERSION: [[-3.0, -2.0]], "general@0": [[-3.0, -2.0]]}
     with pytest.raises(CannotSwap, match="answers as the base"):
         asyncio.run(prove(server, VERSION, "general@0", tmp_path, {"items": [item]}))
+
+
+def test_after_a_kill_between_route_and_record_what_was_acknowledged_answers(house: House) -> None:
+    one, two = house.version(1), house.version(2)
+    house.promote(one)
+    house.server.loaded[two] = house.home
+    house.server.routes["general"] = two  # the kill fell before the ledger was told
+    asyncio.run(house.rollout.restore())
+    assert house.server.routes["general"] == one
+
+
+def test_a_live_version_that_cannot_be_loaded_keeps_its_route_and_the_others_are_restored(
+    house: House,
+) -> None:
+    one = house.version(1)
+    house.promote(one)
+    (registry.folder(house.home, one) / "adapter_model.safetensors").write_text("damaged")
+    asyncio.run(house.rollout.restore())
+    assert house.server.routes["general"] == one

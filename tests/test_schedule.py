@@ -218,3 +218,24 @@ async def _until(done: Callable[[], bool]) -> None:
             return
         await asyncio.sleep(0.02)
     pytest.fail("it did not come to that")
+
+
+async def test_being_woken_during_a_look_is_not_forgotten(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = asyncio.Event()
+
+    async def slow(assistant: str) -> tuple[bool, str]:
+        if not first.is_set():
+            first.set()
+            await asyncio.sleep(0.05)
+            return False, "There is no new approved pair."
+        return True, "Three came meanwhile."
+
+    monkeypatch.setattr(house.schedule, "due", slow)
+    looking = asyncio.create_task(house.schedule.look())
+    await first.wait()
+    house.schedule.wake()
+    await looking
+    assert house.reasons()[-1] == (True, "Three came meanwhile.")
+    await house.cycle.stop()

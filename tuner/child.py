@@ -41,7 +41,7 @@ async def train(folder: RunFolder, *, threads: int, limit: float = 6 * 3600.0) -
     if not folder.trained.exists():
         raise TrainingFailed(
             f"The training process ended {ATTEMPTS} times without a word (exit status {ended}).",
-            f"It may have run out of memory: lower tuner.batch_tokens, and see {folder.log}.",
+            f"It may have run out of memory: close other programs, and see {folder.log}.",
         )
     manifest: dict[str, Any] = read_json(folder.trained)
     return manifest
@@ -67,7 +67,7 @@ async def _start(folder: RunFolder, threads: int, limit: float) -> int:
     except TimeoutError:
         raise TrainingFailed(
             f"Training took more than {limit / 3600:.1f} hours and was ended; its checkpoint is kept.",
-            "Give it more time with tuner.hours, or more threads, then run again.",
+            "Give it more threads with tuner.threads, then run again.",
         ) from None
     finally:
         if child.returncode is None:

@@ -71,6 +71,22 @@ class Rollout:
             await self._retire(live, why, principal)
             return now
 
+    async def restore(self) -> None:
+        """Route every assistant to what the ledger says is live.
+
+        A kill between a change of route and its record leaves the two apart; the ledger, which is what
+        was acknowledged, wins. A version that cannot be loaded is said so and keeps its route: its
+        assistant then answers with an error, and never with another version in disguise.
+        """
+        async with self._turn:
+            versions = await asyncio.to_thread(self._ledger.versions)
+            for version in versions:
+                if version.state == "live":
+                    try:
+                        await self._route(version)
+                    except HoneError as broken:
+                        log.error("%s is live and cannot be served: %s", version.version, broken)
+
     async def _usable(self, assistant: str, live: Version) -> Version:
         """The version before, or the base where that one's files were damaged meanwhile."""
         before = await asyncio.to_thread(self._ledger.previous, assistant)

@@ -93,7 +93,7 @@ class Schedule:
         """`minutes` between looks; not `enabled`, only runs left behind go on by themselves."""
         self._store, self._ledger, self._cycle, self._terms = store, ledger, cycle, terms
         self._minutes, self._enabled, self._clock = minutes, enabled, clock
-        self._looking = asyncio.Lock()
+        self._looking, self._again = asyncio.Lock(), False
         self._scheduler = AsyncIOScheduler(timezone="UTC")
 
     async def start(self) -> None:
@@ -113,11 +113,14 @@ class Schedule:
         """Look no more; a run in progress stays where it is and goes on after the next start."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
-        await self._cycle.stop()
+        async with self._looking:
+            await self._cycle.stop()
 
     def wake(self) -> None:
         """Look soon instead of in a few minutes: an engine came up, or pairs were approved."""
-        if self._scheduler.running:
+        if self._looking.locked():
+            self._again = True  # the scheduler would skip a look that begins during another
+        elif self._scheduler.running:
             self._scheduler.modify_job("look", next_run_time=now())
 
     async def look(self) -> None:
@@ -128,13 +131,10 @@ class Schedule:
         if self._looking.locked():
             return
         async with self._looking:
-            try:
-                if not self._cycle.running:
-                    await self._go_on()
-                if self._enabled:
-                    await self._begin_what_is_due()
-            except HoneError as trouble:
-                log.warning("the tuner could not look: %s", trouble)
+            self._again = True
+            while self._again:
+                self._again = False
+                await self._look_once()
 
     async def due(self, assistant: str) -> tuple[bool, str]:
         """Whether a run of this assistant is due, and why or why not."""
@@ -144,6 +144,15 @@ class Schedule:
 
         approved, runs = await asyncio.to_thread(read)
         return due(self._terms, approved, runs, self._clock())
+
+    async def _look_once(self) -> None:
+        try:
+            if not self._cycle.running:
+                await self._go_on()
+            if self._enabled:
+                await self._begin_what_is_due()
+        except HoneError as trouble:
+            log.warning("the tuner could not look: %s", trouble)
 
     async def _go_on(self) -> None:
         left = await asyncio.to_thread(unfinished, self._ledger)
