@@ -151,6 +151,14 @@ async def test_a_browser_that_leaves_stops_the_answer_and_what_was_said_stays(wo
     assert exchange.response.startswith("word word")
 
 
+async def test_a_browser_that_leaves_before_the_first_word_leaves_no_open_turn(world: World) -> None:
+    views = world.call(Turns(world.parts).send, ANA, "Talk", "general", "", "", True)
+    await anext(views)
+    await views.aclose()
+    (exchange,) = world.line(ANA)
+    assert (exchange.response, exchange.finish_reason) == ("", "stopped")
+
+
 @pytest.mark.parametrize("liked", [True, False])
 async def test_a_thumb_on_someone_elses_exchange_is_refused(world: World, liked: bool) -> None:
     theirs = ask(world.parts.store, BEN)

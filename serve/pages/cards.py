@@ -9,6 +9,7 @@ from serve.pages.texts import TEXTS
 from serve.pages.words import Language, say
 
 EXCERPT = 140
+ENDS = {"stopped": "told_stopped", "cut": "note_cut", "length": "note_length"}
 ROLES = {"system": "system", "user": "user", "assistant": "model"}
 
 
@@ -61,8 +62,8 @@ def _facts(exchange: Exchange, language: Language) -> str:
         escape(exchange.principal),
         when(exchange.at),
     ]
-    if exchange.finish_reason in ("stopped", "cut", "length"):
-        facts.append(say(language, f"note_{exchange.finish_reason}"))
+    if exchange.finish_reason in ENDS:
+        facts.append(say(language, ENDS[exchange.finish_reason]))
     if exchange.state in ("approved", "rejected"):
         who = say(language, "reviewed_by", name=escape(exchange.reviewed_by or ""))
         facts.append(f"{say(language, exchange.state)} {who}")

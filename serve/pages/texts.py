@@ -43,6 +43,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "note_stopped": ("stopped by you", "사용자가 중지함"),
     "note_cut": ("cut off by a failure", "오류로 중단됨"),
     "note_length": ("cut at the length limit", "길이 제한으로 잘림"),
+    "told_stopped": ("stopped by its author", "작성자가 중지함"),
     "note_shipped": ("approved for training", "학습용으로 승인됨"),
     "no_answer": ("No answer came.", "답변을 받지 못했습니다."),
     "no_answer_stopped": ("Stopped before the answer began.", "답변이 시작되기 전에 중지했습니다."),
