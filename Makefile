@@ -49,6 +49,9 @@ format: dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+bench: dev ## The engine against transformers.generate, in the same run
+	$(BIN)/python benchmarks/engine.py
+
 lock: dev ## Pin every dependency anew; the file names no registry
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --upgrade --universal --no-emit-index-url --no-annotate --no-header \

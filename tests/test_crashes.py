@@ -84,7 +84,7 @@ def test_a_killed_web_process_loses_no_acknowledged_rating_and_leaves_no_child(
     assert children
     hone.process.send_signal(signal.SIGKILL)
     hone.process.wait()
-    gone, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive, "a child outlived the web process"
     listener.join(30)
 

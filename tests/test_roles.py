@@ -96,7 +96,9 @@ def test_a_wrong_password_and_an_unknown_name_look_the_same(hone: Hone) -> None:
     assert len(texts) == 1
 
 
-@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:1"])
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:1"]
+)
 def test_signing_in_never_leads_to_another_site(hone: Hone, target: str) -> None:
     form = {"name": "a-user", "password": PASSWORD, "next": target}
     assert client(hone).post("/login", data=form).headers["location"] == "/chat/"

@@ -60,6 +60,12 @@ def test_a_value_that_contradicts_another_is_refused(tmp_path: Path) -> None:
         settings.read(tmp_path, tuner={"quiet_hours": "at night"})
 
 
-def test_the_settings_page_of_the_docs_is_current() -> None:
-    page = (ROOT / "docs" / "settings.md").read_text("utf-8")
-    assert settings.reference() in page, "run: python -m hone.settings > docs/settings.md"
+def test_the_printed_documents_are_current() -> None:
+    example = (ROOT / "deploy" / "hone.example.toml").read_text("utf-8")
+    assert (ROOT / "docs" / "settings.md").read_text("utf-8") == settings.page()
+    assert example == settings.example()
+
+
+def test_the_example_is_a_whole_valid_file_of_defaults(tmp_path: Path) -> None:
+    (tmp_path / "hone.toml").write_text(settings.example())
+    assert settings.read(tmp_path) == settings.Settings()
