@@ -8,6 +8,7 @@
     |   `-- BadAdapter         an adapter folder the engine refuses
     |-- NotSignedIn            no valid session, key or token
     |-- NotAllowed             signed in, but the role or the ownership is missing
+    |-- TooManyTries         signing in failed too often, or too many try at once
     |-- NotFound               no such exchange, run, assistant or account
     |   `-- UnknownVersion     never answered from the base model in disguise
     |-- Conflict               true elsewhere already: a name taken, a run in progress
@@ -73,6 +74,15 @@ class NotSignedIn(HoneError):
 class NotAllowed(HoneError):
     status = 403
     code = "not_allowed"
+
+
+class TooManyTries(HoneError):
+    status = 429
+    code = "too_many_tries"
+
+    def __init__(self, what: str, todo: str = "", retry_after: float = 1.0) -> None:
+        super().__init__(what, todo)
+        self.retry_after = retry_after
 
 
 class NotFound(HoneError):

@@ -106,7 +106,13 @@ class Exchanges:
             held = transaction.row(
                 "SELECT owner FROM conversations WHERE id = try_cast($1 AS UUID)", [identity]
             )
-            if held and held["owner"] != owner:
+            spoken = transaction.row(
+                """SELECT 1 FROM exchanges
+                WHERE conversation_id = try_cast($1 AS UUID) AND principal <> $2 LIMIT 1""",
+                [identity, owner],
+            )
+            # Imports have exchanges and no conversation row; their ids are in every export.
+            if spoken or (held and held["owner"] != owner):
                 raise _not_yours()
             row = {"id": identity, "principal": owner, "owner": owner, "assistant": assistant, "title": title}
             transaction.append({"conversations": [row]})

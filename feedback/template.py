@@ -77,10 +77,21 @@ def stop_ids(tokenizer: Any, generation: Any = None) -> set[int]:
 
 def neutral(tokenizer: Any, text: str) -> str:
     """The text with control tokens broken up, so that nobody can write another role's turn into a chat."""
-    for token in tokenizer.all_special_tokens:
-        if len(token) > 1 and token in text:
+    for token in _control_tokens(tokenizer):
+        if token in text:
             text = text.replace(token, token[0] + "\u200b" + token[1:])
     return text
+
+
+def _control_tokens(tokenizer: Any) -> list[str]:
+    """Tokens that text is matched against before anything else, longest first.
+
+    A tokenizer's special tokens are only some of them (Llama 3's header marks are not); added tokens
+    that look like words or spaces are ordinary text.
+    """
+    added = {str(token) for token in tokenizer.added_tokens_decoder.values()}
+    marks = {token for token in added if token[:1] in ("<", "[", "|")} | set(tokenizer.all_special_tokens)
+    return sorted((token for token in marks if len(token) > 1), key=len, reverse=True)
 
 
 def _plain(tokenizer: Any, messages: Sequence[Message]) -> list[dict[str, str]]:

@@ -30,17 +30,23 @@ from serve.parts import Parts
 from serve.router import Router
 from serve.supervisor import Supervisor
 from serve.web import build
+from tuner import registry
 
 
 class Hone:
     """Everything of one home in one process. Building it opens the store; serving starts the rest."""
 
-    def __init__(self, home: Home, settings: Settings, *, pages: bool = True) -> None:
-        """Without `pages`, neither the engine nor the tuner is started: enough for commands."""
+    def __init__(
+        self, home: Home, settings: Settings, *, pages: bool = True, lock: HomeLock | None = None
+    ) -> None:
+        """Engine and tuner start when the web application is served; called in-process, it has neither.
+
+        `lock` is the home's, where the caller holds it already.
+        """
         self.home = home
         self.settings = settings
         home.prepare()
-        self.lock = HomeLock(home)
+        self.lock = lock or HomeLock(home)
         try:
             self.store = Store(home.store)
         except BaseException:
@@ -48,7 +54,9 @@ class Hone:
             raise
         secret = secrets.token_urlsafe(32)
         self.engine = HoneEngine(secret)
-        self.router = Router(self.engine, home.desired)
+        self.router = Router(
+            self.engine, home.desired, verify=lambda version: registry.verify(home.folder, version)
+        )
         self.supervisor = Supervisor(
             self.engine,
             _engine_arguments(home, settings),
@@ -81,6 +89,7 @@ class Hone:
             self.router,
             sampling=Sampling(chat.temperature, chat.top_p, chat.max_tokens),
             max_prompt_chars=chat.max_prompt_chars,
+            max_running=chat.max_running,
         )
         admin = self.accounts.first_admin_name() if self.settings.auth.login == "none" else None
         identity = Identity(

@@ -3,6 +3,7 @@
 Trail: a terminal -> here -> hone/commands/line.py -> hone/client.py -> serve/web.py
 """
 
+import os
 import sys
 
 import typer
@@ -24,6 +25,7 @@ app.add_typer(user.app, name="user")
 
 def main() -> None:
     """Run the command; anything that is not a HoneError is a bug and keeps its traceback."""
+    os.umask(0o077)  # what people said is for this account alone
     try:
         app()
     except HoneError as error:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import psutil
 
-from feedback.errors import HomeBusy, HoneError
+from feedback.errors import HoneError
 from hone.home import Home
 from hone.machine import physical_cores
 from hone.settings import Settings, read
@@ -37,14 +37,20 @@ def examine(home: Home) -> list[Finding]:
         settings = read(home.folder)
     except HoneError as wrong:
         return [Finding("settings", "bad", wrong.what, wrong.todo)]
-    return [Finding("settings", "good", f"read from {home.folder / 'hone.toml'}"), *_look(home, settings)]
+    return [Finding("settings", "good", _source(home)), *_look(home, settings)]
+
+
+def _source(home: Home) -> str:
+    file = home.folder / "hone.toml"
+    return f"read from {file}" if file.exists() else f"the defaults; there is no {file}"
 
 
 def _look(home: Home, settings: Settings) -> Iterator[Finding]:
     yield _memory(settings)
     yield _disk(home)
     yield from _home(home)
-    yield _processor(home, settings)
+    if home.models.is_dir():
+        yield _processor(home, settings)
     yield _port(home, settings)
     yield _model(settings)
     yield _login(settings)
@@ -84,6 +90,9 @@ def _disk(home: Home) -> Finding:
 
 
 def _home(home: Home) -> Iterator[Finding]:
+    if not home.folder.exists():
+        yield Finding("home", "note", f"{home.folder} is not there yet; `hone up` makes it")
+        return
     try:
         home.prepare()
     except HoneError as wrong:
@@ -105,7 +114,7 @@ def _store(home: Home) -> Finding:
 
     try:
         store = Store(home.store)
-    except (HomeBusy, HoneError) as wrong:
+    except HoneError as wrong:
         return Finding("store", "bad", wrong.what, wrong.todo)
     try:
         equal = store.check()
@@ -118,10 +127,13 @@ def _store(home: Home) -> Finding:
 
 
 def _port(home: Home, settings: Settings) -> Finding:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        taken = probe.connect_ex((settings.web.host, settings.web.port)) == 0
-    if not taken:
+    try:
+        with socket.create_connection((settings.web.host, settings.web.port), timeout=1):
+            pass
+    except socket.gaierror as unknown:
+        what = f"web.host {settings.web.host} is no address: {unknown.strerror}"
+        return Finding("port", "bad", what, "Set web.host to an address of this machine.")
+    except OSError:
         return Finding("port", "good", f"{settings.web.port} is free")
     owner = home.running()
     if owner and str(owner.get("url", "")).endswith(f":{settings.web.port}"):
@@ -139,6 +151,8 @@ def _model(settings: Settings) -> Finding:
         return Finding("model", "good", f"{name}, from its package; nothing is downloaded")
     if Path(name).is_dir():
         return Finding("model", "good", f"the folder {name}")
+    if name.startswith((".", "/", "~")):
+        return Finding("model", "bad", f"there is no folder {name}", "Set model.name to one that is there.")
     return Finding("model", "note", f"{name} is fetched from the Hugging Face hub at the first start")
 
 

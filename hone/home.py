@@ -8,6 +8,8 @@ import fcntl
 import json
 import os
 import secrets
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,10 +42,6 @@ class Home:
     @property
     def desired(self) -> Path:
         return self.folder / "desired.json"
-
-    @property
-    def token_file(self) -> Path:
-        return self.folder / "token"
 
     @property
     def password_file(self) -> Path:
@@ -95,10 +93,12 @@ class Home:
             ) from None
         with handle:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Shared, so that those who only look do not get in each other's way.
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                said = handle.read()
-                return dict(json.loads(said)) if said else {}
+                with suppress(ValueError):  # the owner is just writing it
+                    return dict(json.loads(handle.read()))
+                return {}
         return None
 
 
@@ -117,20 +117,32 @@ def write_private(path: Path, text: str) -> None:
 class HomeLock:
     """Ownership of a home for as long as this process holds it."""
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    def __init__(self, home: Home, *, patience: float = 10.0) -> None:
+        """Waits up to `patience` seconds for a command that holds the home for a moment.
+
+        Raises:
+            HomeBusy: A running Hone owns it.
+        """
         self._handle = (home.folder / "lock").open("a+", encoding="utf-8")
+        until = time.monotonic() + patience
+        while not self._taken():
+            owner = home.running() or {}
+            if owner.get("url") or time.monotonic() > until:
+                self._handle.close()
+                where = f" at {owner['url']}" if owner.get("url") else ""
+                raise HomeBusy(
+                    f"Another Hone (process {owner.get('pid', '?')}) is using {home.folder}{where}.",
+                    "Use that one, stop it first, or give --home another folder.",
+                )
+            time.sleep(0.1)
+        self.say()
+
+    def _taken(self) -> bool:
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._handle.close()
-            owner = home.running() or {}
-            where = f" at {owner['url']}" if owner.get("url") else ""
-            raise HomeBusy(
-                f"Another Hone (process {owner.get('pid', '?')}) is using {home.folder}{where}.",
-                "Use that one, stop it first, or give --home another folder.",
-            ) from None
-        self.say()
+            return False
+        return True
 
     def say(self, url: str = "") -> None:
         """Tell other commands which process this is and where it answers."""

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableVariable
 
 from feedback.errors import SettingsError
 
@@ -69,6 +70,7 @@ class Chat(Section):
     temperature: float = Field(0.7, ge=0, le=2, description="0 is greedy")
     top_p: float = Field(0.95, gt=0, le=1, description="Share of probability that sampling considers")
     max_tokens: int = Field(512, ge=1, description="Longest answer, in tokens")
+    max_running: int = Field(4, ge=1, description="Answers that one person may have running at once")
     max_prompt_chars: int = Field(100_000, ge=100, description="Longest message, in characters")
 
 
@@ -124,6 +126,8 @@ def read(home: Path, **overrides: Any) -> Settings:
     path = home / "hone.toml"
     try:
         written = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+    except OSError as fault:
+        raise SettingsError(f"{path} cannot be read: {fault.strerror}.", "Make it a readable file.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise SettingsError(
             f"{path} is not valid TOML: {fault}.", "Mend that line and start again."
@@ -134,6 +138,8 @@ def read(home: Path, **overrides: Any) -> Settings:
         settings = Settings(**_without_unknown(written))
     except ValidationError as refused:
         faults += [_in_words(error) for error in refused.errors()]
+    except UnreadableVariable as unreadable:
+        faults.append(f"{unreadable}; a list is written as JSON, such as '[\"chat.example.org\"]'")
     if not faults:
         settings = _over(settings, overrides)
         faults = list(_contradictions(settings))

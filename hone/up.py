@@ -10,7 +10,7 @@ from rich.console import Console
 
 from feedback.errors import SettingsError
 from hone.app import Hone
-from hone.home import Home
+from hone.home import Home, HomeLock
 from hone.settings import Settings, read
 
 
@@ -23,11 +23,16 @@ def run(home: Home, *, host: str | None, port: int | None) -> None:
     given = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     settings = read(home.folder, **({"web": given} if given else {}))
     home.prepare()
-    listening = _listen(settings)
+    lock = HomeLock(home)
+    try:
+        listening = _listen(settings)
+    except SettingsError:
+        lock.release()
+        raise
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     for chatty in ("httpx", "httpx2", "apscheduler"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    hone = Hone(home, settings)
+    hone = Hone(home, settings, lock=lock)
     try:
         asyncio.run(_serve(hone, listening))
     finally:
@@ -40,7 +45,6 @@ async def _serve(hone: Hone, listening: socket.socket) -> None:
     )
     server = uvicorn.Server(config)
     url = _url(hone.settings)
-    hone.lock.say(url)
     greeting = asyncio.create_task(_greet(hone, server, url))
     try:
         await server.serve(sockets=[listening])
@@ -52,6 +56,7 @@ async def _greet(hone: Hone, server: uvicorn.Server, url: str) -> None:
     screen = Console(highlight=False)
     while not server.started:
         await asyncio.sleep(0.05)
+    hone.lock.say(url)
     screen.print(f"Hone is at [bold]{url}[/]")
     screen.print(f"Its files are in {hone.home.folder}", soft_wrap=True)
     if hone.settings.auth.login == "none":

@@ -8,12 +8,13 @@ Trail: serve/pages/chat.py -> here -> serve/router.py
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import ExitStack, aclosing
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import asdict, dataclass, field
 
 from feedback.assistants import Assistants
-from feedback.errors import BadRequest, HoneError, NotAllowed, PromptTooLong
+from feedback.errors import BadRequest, EngineBusy, HoneError, NotAllowed, PromptTooLong
 from feedback.exchanges import Exchanges
 from feedback.records import (
     Assistant,
@@ -65,12 +66,16 @@ class Conversations:
         *,
         sampling: Sampling,
         max_prompt_chars: int,
+        max_running: int = 4,
     ) -> None:
+        """`max_running` answers at once are one person's; operators' programs are not limited."""
         self.exchanges = exchanges
         self.assistants = assistants
         self._router = router
         self.sampling = sampling
         self.max_prompt_chars = max_prompt_chars
+        self._max_running = max_running
+        self._running: Counter[str] = Counter()
 
     async def assistant(self, name: str) -> Assistant:
         return await asyncio.to_thread(self.assistants.get, name)
@@ -147,6 +152,7 @@ class Conversations:
         drawn = sampling or self.sampling
         pin = ExitStack()
         try:
+            pin.enter_context(self._place(principal))
             pinned = pin.enter_context(self._router.admitted(assistant, version))
             exchange = Exchange(
                 id=new_id(),
@@ -168,6 +174,20 @@ class Conversations:
         turn = Turn(exchange, pinned, pin, self._settle)
         turn.pieces = self._speak(turn, drawn)
         return turn
+
+    @contextmanager
+    def _place(self, principal: Principal) -> Iterator[None]:
+        """One of the answers that a person may have running, so that nobody fills the engine alone."""
+        limited = not principal.role.covers(Role.OPERATOR)
+        if limited and self._running[principal.name] >= self._max_running:
+            raise EngineBusy(
+                f"{self._max_running} of your answers are running.", "Wait for one to end, or stop it.", 5
+            )
+        self._running[principal.name] += 1
+        try:
+            yield
+        finally:
+            self._running[principal.name] -= 1
 
     async def _speak(self, turn: Turn, sampling: Sampling) -> AsyncGenerator[str]:
         try:

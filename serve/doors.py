@@ -6,12 +6,17 @@ clicks from a page of another build (Gradio numbers its handlers by position: an
 the wrong button), and Host names that are not Hone's (DNS rebinding).
 """
 
+import asyncio
 import json
+import re
 from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 FORWARDED = {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
+_HOST = re.compile(r"(?:\[([0-9a-f:]+)\]|([^:\[\]\s]+))(?::\d{1,5})?")
+BODY_SECONDS = 60.0
+"""How long a sender may take over the next part of a body."""
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -77,9 +82,11 @@ class Doors:
                 return 400, "The request's Content-Length is not a number. Send the request again."
             if int(length) > self._limit(scope):
                 return 413, f"The request is larger than {self._limit(scope):,} bytes. Send less at once."
-            if scope["path"].endswith("/queue/join") and headers.get(b"x-hone-build", b"") != self._build:
+            path = scope["path"].rstrip("/")
+            acts = path.endswith("/queue/join") or "/gradio_api/call/" in path
+            if acts and headers.get(b"x-hone-build", b"") != self._build:
                 return 409, "This page is from an older Hone. Reload it."
-            if scope["path"].endswith(("/gradio_api/upload", "/component_server", "/process_recording")):
+            if path.endswith(("/gradio_api/upload", "/component_server", "/process_recording")):
                 return 404, "Hone takes no uploads here."
         return None
 
@@ -88,8 +95,9 @@ class Doors:
 
 
 def _host_name(header: bytes) -> str:
-    host = header.decode("latin-1").lower()
-    return host.partition("]")[0].lstrip("[") if host.startswith("[") else host.rpartition(":")[0] or host
+    """The name without its port; empty for what is none."""
+    found = _HOST.fullmatch(header.decode("latin-1").lower())
+    return (found[1] or found[2]) if found else ""
 
 
 def _cross_origin(headers: dict[bytes, bytes]) -> bool:
@@ -100,13 +108,19 @@ def _cross_origin(headers: dict[bytes, bytes]) -> bool:
 
 
 def _bounded(receive: Receive, limit: int) -> Receive:
-    """Bodies without a length are cut off where they pass the limit, as if the sender had gone."""
+    """Bodies too long or too slow are cut off, as if the sender had gone."""
     received = 0
+    whole = False
 
     async def counted() -> Message:
-        nonlocal received
-        message = await receive()
+        nonlocal received, whole
+        try:
+            # After the body, the next message is the sender's leaving, which may take as long as it likes.
+            message = await asyncio.wait_for(receive(), None if whole else BODY_SECONDS)
+        except TimeoutError:
+            return {"type": "http.disconnect"}
         received += len(message.get("body", b""))
+        whole = not message.get("more_body", False)
         return {"type": "http.disconnect"} if received > limit else message
 
     return counted

@@ -9,8 +9,9 @@ Trail: serve/conversation.py -> here -> serve/engines/base.py
 
 import asyncio
 import json
+import os
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,20 @@ def engine_name(version: str) -> str:
 class Router:
     """Routes and pins. Used from one event loop only, so its counts need no lock."""
 
-    def __init__(self, engine: HttpEngine, desired: Path, *, drain_timeout: float = 300.0) -> None:
-        """`drain_timeout` is how many seconds an unload waits for answers in flight."""
+    def __init__(
+        self,
+        engine: HttpEngine,
+        desired: Path,
+        *,
+        verify: Callable[[str], object] = lambda version: None,
+        drain_timeout: float = 300.0,
+    ) -> None:
+        """`verify` raises BadAdapter for a version whose files are not those it was made with.
+
+        `drain_timeout` is how many seconds an unload waits for answers in flight.
+        """
         self.engine = engine
+        self._verify = verify
         self._path = desired
         self._drain_timeout = drain_timeout
         self._in_flight: Counter[str] = Counter()
@@ -112,8 +124,11 @@ class Router:
             if self._loaded.pop(version, None) is None:
                 return
             self._save()
-            await self._drained(version)
-            if version in {model["id"] for model in await self.engine.models()}:
+        # Not under the lock: other versions can be swapped while these answers end.
+        await self._drained(version)
+        async with self._swap:
+            wanted_again = version in self._loaded
+            if not wanted_again and version in {model["id"] for model in await self.engine.models()}:
                 await self.engine.unload(version)
 
     async def _drained(self, version: str) -> None:
@@ -130,12 +145,14 @@ class Router:
             for version, folder in self._loaded.items():
                 if version not in held:
                     try:
+                        await asyncio.to_thread(self._verify, version)
                         await self.engine.load(version, Path(folder))
                         self.refused.pop(version, None)
                     except (BadAdapter, CannotSwap) as bad:
                         self.refused[version] = str(bad)
             for version in held - set(self._loaded):
-                await self.engine.unload(version)
+                if not self._in_flight[version]:
+                    await self.engine.unload(version)
 
     def status(self) -> dict[str, Any]:
         """What is loaded, routed and in flight, for the operate page and `hone status`."""
@@ -149,5 +166,8 @@ class Router:
 
     def _save(self) -> None:
         partial = self._path.with_suffix(".partial")
-        partial.write_text(json.dumps({"loaded": self._loaded, "routes": self._routes}, indent=1), "utf-8")
+        with partial.open("w", encoding="utf-8") as file:
+            json.dump({"loaded": self._loaded, "routes": self._routes}, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(self._path)

@@ -146,3 +146,20 @@ def test_a_stream_carries_the_version_and_ends_with_usage(hone: RunningHone) -> 
         events = list(lines_of(answer))
     assert {event["model"] for event in events} == {"general@0"}
     assert events[-1]["usage"]["completion_tokens"] == 5
+
+
+def test_half_a_surrogate_pair_gets_an_answer(hone: RunningHone) -> None:
+    body = b'{"exchange_id": "\\ud800", "rating": "up"}'
+    answer = hone.request("POST", "/v1/feedback", content=body, headers=JSON)
+    assert answer.status_code in (400, 404)
+
+
+def test_a_field_that_hone_does_not_know_is_refused_by_its_name(hone: RunningHone) -> None:
+    answer = hone.post("/v1/feedback", {"exchange_id": "x", "rating": "up", "reasn": "y"})
+    assert (answer.status_code, "reasn" in answer.json()["error"]["message"]) == (400, True)
+
+
+def test_an_address_that_is_none_is_answered_in_the_same_shape(hone: RunningHone) -> None:
+    for answer in (hone.get("/v1/nothing"), hone.request("DELETE", "/v1/versions")):
+        assert answer.status_code in (404, 405)
+        assert answer.json()["error"]["todo"]

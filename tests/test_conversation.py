@@ -7,8 +7,17 @@ from typing import Any
 
 import pytest
 
+from feedback import imports
 from feedback.assistants import Assistants
-from feedback.errors import BadRequest, EngineUnavailable, NotAllowed, NotFound, PromptTooLong, UnknownVersion
+from feedback.errors import (
+    BadRequest,
+    EngineBusy,
+    EngineUnavailable,
+    NotAllowed,
+    NotFound,
+    PromptTooLong,
+    UnknownVersion,
+)
 from feedback.exchanges import Exchanges
 from feedback.records import Assistant, Message, Principal, Role, Sampling
 from feedback.store import Store
@@ -175,3 +184,27 @@ async def test_what_cannot_be_asked_is_refused_and_leaves_no_row(talk: Conversat
     with pytest.raises(UnknownVersion):
         await talk.begin(OTTO, "general", (), "Hi", conversation_id="c", version="general@9-0badbeef")
     assert store.rows("SELECT 1 FROM exchanges", []) == []
+
+
+async def test_one_person_cannot_fill_the_engine_alone(talk: Conversations) -> None:
+    turns = [await talk.say(MINA, "general", f"Question {number}", None) for number in range(4)]
+    with pytest.raises(EngineBusy, match="4 of your answers are running"):
+        await talk.say(MINA, "general", "One more", None)
+    await (await talk.say(Principal("ned", Role.USER), "general", "Mine", None)).close()
+    await turns[0].close()
+    await (await talk.say(MINA, "general", "Now", None)).close()
+    for turn in turns:
+        await turn.close()
+
+
+async def test_knowing_the_id_of_an_imported_conversation_does_not_make_it_yours(
+    talk: Conversations, store: Store
+) -> None:
+    rows = imports.read('{"instruction": "A", "input": "", "output": "B"}')
+    imports.save(store, OTTO, "general", rows, approve=True)
+    taken = store.rows("SELECT conversation_id FROM exchanges")[0]["conversation_id"]
+    with pytest.raises(NotAllowed):
+        await talk.conversation(MINA, "general", "Hi", taken)
+    with pytest.raises(NotFound):
+        await talk.say(MINA, "general", "Hi", taken)
+    assert store.rows("SELECT owner FROM exchange_state")[0]["owner"] == "otto"

@@ -36,7 +36,18 @@ def client() -> TestClient:
     return TestClient(doors, base_url="http://127.0.0.1:7860")
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:7860", "", "[::2]:7860"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example:7860",
+        "",
+        "[::2]:7860",
+        "[::1].evil.example",
+        "[127.0.0.1]evil.example",
+        "127.0.0.1:evil.example",
+    ],
+)
 def test_a_host_name_that_is_not_hones_is_refused(client: TestClient, host: str) -> None:
     answer = client.get("/echo", headers={"host": host})
     assert answer.status_code == 400
@@ -79,10 +90,12 @@ def test_a_page_of_another_build_cannot_press_a_button(client: TestClient) -> No
     join = "/chat/gradio_api/queue/join"
     assert client.post(join).status_code == 409
     assert client.post(join, headers={"x-hone-build": "b1"}).status_code == 200
+    assert client.post("/chat/gradio_api/call/anything").status_code == 409
 
 
 def test_uploads_are_closed(client: TestClient) -> None:
-    assert client.post("/chat/gradio_api/upload").status_code == 404
+    for path in ("upload", "upload/", "component_server/", "process_recording"):
+        assert client.post(f"/chat/gradio_api/{path}").json()["error"]["message"].startswith("Hone takes no")
 
 
 def test_answers_carry_the_security_headers(client: TestClient) -> None:

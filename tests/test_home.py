@@ -22,7 +22,7 @@ def place(tmp_path: Path) -> Home:
 def test_secrets_are_made_once_and_only_their_owner_can_read_them(place: Home) -> None:
     token = place.secret("token")
     assert place.secret("token") == token
-    assert stat.S_IMODE(place.token_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE((place.folder / "token").stat().st_mode) == 0o600
     assert stat.S_IMODE(place.folder.stat().st_mode) == 0o700
 
 

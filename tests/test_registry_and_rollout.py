@@ -2,14 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from feedback.errors import BadAdapter, BadRequest, CannotSwap, Conflict, EngineError, UnknownVersion
 from feedback.ledger import Ledger
-from feedback.records import Message, Principal, Role
+from feedback.records import Message, Principal, Role, Version
 from feedback.store import Store
 from tuner import registry
 from tuner.prove import prove
@@ -98,10 +98,15 @@ class House:
         return card.version
 
     def promote(self, version: str, reason: str = "It is better.") -> None:
-        asyncio.run(self.rollout.promote(version, ANN, reason))
+        asyncio.run(self._freed(self.rollout.promote(version, ANN, reason)))
 
     def roll_back(self, reason: str = "It rambles.") -> str:
-        return asyncio.run(self.rollout.roll_back("general", ANN, reason)).version
+        return asyncio.run(self._freed(self.rollout.roll_back("general", ANN, reason))).version
+
+    async def _freed(self, change: Awaitable[Version]) -> Version:
+        done = await change
+        await self.rollout.freed()
+        return done
 
     def states(self) -> dict[int, str]:
         return {version.number: version.state for version in self.ledger.versions("general")}
@@ -317,3 +322,26 @@ def test_a_live_version_that_cannot_be_loaded_keeps_its_route_and_the_others_are
     (registry.folder(house.home, one) / "adapter_model.safetensors").write_text("damaged")
     asyncio.run(house.rollout.restore())
     assert house.server.routes["general"] == one
+
+
+def test_a_roll_back_does_not_wait_for_the_answers_in_flight(house: House) -> None:
+    one, two = house.version(1), house.version(2)
+    house.promote(one)
+    house.promote(two)
+    answering = asyncio.Event()
+
+    async def slow(version: str) -> None:
+        await answering.wait()
+        house.server.loaded.pop(version)
+
+    house.server.unload = slow  # type: ignore[method-assign]
+
+    async def story() -> None:
+        back = await asyncio.wait_for(house.rollout.roll_back("general", ANN, "It rambles."), 5)
+        assert (back.version, house.server.routes["general"]) == (one, one)
+        assert two in house.server.loaded
+        answering.set()
+        await house.rollout.freed()
+        assert two not in house.server.loaded
+
+    asyncio.run(story())

@@ -136,3 +136,19 @@ async def test_one_bad_folder_does_not_keep_the_others_from_being_loaded(
     assert "truncated" in router.status()["refused"][ONE]
     with pytest.raises(UnknownVersion):
         await said(router, ONE)
+
+
+async def test_a_version_whose_files_were_changed_is_not_loaded_under_its_name(
+    engine: ListEngine, tmp_path: Path
+) -> None:
+    def verify(version: str) -> None:
+        if version == ONE:
+            raise BadAdapter("The files are not the ones it was made with.")
+
+    router = Router(engine, tmp_path / "desired.json", verify=verify)
+    await router.load(ONE, Path("/one"))
+    await router.load(TWO, Path("/two"))
+    engine.held.clear()
+    await router.reconcile()
+    assert set(engine.held) == {TWO}
+    assert "not the ones" in router.status()["refused"][ONE]

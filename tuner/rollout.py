@@ -1,8 +1,8 @@
 """Which version is live: promote one, or roll back to the one before.
 
 Order of a change: bytes checked, loaded beside, routed, recorded, and only then is what nobody needs
-any more unloaded, after its answers in flight. Live and previous stay in memory, so going back is a
-change of route. Knows nothing of gates: whoever promotes has a reason.
+any more unloaded, when its answers in flight have ended. Live and previous stay in memory, so going
+back is a change of route. Knows nothing of gates: whoever promotes has a reason.
 
 Trail: tuner/gate.py -> here -> serve/router.py
 """
@@ -26,6 +26,7 @@ class Rollout:
     def __init__(self, ledger: Ledger, server: Server, home: Path) -> None:
         self._ledger, self._server, self._home = ledger, server, home
         self._turn = asyncio.Lock()
+        self._freeing: set[asyncio.Task[None]] = set()
 
     async def promote(self, version: str, principal: Principal, reason: str, run_id: str = "") -> Version:
         """Give all new requests to a version; promoting what is live changes nothing.
@@ -110,12 +111,21 @@ class Rollout:
         return await asyncio.to_thread(self._ledger.set_state, name, "live", reason, principal.name, run_id)
 
     async def _retire(self, version: Version, reason: str, principal: Principal) -> None:
-        """Take a version that nobody needs at hand out of memory; it can be promoted again."""
+        """Mark a version that nobody needs at hand; its memory is freed when its answers have ended."""
         if version.is_base or version.state == "erased":
             return
-        name = version.version
-        await asyncio.to_thread(self._ledger.set_state, name, "withdrawn", reason, principal.name)
+        set_state = self._ledger.set_state
+        await asyncio.to_thread(set_state, version.version, "withdrawn", reason, principal.name)
+        freeing = asyncio.create_task(self._free(version.version), name=f"free {version.version}")
+        self._freeing.add(freeing)
+        freeing.add_done_callback(self._freeing.discard)
+
+    async def _free(self, version: str) -> None:
         try:
-            await self._server.unload(name)
+            await self._server.unload(version)
         except HoneError as stays:  # it holds a slot until the engine restarts, and harms nobody
-            log.warning("%s stays in memory: %s", name, stays)
+            log.warning("%s stays in memory: %s", version, stays)
+
+    async def freed(self) -> None:
+        """Wait until all that was retired has left memory."""
+        await asyncio.gather(*self._freeing)

@@ -7,6 +7,11 @@ same bytes. What a person can do about a failure goes to `error.json`; the exit 
 Trail: tuner/child.py -> here -> tuner/registry.py
 """
 
+from feedback.lifeline import end_with_parent
+
+if __name__ == "__main__":
+    end_with_parent()  # before torch, whose import takes seconds
+
 import gc
 import json
 import math
@@ -24,7 +29,6 @@ import torch
 
 from feedback import snapshot
 from feedback.errors import HoneError, TrainingFailed
-from feedback.lifeline import end_with_parent
 from tuner import checkpoint, lessons
 from tuner.lessons import Lesson
 from tuner.plan import RunFolder, TrainPlan, append_line, read_lines, write_json
@@ -33,7 +37,6 @@ from tuner.student import LOWER, Student
 
 
 def main(arguments: Sequence[str]) -> int:
-    end_with_parent()
     folder = RunFolder(Path(arguments[0]))
     try:
         train(folder)

@@ -32,7 +32,7 @@ def add_assistant(
 ) -> None:
     """Make an assistant with its own line of versions."""
     fields = _fields(title=title, system_prompt=system_prompt, domain=domain, greeting=greeting)
-    made = call(home, "POST", "/v1/assistants", json={"name": name, **fields})
+    made = call(home, "POST", "/v1/assistants", make=True, json={"name": name, **fields})
     screen.print(f"assistant {made['name']} made")
 
 

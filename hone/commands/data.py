@@ -1,12 +1,13 @@
 """`import`, `export`, `demo` and `rebuild`: what goes into the record and comes out of it."""
 
-import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from feedback.errors import BadRequest
 from hone.client import Client
 from hone.commands.line import DEFAULT_HOME, AssistantOption, HomeOption, ask, call, screen
 
@@ -21,8 +22,8 @@ def import_(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Take in JSON lines (Alpaca, chat messages, prompt/completion): all of them or none."""
-    params = {"assistant": assistant, "approve": str(approve).lower(), "source": f"import:{file.name}"}
-    done = call(home, "POST", "/v1/imports", params=params, content=file.read_bytes())
+    params = {"assistant": assistant, "approve": str(approve).lower(), "source": file.name}
+    done = call(home, "POST", "/v1/imports", make=True, params=params, content=file.read_bytes())
     kept = "approved" if approve else "waiting for review"
     screen.print(f"{done['imported']} imported for {assistant}, {kept}")
 
@@ -35,22 +36,32 @@ def export(
 ) -> None:
     """An assistant's approved pairs as chat-message JSON lines."""
 
-    async def work(client: Client) -> int:
-        count = 0
-        with open(out, "w", encoding="utf-8") if out else os.fdopen(os.dup(1), "w") as target:
-            async for line in client.lines("/v1/exports", params={"assistant": assistant}):
-                target.write(line + "\n")
-                count += 1
-        return count
+    async def work(client: Client) -> list[str]:
+        return [line async for line in client.lines("/v1/exports", params={"assistant": assistant})]
 
-    count = ask(home, work)
-    Console(stderr=True).print(f"{count} pairs exported")
+    lines = ask(home, work)
+    text = "".join(f"{line}\n" for line in lines)
+    if out:
+        _write_whole(out, text)
+    else:
+        sys.stdout.write(text)
+    Console(stderr=True).print(f"{len(lines)} pairs exported")
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Replace the file, or leave what was there."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(text, "utf-8")
+        partial.replace(path)
+    except (OSError, ValueError) as fault:
+        raise BadRequest(f"{path} cannot be written: {fault}.", "Give --out a file you may write.") from None
 
 
 @app.command()
 def demo(home: HomeOption = DEFAULT_HOME) -> None:
     """Fill a home with own-written data: two assistants, pairs, and exchanges in every state."""
-    screen.print(call(home, "POST", "/v1/demo")["said"], markup=False, soft_wrap=True)
+    screen.print(call(home, "POST", "/v1/demo", make=True)["said"], markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from feedback.errors import NotFound
 from hone.client import connect
 from hone.home import Home
 
@@ -24,10 +25,17 @@ def place(home: Path) -> Home:
     return Home(home.expanduser().resolve())
 
 
-def ask(home: Path, work: Any) -> Any:
-    """Run `work(client)` against the home's Hone."""
+def ask(home: Path, work: Any, *, make: bool = False) -> Any:
+    """Run `work(client)` against the home's Hone; only commands that put something in `make` a home.
+
+    Raises:
+        NotFound: There is no home there, which is most often a mistyped --home.
+    """
     found = place(home)
-    found.prepare()
+    if make:
+        found.prepare()
+    elif not found.store.exists():
+        raise NotFound(f"There is no Hone home at {found.folder}.", "Check --home, or start one: hone up.")
 
     async def reach() -> Any:
         async with connect(found) as client:
@@ -37,6 +45,6 @@ def ask(home: Path, work: Any) -> Any:
     return asyncio.run(reach())
 
 
-def call(home: Path, method: str, path: str, **given: Any) -> Any:
+def call(home: Path, method: str, path: str, *, make: bool = False, **given: Any) -> Any:
     """One call of the API; its JSON."""
-    return ask(home, lambda client: client.call(method, path, **given))
+    return ask(home, lambda client: client.call(method, path, **given), make=make)

@@ -47,7 +47,13 @@ def status(home: HomeOption = DEFAULT_HOME) -> None:
     screen.print(
         f"engine    {engine['state']} {engine.get('dtype', '')} {engine.get('trouble', '')}".rstrip()
     )
-    for assistant, version in router["routes"].items():
-        screen.print(f"live      {assistant}: {version}")
+    for version in call(home, "GET", "/v1/versions")["data"]:
+        if version["state"] == "live":
+            screen.print(f"live      {version['assistant']}: {version['version']}")
+    for version, why in router["refused"].items():
+        screen.print(f"refused   {version}: {why}", markup=False)
+    for run in call(home, "GET", "/v1/runs")["data"]:
+        if run["state"] == "running":
+            screen.print(f"run       {run['number']} of {run['assistant']}: {run['step']}")
     for state, count in said["exchanges"].items():
         screen.print(f"exchanges {state}: {count}")

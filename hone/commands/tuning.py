@@ -17,7 +17,10 @@ def tune(
     wait: Annotated[bool, typer.Option("--wait", help="Show progress; exit 0, 3, 4 or 1.")] = False,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Tune an assistant now. With --wait: 0 passed and rolling out, 3 abstained, 4 refused, 1 failed."""
+    """Tune an assistant now.
+
+    With --wait the exit code tells: 0 passed and rolling out, 3 abstained, 4 refused, 1 failed or skipped.
+    """
     from hone.progress import watch
 
     async def start(client: Client) -> int:
@@ -45,7 +48,7 @@ def versions(
 
 @app.command()
 def promote(version: str, reason: ReasonOption = "", home: HomeOption = DEFAULT_HOME) -> None:
-    """Let a version take its assistant's traffic; one the gate did not pass needs a reason."""
+    """Let a version take its assistant's traffic; it needs a reason, kept for ever."""
 
     async def work(client: Client) -> Any:
         client.need_running()

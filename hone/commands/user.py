@@ -21,7 +21,7 @@ def add_user(
 ) -> None:
     """Make an account; asks for the password."""
     body = {"name": name, "role": role, "password": password}
-    made = call(home, "POST", "/v1/users", json=body)
+    made = call(home, "POST", "/v1/users", make=True, json=body)
     screen.print(f"account {made['name']} made, role {made['role']}")
 
 

@@ -7,20 +7,21 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import BaseModel
 
 from feedback.accounts import Accounts
 from feedback.records import Principal, Role
+from serve.api.errors import Body
+from serve.brake import Brake
 from serve.identity import COOKIE, Identity
 
 
-class NewUser(BaseModel):
+class NewUser(Body):
     name: str
     password: str
     role: Role = Role.USER
 
 
-class UserChange(BaseModel):
+class UserChange(Body):
     """What to change of an account; what is left out stays."""
 
     role: Role | None = None
@@ -30,6 +31,7 @@ class UserChange(BaseModel):
 
 def routes(identity: Identity, accounts: Accounts) -> APIRouter:
     router = APIRouter(tags=["accounts"])
+    brake = Brake()
     admin = Annotated[Principal, Depends(identity.may(Role.ADMIN))]
 
     @router.get("/v1/users")
@@ -65,7 +67,8 @@ def routes(identity: Identity, accounts: Accounts) -> APIRouter:
         password: Annotated[str, Form(max_length=1024)],
         next: Annotated[str, Form()] = "/chat/",
     ) -> Response:
-        principal = await asyncio.to_thread(accounts.verify, name, password)
+        client = request.client.host if request.client else ""
+        principal = await brake.check(f"{name}\n{client}", lambda: accounts.verify(name, password))
         if principal is None:
             return HTMLResponse(_form(_local(next), korean=_korean(request), wrong=True), 401)
         token = await asyncio.to_thread(accounts.open_session, principal, identity.session_days)

@@ -6,13 +6,23 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
 
-from feedback.errors import EngineBusy, HoneError
+from feedback.errors import EngineBusy, HoneError, NotFound, TooManyTries
+
+
+class Body(BaseModel):
+    """What a request may say; a field that Hone doesn't know is refused, since it is most often a slip."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 def error_body(error: HoneError) -> dict[str, Any]:
     """OpenAI's error shape, with the advice apart as `todo`."""
-    return {"error": {"message": str(error), "type": error.code, "code": error.code, "todo": error.todo}}
+    # What was sent may be quoted, and half a surrogate pair cannot be sent back.
+    message, todo = (text.encode("utf-8", "replace").decode() for text in (str(error), error.todo))
+    return {"error": {"message": message, "type": error.code, "code": error.code, "todo": todo}}
 
 
 def install(app: FastAPI) -> None:
@@ -20,8 +30,16 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HoneError)
     async def known(_: Request, error: HoneError) -> JSONResponse:
-        headers = {"retry-after": f"{error.retry_after:.0f}"} if isinstance(error, EngineBusy) else None
+        headers = {}
+        if isinstance(error, EngineBusy | TooManyTries):
+            headers["retry-after"] = f"{max(1, error.retry_after):.0f}"
         return JSONResponse(error_body(error), error.status, headers)
+
+    @app.exception_handler(HTTPException)
+    async def elsewhere(_: Request, error: HTTPException) -> JSONResponse:
+        what = {404: "There is nothing at this address.", 405: "This address takes another method."}
+        said = NotFound(what.get(error.status_code, str(error.detail)), "docs/api.md lists every route.")
+        return JSONResponse(error_body(said), error.status_code, error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def malformed(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -9,27 +9,28 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from feedback import imports, ratings, review
 from feedback.assistants import Assistants
 from feedback.records import Exchange, Principal, Role
 from feedback.store import Store
+from serve.api.errors import Body
 from serve.identity import Identity
 
 
-class Feedback(BaseModel):
+class Feedback(Body):
     """A rating; a field that is left out keeps its value while the thumb stays the same."""
 
     exchange_id: str
     rating: Literal["up", "down"] | None
-    reasons: list[str] | None = None
+    reasons: list[str] | None = Field(None, max_length=20)
     comment: str | None = None
     correction: str | None = None
     id: str | None = Field(None, description="UUIDv7 of this write; sent again, it is the same write")
 
 
-class Verdict(BaseModel):
+class Verdict(Body):
     """A review; `approve` takes the exchange's `proposed` answer, `edit` the `response` given here."""
 
     exchange_id: str
@@ -64,7 +65,7 @@ def routes(identity: Identity, store: Store, assistants: Assistants) -> APIRoute
         found = await asyncio.to_thread(
             review.pending, store, state=state, assistant=assistant, limit=limit, offset=offset
         )
-        counts = await asyncio.to_thread(review.counts, store)
+        counts = await asyncio.to_thread(review.counts, store, assistant)
         return {"data": [exchange_record(exchange) for exchange in found], "counts": counts}
 
     @router.post("/v1/reviews")

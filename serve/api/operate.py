@@ -8,23 +8,24 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from feedback.assistants import Assistants
 from feedback.records import Assistant, Principal, Role, Run, Version
+from serve.api.errors import Body
 from serve.identity import Identity
 from serve.operations import Operations
 
 
-class RunRequest(BaseModel):
+class RunRequest(Body):
     assistant: str = "general"
 
 
-class Reason(BaseModel):
+class Reason(Body):
     reason: str = Field("", max_length=2000)
 
 
-class AssistantFields(BaseModel):
+class AssistantFields(Body):
     """What can be said of an assistant; what is left out stays as it is."""
 
     title: str | None = Field(None, max_length=100)
@@ -43,14 +44,19 @@ def routes(identity: Identity, operations: Operations, assistants: Assistants) -
     user = Annotated[Principal, Depends(identity.may(Role.USER))]
     operator = Annotated[Principal, Depends(identity.may(Role.OPERATOR))]
 
+    async def known(name: str | None) -> None:
+        if name is not None:
+            await asyncio.to_thread(assistants.get, name)
+
     @router.post("/v1/runs", status_code=201)
     async def start_run(body: RunRequest, principal: operator) -> dict[str, Any]:
         """Tune an assistant now, whatever the schedule says."""
-        await asyncio.to_thread(assistants.get, body.assistant)
+        await known(body.assistant)
         return run_record(await operations.start_run(body.assistant, principal))
 
     @router.get("/v1/runs")
     async def runs(principal: operator, assistant: str | None = None) -> dict[str, Any]:
+        await known(assistant)
         return {"data": [run_record(run) for run in await operations.runs(assistant)]}
 
     @router.get("/v1/runs/{run_id}")
@@ -60,11 +66,12 @@ def routes(identity: Identity, operations: Operations, assistants: Assistants) -
 
     @router.get("/v1/versions")
     async def versions(principal: operator, assistant: str | None = None) -> dict[str, Any]:
+        await known(assistant)
         return {"data": [version_record(v) for v in await operations.versions(assistant)]}
 
     @router.post("/v1/versions/{version}/promote")
     async def promote(version: str, body: Reason, principal: operator) -> dict[str, Any]:
-        """Let a version take its assistant's traffic; one that did not pass the gate needs a reason."""
+        """Let a version take its assistant's traffic; the reason is kept for ever."""
         return version_record(await operations.promote(version, principal, body.reason))
 
     @router.get("/v1/assistants")
@@ -86,12 +93,13 @@ def routes(identity: Identity, operations: Operations, assistants: Assistants) -
     @router.post("/v1/assistants/{name}/rollback")
     async def roll_back(name: str, body: Reason, principal: operator) -> dict[str, Any]:
         """Give an assistant's traffic back to the version before."""
-        await asyncio.to_thread(assistants.get, name)
+        await known(name)
         return version_record(await operations.roll_back(name, principal, body.reason))
 
     @router.get("/v1/assistants/{name}/decisions")
     async def decisions(name: str, principal: operator) -> dict[str, Any]:
         """Why the tuner did or didn't run, newest first."""
+        await known(name)
         return {"data": list(await operations.decisions(name))}
 
     return router

@@ -14,6 +14,7 @@ from serve.pages.words import Language, say
 THUMBS = {"up": "Like", "down": "Dislike", None: None}
 WAITING = "…"
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _NOTES = {"stopped", "cut", "length"}
 
 
@@ -32,18 +33,18 @@ def thumbs(line: Sequence[Exchange]) -> list[str | None]:
 
 
 def asked(exchange: Exchange) -> dict[str, Any]:
-    return {"role": "user", "content": exchange.instruction, "metadata": {"id": exchange.id}}
+    return {"role": "user", "content": inert(exchange.instruction), "metadata": {"id": exchange.id}}
 
 
 def speaking(exchange: Exchange, text: str) -> dict[str, Any]:
     """An answer while it is being given."""
-    return {"role": "assistant", "content": text or WAITING, "metadata": {"id": exchange.id}}
+    return {"role": "assistant", "content": inert(text) or WAITING, "metadata": {"id": exchange.id}}
 
 
 def answered(exchange: Exchange, language: Language, trouble: str | None = None) -> dict[str, Any]:
     """An answer that ended, with what there is to say of its end."""
     text = exchange.response or ""
-    parts = [_closed(text)] if text else []
+    parts = [_closed(inert(text))] if text else []
     if trouble or not text:
         parts.append("> ⚠ " + _plain(trouble or _absence(exchange, language)))
     notes = [exchange.version]
@@ -55,6 +56,15 @@ def answered(exchange: Exchange, language: Language, trouble: str | None = None)
         notes.append(say(language, "note_shipped"))
     parts.append(f"<sub>{' · '.join(notes)}</sub>")
     return {"role": "assistant", "content": "\n\n".join(parts), "metadata": {"id": exchange.id}}
+
+
+def inert(text: str) -> str:
+    """Markdown whose tags are none, inside code too: a reader sees the same, a browser no markup.
+
+    Gradio's own cleaning lets some through (a `javascript:` link inside an SVG). early.js takes the
+    zero-width space out again when the text is copied.
+    """
+    return _TAG.sub("<\u200b", text)
 
 
 def _absence(exchange: Exchange, language: Language) -> str:

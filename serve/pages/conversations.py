@@ -12,7 +12,7 @@ import gradio as gr
 
 from feedback.errors import NotAllowed, NotFound
 from feedback.records import Assistant, Exchange, Role
-from serve.pages.bubbles import bubbles, thumbs
+from serve.pages.bubbles import bubbles, inert, thumbs
 from serve.pages.handlers import Visit, needs
 from serve.parts import Parts
 
@@ -95,7 +95,7 @@ class Lines:
         chatbot = gr.Chatbot(
             value=bubbles(line, visit.language),
             feedback_value=thumbs(line),
-            placeholder=f"### {greeting}",
+            placeholder=f"### {inert(greeting)}",
             examples=examples or None,
         )
         own = listed(self._exchanges.conversations(visit.principal.name), conversation_id)

@@ -15,12 +15,30 @@
     const chose = event.target.closest("#new-chat, #conversations label");
     if (chose || !event.target.closest("#side, .options")) row()?.classList.remove("side-open");
   });
-  // The version under an answer is shown with it, and is no part of what one copies.
+  // A script in a link runs as the page. No sanitiser is trusted with that alone.
+  document.addEventListener("click", (event) => {
+    const links = event.composedPath().filter((part) => part.getAttribute && part.localName === "a");
+    const target = (link) => link.getAttribute("href") || link.getAttribute("xlink:href") || "";
+    const scripted = /^[\s\u0000-\u001f]*(javascript|data|vbscript):/i;
+    if (links.some((link) => scripted.test(target(link)))) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    }
+  }, true);
+  // What is shown to keep markup from being markup, and the version under an answer, are not copied.
+  const plain = (text) => String(text).replace(/<\u200b/g, "<").replace(/\s*<sub>[^<]*<\/sub>\s*$/, "");
   const clipboard = navigator.clipboard;
   if (clipboard) {
     const write = clipboard.writeText.bind(clipboard);
-    clipboard.writeText = (text) => write(String(text).replace(/\s*<sub>[^<]*<\/sub>\s*$/, ""));
+    clipboard.writeText = (text) => write(plain(text));
   }
+  document.addEventListener("copy", (event) => {
+    const selected = String(document.getSelection());
+    if (selected.includes("<\u200b")) {
+      event.clipboardData.setData("text/plain", plain(selected));
+      event.preventDefault();
+    }
+  });
   const fetched = window.fetch;
   window.fetch = async (resource, options = {}) => {
     const url = String((resource && resource.url) || resource);
