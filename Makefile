@@ -12,7 +12,7 @@ up: $(VENV)/.installed ## Start Hone on http://127.0.0.1:7860
 	$(BIN)/hone up
 
 test: dev browser ## Run every test
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(TESTS)
 
 install: $(VENV)/.installed
 dev: $(VENV)/.installed-dev
