@@ -1,6 +1,6 @@
 """Every knob of Hone, once: `hone.toml` in the home, with `HONE_SECTION__KEY` variables over it.
 
-Each default lives here and nowhere else; the layers below take plain parameters and never see this
+What a person may set has its default here; the layers below take plain parameters and never see this
 file. Unknown keys are refused with the nearest known name, and all faults are reported together.
 """
 

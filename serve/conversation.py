@@ -3,7 +3,7 @@
 The row of an exchange is durable before the first token is asked for, and closed however the turn
 ends: finished, stopped by its author, or cut by a failure. Knows nothing of HTTP or Gradio.
 
-Trail: serve/pages/chat.py -> here -> serve/router.py
+Trail: serve/pages/turns.py, serve/api/chat.py -> here -> serve/router.py
 """
 
 import asyncio

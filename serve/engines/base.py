@@ -5,7 +5,7 @@ client (huggingface_hub 2.4): a dummy token, or the machine's saved one is sent 
 URL in the constructor and the version as `model=`; one client per stream, closed to cancel; a stream
 ends only on `[DONE]`, so a missing finish reason is a failure. Knows nothing of assistants or people.
 
-Trail: serve/conversation.py -> here -> serve/engine/server.py
+Trail: serve/router.py -> here -> serve/engine/server.py
 """
 
 import ssl

@@ -1,4 +1,7 @@
-"""The embedded engine's driver: it loads versions while it runs, embeds text, and proves itself."""
+"""The embedded engine's driver: it loads versions while it runs, embeds text, and proves itself.
+
+Trail: serve/engines/base.py -> here -> serve/engine/server.py
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
