@@ -1,5 +1,6 @@
 """What the pages show: in two languages, escaped, and nothing of it swallowed by what a model wrote."""
 
+import re
 import string
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ import pytest
 from feedback.errors import HoneError
 from feedback.records import REASONS_DOWN, REASONS_UP, Exchange, Message, Run, Version
 from serve.pages import snippet, tables
-from serve.pages.bubbles import bubbles
+from serve.pages.bubbles import bubbles, inert
 from serve.pages.cards import detail, queue
 from serve.pages.curve import curve
 from serve.pages.texts import ERRORS, TEXTS
@@ -146,3 +147,25 @@ def test_the_snippet_sends_the_build_that_the_doors_ask_for() -> None:
     assert '"X-Hone-Build", "abc123"' in script
     assert "BUILD_ID" not in script
     assert "LANGUAGES" not in script
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        '<svg><a href="javascript:x">y</a></svg>',
+        "<form action=https://evil.example>",
+        "</div><script>",
+        "<!-- -->",
+        "<?php",
+        "```\n<svg onload=x>\n```",
+        "\\`<svg>`",
+    ],
+)
+def test_nothing_that_a_person_or_a_model_writes_is_markup(hostile: str) -> None:
+    shown = inert(hostile)
+    assert not re.search(r"<[A-Za-z/!?]", shown)
+    assert shown.replace("\u200b", "") == hostile
+
+
+def test_a_comparison_stays_as_it_is() -> None:
+    assert inert("1 < 2 and 2 <3") == "1 < 2 and 2 <3"
