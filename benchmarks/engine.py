@@ -1,6 +1,6 @@
 """One stream of the embedded engine against `transformers.generate`, on the same prompts in the same run.
 
-    python benchmarks/engine.py [--rounds 5] [--tokens 64]
+    python benchmarks/engine.py [--rounds 6] [--tokens 64]
 
 Both decode greedily in the same dtype with the same threads, taking turns round by round, so that
 whatever else the machine does hits both. Prints the medians, and the ratio with its spread over rounds.

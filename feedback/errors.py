@@ -8,7 +8,8 @@
     |   `-- BadAdapter         an adapter folder the engine refuses
     |-- NotSignedIn            no valid session, key or token
     |-- NotAllowed             signed in, but the role or the ownership is missing
-    |-- TooManyTries         signing in failed too often, or too many try at once
+    |-- TryLater               asked too much at once; says when to come back
+    |   `-- TooManyTries       signing in failed too often, or too many try at once
     |-- NotFound               no such exchange, run, assistant or account
     |   `-- UnknownVersion     never answered from the base model in disguise
     |-- Conflict               true elsewhere already: a name taken, a run in progress
@@ -17,7 +18,7 @@
     |-- StoreError             the record of events cannot be read or written
     |-- EngineError            the engine answered with a failure
     |   |-- EngineUnavailable  it is starting, restarting or gone
-    |   |-- EngineBusy         its queue is full
+    |   |-- EngineBusy         its queue is full (a TryLater too)
     |   `-- CannotSwap         this engine cannot load a version now
     `-- TrainingFailed         the training child ended without a version
 
@@ -76,13 +77,18 @@ class NotAllowed(HoneError):
     code = "not_allowed"
 
 
-class TooManyTries(HoneError):
+class TryLater(HoneError):
+    """Asked too much at once; `retry_after` is in seconds."""
+
     status = 429
-    code = "too_many_tries"
 
     def __init__(self, what: str, todo: str = "", retry_after: float = 1.0) -> None:
         super().__init__(what, todo)
         self.retry_after = retry_after
+
+
+class TooManyTries(TryLater):
+    code = "too_many_tries"
 
 
 class NotFound(HoneError):
@@ -123,13 +129,8 @@ class EngineUnavailable(EngineError):
     code = "engine_unavailable"
 
 
-class EngineBusy(EngineError):
-    status = 429
+class EngineBusy(TryLater, EngineError):
     code = "engine_busy"
-
-    def __init__(self, what: str, todo: str = "", retry_after: float = 1.0) -> None:
-        super().__init__(what, todo)
-        self.retry_after = retry_after
 
 
 class CannotSwap(EngineError):

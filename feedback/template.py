@@ -9,6 +9,7 @@ Trail: feedback/snapshot.py -> here -> tuner/lessons.py
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from feedback.errors import BadRequest
@@ -83,7 +84,8 @@ def neutral(tokenizer: Any, text: str) -> str:
     return text
 
 
-def _control_tokens(tokenizer: Any) -> list[str]:
+@lru_cache(maxsize=8)  # asked for every message, and a large tokenizer has hundreds
+def _control_tokens(tokenizer: Any) -> tuple[str, ...]:
     """Tokens that text is matched against before anything else, longest first.
 
     A tokenizer's special tokens are only some of them (Llama 3's header marks are not); added tokens
@@ -91,7 +93,7 @@ def _control_tokens(tokenizer: Any) -> list[str]:
     """
     added = {str(token) for token in tokenizer.added_tokens_decoder.values()}
     marks = {token for token in added if token[:1] in ("<", "[", "|")} | set(tokenizer.all_special_tokens)
-    return sorted((token for token in marks if len(token) > 1), key=len, reverse=True)
+    return tuple(sorted((token for token in marks if len(token) > 1), key=len, reverse=True))
 
 
 def _plain(tokenizer: Any, messages: Sequence[Message]) -> list[dict[str, str]]:

@@ -66,7 +66,7 @@ class Conversations:
         *,
         sampling: Sampling,
         max_prompt_chars: int,
-        max_running: int = 4,
+        max_running: int,
     ) -> None:
         """`max_running` answers at once are one person's; operators' programs are not limited."""
         self.exchanges = exchanges

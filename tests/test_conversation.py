@@ -74,7 +74,7 @@ def engine() -> ScriptedEngine:
 def talk(store: Store, engine: ScriptedEngine, tmp_path: Path) -> Conversations:
     router = Router(engine, tmp_path / "desired.json")
     return Conversations(
-        Exchanges(store), Assistants(store), router, sampling=Sampling(), max_prompt_chars=1000
+        Exchanges(store), Assistants(store), router, sampling=Sampling(), max_prompt_chars=1000, max_running=4
     )
 
 

@@ -77,7 +77,9 @@ def world(signed_in: tuple[Store, dict[str, str]], tmp_path: Path) -> World:
     router = Router(engine, tmp_path / "desired.json")
     accounts, assistants, exchanges = Accounts(store), Assistants(store), Exchanges(store)
     identity = Identity(accounts, token="t" * 43, anyone=None, session_days=1)
-    talk = Conversations(exchanges, assistants, router, sampling=Sampling(), max_prompt_chars=1000)
+    talk = Conversations(
+        exchanges, assistants, router, sampling=Sampling(), max_prompt_chars=1000, max_running=4
+    )
     idle: Any = SimpleNamespace(state="ready", restarts=0, trouble="", facts={})
     parts = Parts(store, accounts, assistants, exchanges, identity, router, idle, talk, idle)
     return World(parts, engine, Guard(identity), tokens)

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
-from feedback.errors import EngineBusy, HoneError, NotFound, TooManyTries
+from feedback.errors import HoneError, NotFound, TryLater
 
 
 class Body(BaseModel):
@@ -31,7 +31,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HoneError)
     async def known(_: Request, error: HoneError) -> JSONResponse:
         headers = {}
-        if isinstance(error, EngineBusy | TooManyTries):
+        if isinstance(error, TryLater):
             headers["retry-after"] = f"{max(1, error.retry_after):.0f}"
         return JSONResponse(error_body(error), error.status, headers)
 
