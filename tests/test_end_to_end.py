@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from conftest import RunningHone, chromium, lines_of
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 pytestmark = [pytest.mark.browser, pytest.mark.model]
 
@@ -89,6 +89,19 @@ def ask(page: Page, url: str, text: str) -> tuple[str, str]:
     version = re.search(r"general@\d+(-[0-9a-f]{8})?", badge.inner_text())
     assert version
     return page.locator("#chatbot .bot").last.inner_text(), version.group()
+
+
+def test_nothing_can_be_sent_before_the_page_knows_what_it_shows(page: Page, hone: RunningHone) -> None:
+    held: list[Route] = []
+    page.route("**/queue/join*", lambda route: held.append(route))
+    page.goto(f"{hone.url}/chat/")
+    for control in ("#send", "#new-chat", "#message textarea"):
+        expect(page.locator(control)).to_be_disabled(timeout=MINUTES)
+    assert held
+    page.unroute("**/queue/join*")  # which lets go what was held
+    for control in ("#send", "#new-chat", "#message textarea"):
+        expect(page.locator(control)).to_be_enabled(timeout=MINUTES)
+    expect(page.locator("#message textarea")).to_be_focused()
 
 
 def test_the_whole_loop_in_a_browser(page: Page, hone: RunningHone) -> None:

@@ -190,8 +190,8 @@ async def test_the_address_of_someone_elses_conversation_opens_a_new_one(world: 
     theirs = ask(world.parts.store, BEN, "My secret")
     for address in (theirs.conversation_id, "nonsense", "0" * 36):
         opened = await world.call(Lines(world.parts).restore, ANA, address)
-        assert opened[1].value == []
-        assert opened[3] == ""
+        assert opened[3].value == []
+        assert opened[5] == ""
 
 
 async def test_a_thumb_is_saved_at_once_and_the_same_again_clears_it(world: World) -> None:

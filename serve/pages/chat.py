@@ -20,6 +20,7 @@ from serve.pages.turns import Turns
 from serve.parts import Parts
 
 KEEP_IN_URL = "(id) => { history.replaceState(null, '', id ? '?c=' + id : location.pathname); }"
+FOCUS = "() => { document.querySelector('#message textarea')?.focus(); }"
 FROM_URL = "() => [new URLSearchParams(location.search).get('c') || '']"
 
 
@@ -63,7 +64,10 @@ def _ends(trigger: Callable[..., Any], answering: list[Any]) -> None:
 
 def _wire_lines(page: gr.Blocks, view: View, guard: Guard, lines: Lines, answering: list[Any]) -> None:
     opened = view.opened()
-    page.load(guard(lines.restore), view.conversation, [view.assistant, *opened], js=FROM_URL, **QUIET)
+    restored = page.load(
+        guard(lines.restore), view.conversation, view.restored(), js=FROM_URL, trigger_mode="once", **QUIET
+    )
+    restored.then(None, None, None, js=FOCUS)
     view.conversation.change(None, view.conversation, None, js=KEEP_IN_URL)
     # Leaving a conversation ends the answer that is being given, which would land in the next one.
     for leave in (view.conversations.input, view.new.click, view.assistant.input):

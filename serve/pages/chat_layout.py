@@ -43,6 +43,10 @@ class View:
             self.stop,
         ]
 
+    def restored(self) -> list[Any]:
+        """What the first opening sets, in the order of `Lines.restore`'s answer."""
+        return [self.new, self.message, self.assistant, *self.opened()]
+
     def answered(self) -> list[Any]:
         """What a turn sets while it is answered, in the order of `Turns`' views."""
         buttons = [self.send, self.stop]
@@ -61,7 +65,9 @@ class View:
         return [self.rating, self.rate_head, self.reasons, self.comment, self.correction, self.rated]
 
     def _side(self) -> None:
-        self.new = gr.Button(label("new_chat"), elem_id="new-chat", variant="primary", size="md")
+        # Nothing can be sent before `Lines.restore` has said which conversation and assistant are meant.
+        closed: dict[str, Any] = {"interactive": False}
+        self.new = gr.Button(label("new_chat"), elem_id="new-chat", variant="primary", size="md", **closed)
         self.assistant = gr.Dropdown([], label=label("assistant"), elem_id="assistant")
         self.conversations = gr.Radio(
             [], label=label("conversations"), elem_id="conversations", visible=False
@@ -113,12 +119,14 @@ class View:
                 show_label=False,
                 container=False,
                 max_lines=10,
-                autofocus=True,
+                interactive=False,
                 scale=8,
                 min_width=100,
             )
             wide: dict[str, Any] = {"scale": 0, "min_width": 88}
-            self.send = gr.Button(label("send"), elem_id="send", variant="primary", **wide)
+            self.send = gr.Button(
+                label("send"), elem_id="send", variant="primary", interactive=False, **wide
+            )
             self.stop = gr.Button(label("stop"), elem_id="stop", variant="stop", visible=False, **wide)
 
     def _extras(self) -> None:

@@ -28,8 +28,9 @@ class Lines:
 
     @needs(Role.USER)
     def restore(self, visit: Visit, conversation_id: str) -> tuple[Any, ...]:
-        """The page as it was: the conversation in its address, else a new one."""
-        return self._open(visit, conversation_id)
+        """The page as it was: the conversation in its address, else a new one. Opens the page for use."""
+        ready = gr.Button(interactive=True), gr.Textbox(interactive=True)
+        return *ready, *self._open(visit, conversation_id)
 
     @needs(Role.USER)
     def pick(self, visit: Visit, conversation_id: str | None) -> tuple[Any, ...]:
@@ -99,7 +100,7 @@ class Lines:
             examples=examples or None,
         )
         own = listed(self._exchanges.conversations(visit.principal.name), conversation_id)
-        send, stop = gr.Button(visible=True), gr.Button(visible=False)
+        send, stop = gr.Button(visible=True, interactive=True), gr.Button(visible=False)
         return chatbot, own, conversation_id, training, "", gr.Row(visible=False), send, stop
 
 
