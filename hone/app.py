@@ -4,7 +4,6 @@ Trail: hone/command.py -> here -> serve/web.py, tuner/schedule.py
 """
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,17 +17,15 @@ from feedback.ledger import Ledger
 from feedback.records import Sampling
 from feedback.store import Store
 from hone import demo
+from hone.engines import Engines
 from hone.home import Home, HomeLock, write_private
-from hone.machine import physical_cores
 from hone.server_verbs import ServerVerbs
 from hone.settings import LOOPBACK, Settings
 from hone.tuning import Tuning
 from serve.conversation import Conversations
-from serve.engines.hone import HoneEngine
 from serve.identity import Identity
 from serve.parts import Parts
 from serve.router import Router
-from serve.supervisor import Supervisor
 from serve.web import build
 from tuner import registry
 
@@ -52,21 +49,14 @@ class Hone:
         except BaseException:
             self.lock.release()
             raise
-        secret = secrets.token_urlsafe(32)
-        self.engine = HoneEngine(secret)
+        self.engines = Engines(home, settings, self._engine_ready)
+        self.supervisor = self.engines.supervisor
         self.router = Router(
-            self.engine, home.desired, verify=lambda version: registry.verify(home.folder, version)
-        )
-        self.supervisor = Supervisor(
-            self.engine,
-            _engine_arguments(home, settings),
-            secret=secret,
-            log=home.engine_log,
-            start_timeout=settings.engine.start_timeout,
-            on_ready=self._engine_ready,
+            self.engines.engine, home.desired, verify=lambda version: registry.verify(home.folder, version)
         )
         self.ledger = Ledger(self.store)
-        self.tuning = Tuning(home, settings, self.store, self.ledger, ServerVerbs(self.engine, self.router))
+        verbs = ServerVerbs(self.engines.engine, self.router, self.engines.embedder)
+        self.tuning = Tuning(home, settings, self.store, self.ledger, verbs)
         self.exchanges = Exchanges(self.store)
         self.assistants = Assistants(self.store)
         self.accounts = Accounts(self.store)
@@ -120,14 +110,13 @@ class Hone:
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(self.exchanges.cut_unfinished)
-        await self.supervisor.start()
+        await self.engines.start()
         await self.tuning.start()
         try:
             yield
         finally:
             await self.tuning.stop()
-            await self.supervisor.stop()
-            await self.engine.close()
+            await self.engines.stop()
 
     async def _engine_ready(self) -> None:
         await self.router.reconcile()
@@ -137,20 +126,6 @@ class Hone:
         """Close the store and give the home back."""
         self.store.close()
         self.lock.release()
-
-
-def _engine_arguments(home: Home, settings: Settings) -> list[str]:
-    engine = settings.engine
-    return [
-        *("--model", settings.model.name),
-        *("--cache", str(home.models)),
-        *("--dtype", engine.dtype),
-        *("--device", engine.device),
-        *("--threads", str(engine.threads or physical_cores())),
-        *("--max-context", str(engine.max_context)),
-        *("--max-queue", str(engine.max_queue)),
-        *("--slots", str(engine.slots)),
-    ]
 
 
 def _hosts(settings: Settings) -> tuple[str, ...]:

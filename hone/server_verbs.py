@@ -10,7 +10,7 @@ from pathlib import Path
 
 from feedback.errors import EngineError
 from feedback.records import Message, Sampling
-from serve.engines.hone import HoneEngine
+from serve.engines.base import HttpEngine
 from serve.router import Router, engine_name
 from tuner.server import Answer
 
@@ -20,9 +20,10 @@ EVALUATION_PRIORITY = 1
 class ServerVerbs:
     """Answers, embeds, probes, loads and routes, through the router and the engine's driver."""
 
-    def __init__(self, engine: HoneEngine, router: Router) -> None:
+    def __init__(self, engine: HttpEngine, router: Router, embedder: HttpEngine) -> None:
         self._engine = engine
         self._router = router
+        self._embedder = embedder
 
     async def answer(
         self,
@@ -48,7 +49,7 @@ class ServerVerbs:
         return Answer(text, "stop" if last.finish_reason == "stop" else "length", last.completion_tokens)
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        return await self._engine.embed(texts)
+        return await self._embedder.embed(texts)
 
     async def probe(self, version: str, items: Sequence[tuple[Sequence[Message], str]]) -> list[list[float]]:
         return await self._engine.probe(engine_name(version), items)

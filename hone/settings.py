@@ -14,12 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from feedback.errors import SettingsError
 
+PACKAGED = "smollm2-135m"
+"""The default model, which comes as a package."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Variables that name a place or pass a secret to a child; they are not settings.
 NOT_SETTINGS = {"HONE_HOME", "HONE_ENGINE_SECRET", "HONE_USER_PASSWORD"}
@@ -50,11 +52,24 @@ class Auth(Section):
 
 class Model(Section):
     name: str = Field(
-        "smollm2-135m", description="Base model: the packaged default, a folder, or a Hugging Face id"
+        PACKAGED, description="Base model: the packaged default, a folder, or a Hugging Face id"
     )
 
 
 class Engine(Section):
+    kind: Literal["hone", "vllm", "tgi"] = Field(
+        "hone", description="hone: the embedded engine; vllm, tgi: servers that run at engine.urls"
+    )
+    urls: tuple[str, ...] = Field((), description="Addresses of the outside engine's replicas")
+    api_key: SecretStr = Field(
+        "", validate_default=True, description="Key that the outside engine asks for; best as a variable"
+    )
+    api_key_file: str = Field("", description="File that holds that key")
+    silence: float = Field(120, gt=0, description="Seconds without a word before an answer counts as cut")
+    restart_command: tuple[str, ...] = Field(
+        (),
+        description="For tgi: restarts it with LORA_ADAPTERS={adapters}; {version}, {folder}, {url} too",
+    )
     dtype: Literal["auto", "bfloat16", "float32"] = Field(
         "auto", description="Number format of the weights; auto measures this machine once"
     )
@@ -62,8 +77,12 @@ class Engine(Section):
     threads: int = Field(0, ge=0, description="CPU threads of the engine; 0 is the number of physical cores")
     max_context: int = Field(4096, ge=64, description="Longest prompt plus answer, in tokens")
     max_queue: int = Field(64, ge=1, description="Answers running or waiting before others are told to retry")
-    slots: int = Field(8, ge=3, description="Versions held in memory at once")
-    start_timeout: float = Field(300, gt=0, description="Seconds an engine may take to load its model")
+    slots: int = Field(
+        8, ge=3, description="Versions held at once; for vllm at most its --max-loras and --max-cpu-loras"
+    )
+    start_timeout: float = Field(
+        300, gt=0, description="Seconds an engine may take to load its model or to restart"
+    )
 
 
 class Chat(Section):
@@ -167,8 +186,28 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         )
     if settings.tuner.quiet_hours and not re.fullmatch(r"\d{1,2}-\d{1,2}", settings.tuner.quiet_hours):
         yield f"tuner.quiet_hours is {settings.tuner.quiet_hours!r}; write hours such as 22-6"
+    yield from _engine_contradictions(settings.engine)
     if settings.chat.max_tokens >= settings.engine.max_context:
         yield "chat.max_tokens leaves no room for a prompt; make it smaller than engine.max_context"
+
+
+def _engine_contradictions(engine: Engine) -> Iterator[str]:
+    outside = engine.kind != "hone"
+    if outside and not engine.urls:
+        yield f'engine.kind is {engine.kind}, but engine.urls is empty; write urls = ["http://host:port"]'
+    if not outside and engine.urls:
+        yield 'engine.urls is for outside engines; set engine.kind = "vllm" or "tgi", or remove it'
+    for url in engine.urls:
+        if not re.fullmatch(r"https?://[^/?#\s]+/?", url):
+            yield f"engine.urls has {url!r}; write http://host:port, without a path"
+    if len({url.rstrip("/") for url in engine.urls}) < len(engine.urls):
+        yield "engine.urls names an address twice"
+    if engine.api_key.get_secret_value() and engine.api_key_file:
+        yield "engine.api_key and engine.api_key_file are both set; keep one"
+    if engine.restart_command and engine.kind != "tgi":
+        yield "engine.restart_command is for tgi, the only kind that takes versions by a restart; remove it"
+    if engine.restart_command and not any("{adapters}" in word for word in engine.restart_command):
+        yield "engine.restart_command has no {adapters}, so the other versions would be lost at a publish"
 
 
 def known() -> Iterator[tuple[str, Any]]:

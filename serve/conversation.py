@@ -191,7 +191,9 @@ class Conversations:
 
     async def _speak(self, turn: Turn, sampling: Sampling) -> AsyncGenerator[str]:
         try:
-            spoken = self._router.stream(turn.version, turn.exchange.messages, sampling)
+            spoken = self._router.stream(
+                turn.version, turn.exchange.messages, sampling, owner=turn.exchange.principal
+            )
             async with aclosing(spoken) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
                     if piece.text:

@@ -2,14 +2,18 @@
 
 The router keeps the desired state (what should be loaded, what each assistant routes to) in a file,
 because no engine remembers versions over a restart, and makes the engine match it. A version is
-unloaded only when our own count of requests on it is zero. Knows nothing of people or of the store.
+unloaded only when our own count of requests on it is zero. What an engine cannot do it says itself
+(`loads_at_run_time` and the like); here that decides. Of people it knows one word, whose conversation a
+request belongs to, and only its hash leaves this process.
 
 Trail: serve/conversation.py -> here -> serve/engines/base.py
 """
 
 import asyncio
+import hmac
 import json
 import os
+import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
@@ -47,6 +51,8 @@ class Router:
         self._drain_timeout = drain_timeout
         self._in_flight: Counter[str] = Counter()
         self._swap = asyncio.Lock()
+        # New at each start: names are few, so a plain hash of one could be guessed back.
+        self._salt = secrets.token_bytes(32)
         state = json.loads(desired.read_text("utf-8")) if desired.exists() else {}
         self._loaded: dict[str, str] = state.get("loaded", {})
         self._routes: dict[str, str] = state.get("routes", {})
@@ -76,23 +82,37 @@ class Router:
             self._in_flight[pinned] -= 1
 
     async def stream(
-        self, version: str, messages: Sequence[Message], sampling: Sampling, *, priority: int = 0
+        self,
+        version: str,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        priority: int = 0,
+        owner: str = "",
     ) -> AsyncIterator[Piece]:
-        """The answer of an admitted version.
+        """The answer of an admitted version; what is kept of its prompt is `owner`'s alone.
 
         An engine that just restarted may not have the version yet: it is given it, and asked again.
         """
+        salt = self.salt(owner)
         for attempt in (1, 2):
-            spoken = self.engine.stream(engine_name(version), messages, sampling, priority=priority)
+            spoken = self.engine.stream(
+                engine_name(version), messages, sampling, priority=priority, owner=salt
+            )
             try:
                 async with aclosing(spoken) as pieces:  # type: ignore[type-var]
                     async for piece in pieces:
                         yield piece
                 return
             except UnknownVersion:
-                if attempt == 2 or version in self.refused:
+                given_again = self.engine.loads_at_run_time and version not in self.refused
+                if attempt == 2 or not given_again:
                     raise
                 await self.reconcile()
+
+    def salt(self, owner: str) -> str:
+        """What the engine knows an owner by (its `cache_salt`): the same for this process's life."""
+        return hmac.new(self._salt, owner.encode(), "sha256").hexdigest() if owner else ""
 
     async def load(self, version: str, folder: Path) -> None:
         """Load a version beside the others; it takes no request until it is routed or named."""
@@ -127,8 +147,7 @@ class Router:
         # Not under the lock: other versions can be swapped while these answers end.
         await self._drained(version)
         async with self._swap:
-            wanted_again = version in self._loaded
-            if not wanted_again and version in {model["id"] for model in await self.engine.models()}:
+            if version not in self._loaded:  # unless it is wanted again
                 await self.engine.unload(version)
 
     async def _drained(self, version: str) -> None:
@@ -150,9 +169,7 @@ class Router:
                         self.refused.pop(version, None)
                     except (BadAdapter, CannotSwap) as bad:
                         self.refused[version] = str(bad)
-            for version in held - set(self._loaded):
-                if not self._in_flight[version]:
-                    await self.engine.unload(version)
+            await self.engine.keep({*self._loaded, *(+self._in_flight)})
 
     def status(self) -> dict[str, Any]:
         """What is loaded, routed and in flight, for the operate page and `hone status`."""
@@ -162,6 +179,7 @@ class Router:
             "routes": dict(self._routes),
             "in_flight": in_flight,
             "refused": dict(self.refused),
+            "limits": list(self.engine.limits()),
         }
 
     def _save(self) -> None:

@@ -1,7 +1,8 @@
 """Keeps the embedded engine's process alive: starts it, watches it, restarts it with back-off.
 
-It knows a process, a port and a health check, and nothing of what the engine holds; whoever needs to
-act when an engine is ready again hands in `on_ready`.
+An engine that runs elsewhere is only kept in sight (`Watch`). It knows a process, a port and a health
+check, and nothing of what the engine holds; whoever needs to act when an engine is ready again hands in
+`on_ready`.
 """
 
 import asyncio
@@ -19,6 +20,8 @@ from serve.engines.base import HttpEngine
 State = Literal["stopped", "starting", "ready", "restarting"]
 BACKOFF = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before the next start, by the number of failures in a row."""
+LOOK_EVERY = 3.0
+"""Seconds between looks at an engine that runs elsewhere."""
 
 
 class Supervisor:
@@ -130,3 +133,31 @@ class Supervisor:
     def _last_words(self) -> str:
         lines = self._log.read_text("utf-8", errors="replace").strip().splitlines()
         return f"{lines[-1] if lines else 'it said nothing'} (more in {self._log})"
+
+
+class Watch(Supervisor):
+    """An engine that others run: looked at again and again, never started or ended.
+
+    A look is the engine's `health`, which for several replicas also takes back those that returned.
+    """
+
+    def __init__(
+        self, engine: HttpEngine, *, on_ready: Callable[[], Awaitable[None]], every: float = LOOK_EVERY
+    ) -> None:
+        super().__init__(engine, (), secret="", log=Path(os.devnull), start_timeout=0.0, on_ready=on_ready)
+        self._every = every
+
+    async def _keep_alive(self) -> None:
+        while True:
+            try:
+                self.facts = await self._engine.health()
+                if self.state != "ready":
+                    await self._on_ready()
+                    self.state, self.trouble = "ready", ""
+            except (HoneError, OSError) as fault:
+                self.restarts += self.state == "ready"
+                self.state, self.trouble = "restarting", str(fault)
+            await asyncio.sleep(self._every)
+
+    async def _end_process(self) -> None:
+        """There is none of ours."""

@@ -43,7 +43,7 @@ class ScriptedEngine(HttpEngine):
         return [{"id": "base"}]
 
     async def stream(
-        self, version: str, messages: Any, sampling: Any, *, priority: int = 0
+        self, version: str, messages: Any, sampling: Any, *, priority: int = 0, owner: str = ""
     ) -> AsyncIterator[Piece]:
         self.heard.append(list(messages))
         try:

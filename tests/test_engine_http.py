@@ -6,104 +6,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from engine_process import SECRET, Process, body, code, events, said, until
 from huggingface_hub import AsyncInferenceClient
 from huggingface_hub.errors import HfHubHTTPError, TextGenerationError
 from tiny_engine import make_adapter, make_model
 
-SECRET = "s3cret"
-
-
-class Process:
-    """An engine process of our own and a client for it."""
-
-    def __init__(self, model: Path, cache: Path, *options: str) -> None:
-        fixed = ["--dtype", "float32", "--threads", "1", "--device", "cpu"]
-        self.child = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "serve.engine",
-                "--model",
-                str(model),
-                "--cache",
-                str(cache),
-                *fixed,
-                *options,
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=os.environ | {"HONE_ENGINE_SECRET": SECRET},
-        )
-        assert self.child.stdout is not None
-        self.url = f"http://127.0.0.1:{json.loads(self.child.stdout.readline())['port']}"
-        self.http = httpx.Client(
-            base_url=self.url, headers={"Authorization": f"Bearer {SECRET}"}, timeout=60, trust_env=False
-        )
-
-    def wait(self) -> "Process":
-        until(lambda: self.http.get("/health").status_code == 200)
-        return self
-
-    def chat(self, text: str = "Tell me", **more: Any) -> httpx.Response:
-        return self.http.post("/v1/chat/completions", json=body(text, **more))
-
-    def metric(self, line: str) -> float:
-        found = [
-            row.split()[-1] for row in self.http.get("/metrics").text.splitlines() if row.startswith(line)
-        ]
-        return float(found[0]) if found else 0.0
-
-    def load(self, name: str, folder: Path) -> httpx.Response:
-        return self.http.post("/v1/load_lora_adapter", json={"lora_name": name, "lora_path": str(folder)})
-
-    def unload(self, name: str) -> httpx.Response:
-        return self.http.post("/v1/unload_lora_adapter", json={"lora_name": name})
-
-    def end(self) -> None:
-        self.http.close()
-        self.child.kill()
-        self.child.communicate()
-
-
-def until(done: Callable[[], bool], seconds: float = 60) -> None:
-    limit = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < limit, "it took too long"
-        time.sleep(0.02)
-
-
-def body(text: str = "Tell me", **more: Any) -> dict[str, Any]:
-    messages = [{"role": "user", "content": text}]
-    return {"model": "base", "temperature": 0, "max_tokens": 16, "messages": messages, **more}
-
-
-def said(answer: httpx.Response) -> str:
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["choices"][0]["message"]["content"])
-
-
-def code(answer: httpx.Response) -> str:
-    error = answer.json()["error"]
-    assert error["message"]
-    assert error["type"]
-    return str(error["code"])
-
-
-def events(lines: Iterator[str]) -> Iterator[Any]:
-    for line in lines:
-        if line == "data: [DONE]":
-            return
-        if line:
-            yield json.loads(line.removeprefix("data: "))
+from feedback.fingerprint import digest
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +41,7 @@ def started(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     yield process
     process.end()
     # Asked before there was a model: told so at once, and kept for the test below to judge.
-    assert (early[0].status_code, early[0].json()) == (503, {"status": "loading"})
+    assert (early[0].status_code, early[0].json()["status"]) == (503, "loading")
     assert (early[1].status_code, code(early[1])) == (503, "loading")
 
 
@@ -171,18 +86,20 @@ def test_every_route_but_health_wants_the_secret(engine: Process, given: dict[st
 
 def test_a_stream_is_the_whole_answer_in_pieces(engine: Process) -> None:
     whole = engine.chat().json()
-    with engine.http.stream("POST", "/v1/chat/completions", json=body(stream=True)) as stream:
+    asked = body(stream=True, stream_options={"include_usage": True})
+    with engine.http.stream("POST", "/v1/chat/completions", json=asked) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         raw = "".join(stream.iter_text())
     assert raw.endswith("\n\ndata: [DONE]\n\n")
     parts = list(events(iter(raw.splitlines())))
+    *parts, counted = parts
     deltas = [part["choices"][0]["delta"] for part in parts]
     assert deltas[0]["role"] == "assistant"
     assert "".join(delta.get("content", "") for delta in deltas) == said(engine.chat())
     assert {part["model"] for part in parts} == {"base"}
-    last = parts[-1]
-    assert last["choices"][0]["finish_reason"] == "length"
-    assert last["usage"] == whole["usage"]
+    assert parts[-1]["choices"][0]["finish_reason"] == "length"
+    assert {part["usage"] for part in parts} == {None}
+    assert (counted["choices"], counted["usage"]) == ([], whole["usage"])
     assert whole["usage"]["completion_tokens"] == 16
 
 
@@ -200,7 +117,6 @@ async def test_the_hubs_client_streams_from_it(engine: Process) -> None:
     text = "".join(piece.choices[0].delta.content or "" for piece in pieces)
     assert text == said(await asyncio.to_thread(engine.chat))
     assert pieces[-1].choices[0].finish_reason == "length"
-    assert pieces[-1].usage is not None
     async with AsyncInferenceClient(base_url=engine.url, token=SECRET, timeout=30) as client:
         with pytest.raises(HfHubHTTPError, match="404"):
             await client.chat_completion(body()["messages"], model="general@9-00000000")
@@ -208,7 +124,7 @@ async def test_the_hubs_client_streams_from_it(engine: Process) -> None:
 
 @pytest.mark.parametrize("streaming", [True, False])
 def test_a_client_that_goes_away_ends_its_answer(engine: Process, streaming: bool) -> None:
-    cancelled = 'hone_engine_requests_total{outcome="cancelled",route="generation"}'
+    cancelled = 'hone_engine_requests_total{kind="answer",outcome="cancelled"}'
     before, tokens = engine.metric(cancelled), 'hone_engine_tokens_total{kind="completion"}'
     made = engine.metric(tokens)
     asked = body(stream=streaming, max_tokens=3900)
@@ -286,22 +202,23 @@ def test_a_full_queue_asks_to_come_back(engine: Process) -> None:
 
 def test_versions_come_and_go(engine: Process, adapters: list[Path]) -> None:
     base = said(engine.chat())
-    assert engine.load("general@1-aaaaaaaa", adapters[0]).status_code == 200
-    assert engine.load("general@2-bbbbbbbb", adapters[1]).status_code == 200
+    first, second, third = (f"general@{n}-{digest(folder)[:8]}" for n, folder in enumerate(adapters, 1))
+    assert engine.load(first, adapters[0]).status_code == 200
+    assert engine.load(second, adapters[1]).status_code == 200
     listed = engine.http.get("/v1/models").json()["data"]
     assert [(entry["id"], entry["parent"]) for entry in listed] == [
         ("base", None),
-        ("general@1-aaaaaaaa", "base"),
-        ("general@2-bbbbbbbb", "base"),
+        (first, "base"),
+        (second, "base"),
     ]
     assert listed[1]["root"] == str(adapters[0])
-    again, full = engine.load("general@1-aaaaaaaa", adapters[0]), engine.load("general@3-c", adapters[2])
+    again, full = engine.load(first, adapters[0]), engine.load(third, adapters[2])
     assert (again.status_code, code(again)) == (400, "already_loaded")
     assert (full.status_code, code(full)) == (409, "no_slot")
     answers = {said(engine.chat(model=entry["id"])) for entry in listed}
     assert len(answers) == 3
-    assert engine.unload("general@1-aaaaaaaa").status_code == 200
-    gone = engine.unload("general@1-aaaaaaaa")
+    assert engine.unload(first).status_code == 200
+    gone = engine.unload(first)
     assert (gone.status_code, code(gone)) == (404, "not_found")
     assert said(engine.chat()) == base
 
@@ -381,7 +298,7 @@ def test_probes_and_embeddings_have_their_shapes(engine: Process) -> None:
 
 
 def test_it_counts_what_it_does(engine: Process) -> None:
-    done = 'hone_engine_requests_total{outcome="done",route="generation"}'
+    done = 'hone_engine_requests_total{kind="answer",outcome="done"}'
     before = engine.metric(done), engine.metric('hone_engine_tokens_total{kind="completion"}')
     engine.chat(max_tokens=5)
     engine.chat(model="nobody")
@@ -407,8 +324,7 @@ def test_a_model_that_cannot_be_loaded_ends_it_with_a_sentence(tmp_path: Path) -
     (tmp_path / "empty").mkdir()
     process = Process(tmp_path / "empty", tmp_path)
     assert process.child.wait(60) == 2
-    assert process.child.stderr is not None
-    errors = process.child.stderr.read().decode()
+    errors = process.log.read_text()
     assert "cannot be loaded" in errors.strip().splitlines()[-1]
     assert "Traceback" not in errors
 

@@ -18,10 +18,13 @@ ONE, TWO = "general@1-aaaaaaaa", "general@2-bbbbbbbb"
 class ListEngine(HttpEngine):
     """An engine of the same verbs whose versions are a dictionary; it answers with the version's name."""
 
+    loads_at_run_time = True
+
     def __init__(self) -> None:
         super().__init__("secret", url="http://engine")
         self.held: dict[str, str] = {}
         self.bad: set[str] = set()
+        self.owners: list[str] = []
 
     async def models(self) -> list[dict[str, Any]]:
         return [{"id": "base"}, *({"id": name} for name in self.held)]
@@ -35,8 +38,9 @@ class ListEngine(HttpEngine):
         del self.held[version]
 
     async def stream(
-        self, version: str, messages: Any, sampling: Any, *, priority: int = 0
+        self, version: str, messages: Any, sampling: Any, *, priority: int = 0, owner: str = ""
     ) -> AsyncIterator[Piece]:
+        self.owners.append(owner)
         if version != "base" and version not in self.held:
             raise UnknownVersion(version)
         yield Piece(version)

@@ -1,16 +1,25 @@
 """A language model small enough to build in a test, adapters for it, and what transformers makes of both."""
 
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from feedback.records import Message
 from feedback.template import render
-from serve.engine.engine import Engine, Stream
-from serve.engine.model import Loaded
-from serve.engine.protocol import ChatRequest, Ended
+from serve.engine.asking import Ask, Drawing, Ended, Piece
+from serve.engine.engine import Engine
+from serve.engine.model import Loaded, load
+from serve.engine.network import Network, Span
+from serve.engine.spelling import Spelling
+from serve.engine.stream import Stream
 
 STARTS, ENDS = "<|im_start|>", "<|im_end|>"
 TEMPLATE = (
@@ -79,22 +88,44 @@ def make_adapter(model: Path, folder: Path, *, seed: int = 0, size: float = 0.3,
         for name, weights in adapted.named_parameters():
             if "lora_" in name:
                 weights.normal_(std=size)
-    adapted.save_pretrained(folder)
+    adapted.save_pretrained(folder, save_embedding_layers=False)
     return folder
 
 
-def ask(text: str = "Tell me", **more: object) -> ChatRequest:
-    asked = {
-        "model": "base",
-        "temperature": 0,
-        "max_tokens": 24,
-        "messages": [{"role": "user", "content": text}],
-    }
-    return ChatRequest.model_validate({**asked, **more})
+def open_model(folder: Path, cache: Path, *, dtype: str = "float32", rows: int = 6) -> Loaded:
+    """Load a folder as the engine does, on one thread."""
+    return load(
+        "tiny", folder, cache=cache, dtype=dtype, device="cpu", threads=1, longest=4096, rows=rows
+    )
 
 
-async def answer(engine: Engine, request: ChatRequest) -> tuple[str, Ended]:
-    return await whole(await engine.chat(request))
+class Watched:
+    """A network that writes down each pass, and may be told to fail or to spoil what it gives."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.steps: list[list[Span]] = []
+        self.before: Callable[[Sequence[Span]], None] = lambda spans: None
+        self.after: Callable[[Sequence[Span], torch.Tensor], torch.Tensor] = lambda spans, logits: logits
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.network, name)
+
+    def forward(self, spans: Sequence[Span]) -> torch.Tensor:
+        self.steps.append(list(spans))
+        self.before(spans)
+        return self.after(spans, self.network.forward(spans))
+
+
+def ask(text: str = "Tell me", version: str = "base", **more: Any) -> Ask:
+    """A greedy request of 24 tokens; fields of `Drawing` and of `Ask` may be given by name."""
+    drawing = {f.name: more.pop(f.name) for f in fields(Drawing) if f.name in more}
+    chosen = Drawing(**{"temperature": 0.0, "max_tokens": 24, **drawing})
+    return Ask(version, (Message("user", text),), chosen, **more)
+
+
+async def answer(engine: Engine, asked: Ask) -> tuple[str, Ended]:
+    return await whole(await engine.generate(asked))
 
 
 async def whole(stream: Stream) -> tuple[str, Ended]:
@@ -102,21 +133,64 @@ async def whole(stream: Stream) -> tuple[str, Ended]:
     async for part in stream:
         if isinstance(part, Ended):
             return text, part
-        text += part
+        text += part.text
     raise AssertionError("the stream ended without its end")
 
 
-def reference(model: Loaded, folder: Path, request: ChatRequest, adapter: Path | None = None) -> str:
-    """What transformers and PEFT themselves answer, greedily, in float32."""
+async def tokens(engine: Engine, asked: Ask) -> tuple[list[int], Ended]:
+    """An answer's token ids; the request must ask for their details."""
+    assert asked.top_logprobs is not None
+    ids: list[int] = []
+    async for part in await engine.generate(asked):
+        if isinstance(part, Piece):
+            ids += [token.id for token in part.tokens]
+        else:
+            return ids, part
+    raise AssertionError("the stream ended without its end")
+
+
+def gauges(engine: Engine) -> dict[str, float]:
+    """What the engine says is in use now, by the gauges' names without their common beginning."""
+    lines = engine.metrics.text().decode().splitlines()
+    kinds = {line.split()[2] for line in lines if line.startswith("# TYPE") and line.endswith(" gauge")}
+    values = dict(line.split() for line in lines if line.split()[0] in kinds)
+    return {name.removeprefix("hone_engine_"): float(value) for name, value in values.items()}
+
+
+async def at_rest(engine: Engine) -> None:
+    """Wait until nobody is answered, waits, or holds a version; fails if that does not come."""
+    busy = dict.fromkeys(("rows", "active", "queue", "references"), 1.0)
+    for _ in range(500):
+        busy = {name: gauges(engine)[name] for name in busy}
+        if not any(busy.values()):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"still in use: {busy}")
+
+
+@lru_cache(maxsize=16)
+def _alone(folder: Path, adapter: Path | None) -> Any:
     network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    if adapter is not None:
-        network = PeftModel.from_pretrained(network, adapter)
-    prompt = render(model.tokenizer, request.conversation())
+    return (network if adapter is None else PeftModel.from_pretrained(network, adapter)).eval()
+
+
+def reference_tokens(model: Loaded, folder: Path, asked: Ask, adapter: Path | None = None) -> list[int]:
+    """The tokens that transformers and PEFT themselves make, greedily, in float32."""
+    assert not isinstance(asked.prompt, str)
+    said = [part for part in asked.prompt if isinstance(part, Message)]
+    prompt = render(model.tokenizer, said) if said else list(asked.prompt)
     ids = torch.tensor([prompt])
-    output = network.generate(
+    output = _alone(folder, adapter).generate(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
         do_sample=False,
-        max_new_tokens=request.max_tokens,
+        max_new_tokens=asked.drawing.max_tokens,
     )
-    return model.decode(output[0, len(prompt) :].tolist())
+    made: list[int] = output[0, len(prompt) :].tolist()
+    return made
+
+
+def reference(model: Loaded, folder: Path, asked: Ask, adapter: Path | None = None) -> str:
+    """What transformers and PEFT themselves answer, greedily, in float32."""
+    made = reference_tokens(model, folder, asked, adapter)
+    return Spelling(model.tokenizer).text(made)

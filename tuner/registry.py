@@ -7,17 +7,16 @@ is never written again. Knows nothing of the store, of states or of the server.
 Trail: tuner/train.py -> here -> tuner/prove.py
 """
 
-import hashlib
 import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from feedback.errors import BadAdapter, Conflict
+from feedback.fingerprint import ADAPTER_FILES, digest
 from feedback.records import new_id
 from tuner.plan import read_json, write_json
 
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 CARD = "card.json"
 
 
@@ -37,25 +36,6 @@ class Card:
     plan_digest: str
     made_at: str
     """UTC, ISO 8601."""
-
-
-def digest(adapter: Path) -> str:
-    """SHA-256 over an adapter's configuration and weights, hex.
-
-    Raises:
-        BadAdapter: A file is missing.
-    """
-    total = hashlib.sha256()
-    for name in ADAPTER_FILES:
-        try:
-            content = (adapter / name).read_bytes()
-        except OSError as missing:
-            raise BadAdapter(
-                f"The adapter folder {adapter} has no readable {name}.", "Train a new version."
-            ) from missing
-        total.update(f"{name}:{len(content)}:".encode())
-        total.update(content)
-    return total.hexdigest()
 
 
 def version_name(assistant: str, number: int, adapter_digest: str) -> str:

@@ -29,10 +29,10 @@ import torch
 
 from feedback import snapshot
 from feedback.errors import HoneError, TrainingFailed
+from feedback.fingerprint import digest
 from tuner import checkpoint, lessons
 from tuner.lessons import Lesson
 from tuner.plan import RunFolder, TrainPlan, append_line, read_lines, write_json
-from tuner.registry import digest
 from tuner.student import LOWER, Student
 
 

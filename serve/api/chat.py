@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.types import Receive, Scope, Send
 
 from feedback.errors import BadRequest, HoneError
@@ -22,6 +22,25 @@ from serve.conversation import Conversations, Turn
 from serve.identity import Identity
 
 Text = Annotated[str, Field(max_length=1_000_000)]
+
+UNSUPPORTED: dict[str, Any] = {
+    "n": 1,
+    "best_of": 1,
+    "logprobs": False,
+    "top_logprobs": 0,
+    "prompt_logprobs": None,
+    "logit_bias": {},
+    "tools": [],
+    "functions": [],
+    "response_format": {"type": "text"},
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "repetition_penalty": 1,
+    "top_k": 0,
+    "min_p": 0,
+    "ignore_eos": False,
+}
+"""What would change the answer and is not taken, each at the value that changes nothing."""
 
 
 class ChatMessage(BaseModel):
@@ -38,7 +57,9 @@ class ChatMessage(BaseModel):
 
 
 class ChatRequest(BaseModel):
-    """OpenAI's request; fields that Hone doesn't use are ignored, as other servers do."""
+    """OpenAI's request; fields that don't change an answer are ignored, as other servers do."""
+
+    model_config = ConfigDict(extra="allow")
 
     model: str
     messages: list[ChatMessage] = Field(min_length=1, max_length=1000)
@@ -52,6 +73,14 @@ class ChatRequest(BaseModel):
     stream_options: dict[str, Any] | None = None
     conversation_id: str | None = Field(None, description="Hone's own: groups exchanges of one conversation")
 
+    @model_validator(mode="after")
+    def _nothing_ignored(self) -> "ChatRequest":
+        extra = self.model_extra or {}
+        asked = [name for name, same in UNSUPPORTED.items() if extra.get(name, same) not in (None, same)]
+        if asked:
+            raise ValueError(f"not supported here: {', '.join(asked)}")
+        return self
+
 
 def routes(identity: Identity, conversations: Conversations) -> APIRouter:
     router = APIRouter(tags=["chat"])
@@ -63,7 +92,8 @@ def routes(identity: Identity, conversations: Conversations) -> APIRouter:
         turn = await _begin(conversations, principal, request)
         headers = {"x-hone-version": turn.version, "x-hone-exchange": turn.exchange.id}
         if request.stream:
-            return _TurnStream(turn, headers)
+            apart = bool((request.stream_options or {}).get("include_usage"))
+            return _TurnStream(turn, headers, counted_apart=apart)
         try:
             async for _ in turn.pieces:
                 pass
@@ -139,8 +169,9 @@ def _completion(turn: Turn) -> dict[str, Any]:
 class _TurnStream(StreamingResponse):
     """A turn as server-sent events; closes the turn even if the client left before the first byte."""
 
-    def __init__(self, turn: Turn, headers: dict[str, str]) -> None:
+    def __init__(self, turn: Turn, headers: dict[str, str], *, counted_apart: bool) -> None:
         self._turn = turn
+        self._counted_apart = counted_apart
         headers |= {"cache-control": "no-cache", "x-accel-buffering": "no"}
         super().__init__(self._events(), media_type="text/event-stream", headers=headers)
 
@@ -159,18 +190,25 @@ class _TurnStream(StreamingResponse):
             yield _event(error_body(trouble))
             yield "data: [DONE]\n\n"
             return
-        yield self._chunk({}, _finish(self._turn), usage=_usage(self._turn))
+        counted = {"usage": _usage(self._turn)}
+        if self._counted_apart:  # OpenAI's way where a client asks for the counts: a chunk of their own
+            yield self._chunk({}, _finish(self._turn))
+            yield self._event([], **counted)
+        else:
+            yield self._chunk({}, _finish(self._turn), **counted)
         yield "data: [DONE]\n\n"
 
     def _chunk(self, delta: dict[str, str], finish: str | None = None, **more: Any) -> str:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
+        return self._event([{"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}], **more)
+
+    def _event(self, choices: list[dict[str, Any]], **more: Any) -> str:
         return _event(
             {
                 "id": self._turn.exchange.id,
                 "object": "chat.completion.chunk",
                 "created": int(time.time()),
                 "model": self._turn.version,
-                "choices": [choice],
+                "choices": choices,
                 **more,
             }
         )

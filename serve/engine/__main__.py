@@ -63,8 +63,8 @@ class _Loading(threading.Thread):
     def run(self) -> None:
         try:
             # Imported here, since torch and transformers take seconds and the port is promised at once.
-            from serve.engine.engine import Engine
-            from serve.engine.model import load, prepare, quieten, warm_up
+            from serve.engine.engine import Engine, Limits
+            from serve.engine.model import load, prepare, quieten
 
             quieten()
             asked = self._options
@@ -77,12 +77,24 @@ class _Loading(threading.Thread):
                 device=asked.device,
                 threads=asked.threads,
                 longest=asked.max_context,
+                rows=asked.max_active,
             )
-            warm_up(model)
             self._readiness.loaded = Engine(
-                model, slots=asked.slots, active=asked.max_active, queue=asked.max_queue
+                model,
+                Limits(
+                    slots=asked.slots,
+                    queue=asked.max_queue,
+                    prefix_bytes=asked.prefix_mib * 2**20,
+                    seconds=asked.max_seconds,
+                ),
             )
-            log.info("ready: %s in %s on %s", model.name, model.dtype_name, model.device)
+            log.info(
+                "ready: %s in %s on %s, %d at once",
+                model.name,
+                model.dtype_name,
+                model.device,
+                model.network.rows,
+            )
         except HoneError as error:
             self._give_up(error.exit_code, str(error))
         except Exception:
@@ -112,9 +124,11 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, default=0, help="0: all the processors it may use")
     parser.add_argument("--max-context", type=int, default=4096, help="tokens; 0: the model's own")
-    parser.add_argument("--max-active", type=int, default=8, help="requests that take turns at once")
+    parser.add_argument("--max-active", type=int, default=16, help="requests answered at once")
     parser.add_argument("--max-queue", type=int, default=64, help="requests that may wait beyond those")
     parser.add_argument("--slots", type=int, default=4, help="versions that may be loaded at once")
+    parser.add_argument("--prefix-mib", type=int, default=256, help="kept of finished answers; 0: nothing")
+    parser.add_argument("--max-seconds", type=float, default=600, help="the longest one answer may take")
     options = parser.parse_args(arguments)
     options.threads = options.threads or len(os.sched_getaffinity(0))
     return options

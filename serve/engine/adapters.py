@@ -1,59 +1,24 @@
-"""The versions that are loaded: their slots, who still uses each, and how a model switches between them.
+"""The versions that are loaded: their slots, and who still uses each.
 
-A version's weights are laid beside the base's under its own name, so loading or unloading one never
-touches what another answers with. Counts users per version; knows nothing of files or requests.
+A version takes a slot beside the others before its files are read, is counted from a request's
+admission to its last token, and is never let go while it is referenced. Knows nothing of files,
+weights or requests.
 
-Trail: serve/engine/lora.py -> here -> serve/engine/worker.py
+Trail: serve/engine/engine.py -> here -> serve/engine/network.py
 """
 
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import torch
-from torch import nn
-from torch.nn import functional
-
 from feedback.errors import NotFound, UnknownVersion
 from serve.engine.lora import Delta
+from serve.engine.network import Network
 from serve.engine.protocol import BASE
 from serve.engine.refusals import AlreadyLoaded, NoSlot, StillInUse
 
-
-class Switch:
-    """Names the version whose weights the next forward pass uses; only the worker turns it."""
-
-    def __init__(self) -> None:
-        self.version = BASE
-
-
-class AdaptedLinear(nn.Module):
-    """A linear layer that adds the switched-in version's delta, if that version changes this layer."""
-
-    def __init__(self, base: nn.Linear, switch: Switch) -> None:
-        super().__init__()
-        self.weight = base.weight
-        self.bias = base.bias
-        self.in_features, self.out_features = base.in_features, base.out_features
-        self.deltas: dict[str, Delta] = {}
-        self._switch = switch
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = functional.linear(x, self.weight, self.bias)
-        delta = self.deltas.get(self._switch.version)
-        if delta is None:
-            return y
-        return y.add_(functional.linear(functional.linear(x, delta.down), delta.up))
-
-
-def adapt(model: nn.Module) -> tuple[dict[str, AdaptedLinear], Switch]:
-    """Put an adapted layer in place of every linear one; returns them by name, and their switch."""
-    switch = Switch()
-    plain = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    layers = {name: AdaptedLinear(module, switch) for name, module in plain}
-    for name, layer in layers.items():
-        model.set_submodule(name, layer)
-    return layers, switch
+SLOT_SECONDS = 10.0
+"""How long a load waits for a version that is on its way out, where every slot is taken."""
 
 
 @dataclass(slots=True)
@@ -67,9 +32,11 @@ class _Slot:
 class Adapters:
     """The loaded versions. Every method may be called from any thread."""
 
-    def __init__(self, layers: Mapping[str, AdaptedLinear], slots: int) -> None:
-        self._layers = layers
+    def __init__(self, network: Network, slots: int, freed: Callable[[str], None]) -> None:
+        """`freed` is told of a version that nobody will ask for again, so that its weights can go."""
+        self._network = network
         self._limit = slots
+        self._freed = freed
         self._slots: dict[str, _Slot] = {}
         self._changed = threading.Condition()
 
@@ -101,13 +68,13 @@ class Adapters:
         with self._changed:
             self._reserve(version, folder)
         try:
-            deltas = read()
+            self._network.add(version, read())
         except BaseException:
             with self._changed:
                 del self._slots[version]
+                self._freed(version)
+                self._changed.notify_all()
             raise
-        for name, delta in deltas.items():
-            self._layers[name].deltas[version] = delta
         with self._changed:
             self._slots[version].ready = True
 
@@ -134,21 +101,24 @@ class Adapters:
         with self._changed:
             return {name: s.folder for name, s in self._slots.items() if s.ready and not s.leaving}
 
+    def references(self) -> int:
+        """How many requests hold a version."""
+        with self._changed:
+            return sum(slot.users for slot in self._slots.values())
+
     def _reserve(self, version: str, folder: str) -> None:
         if version == BASE or version in self._slots:
             raise AlreadyLoaded(f"A version named {version} is here already.", "Versions never change.")
+        if any(slot.leaving for slot in self._slots.values()):
+            self._changed.wait_for(lambda: len(self._slots) < self._limit, SLOT_SECONDS)
         if len(self._slots) >= self._limit:
             raise NoSlot(f"All {self._limit} slots hold a version.", "Unload one first.")
+        if version in self._slots:
+            raise AlreadyLoaded(f"A version named {version} is here already.", "Versions never change.")
         self._slots[version] = _Slot(folder)
 
     def _free_if_done(self, version: str, slot: _Slot) -> None:
         if slot.leaving and slot.users == 0 and self._slots.get(version) is slot:
-            for layer in self._layers.values():
-                layer.deltas.pop(version, None)
+            self._freed(version)
             del self._slots[version]
             self._changed.notify_all()
-
-
-def shapes(layers: Mapping[str, AdaptedLinear]) -> dict[str, tuple[int, int]]:
-    """`(out, in)` of every layer that an adapter may change."""
-    return {name: (layer.out_features, layer.in_features) for name, layer in layers.items()}

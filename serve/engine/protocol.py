@@ -1,27 +1,17 @@
-"""The shapes that cross the wire: OpenAI's chat, vLLM's adapter verbs, and the error body.
+"""What the dialects share on the wire: texts, messages, the engine's own verbs, and server-sent events.
 
-Requests check themselves, and a parameter that would change the answer but is not supported is
-refused, never ignored. This file knows nothing of models, threads or HTTP.
+`openai.py` and `tgi.py` build their requests from these. A null parameter means its default, and one
+that would change the answer but is not supported is refused by name, never ignored. Knows nothing of
+models, threads or HTTP.
 
-Trail: serve/engines/ -> here -> serve/engine/server.py
+Trail: serve/engines/ -> here -> serve/engine/openai.py
 """
 
 import json
-import time
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    BaseModel,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from feedback.errors import HoneError
 from feedback.records import Message
 
 BASE = "base"
@@ -29,8 +19,8 @@ BASE = "base"
 
 DONE = b"data: [DONE]\n\n"
 
-UNSUPPORTED = ("tools", "functions", "response_format", "logprobs", "logit_bias", "best_of")
-NEUTRAL = {"n": 1, "presence_penalty": 0, "frequency_penalty": 0, "repetition_penalty": 1}
+UNLIKELY = -9999.0
+"""What stands for a log-probability of minus infinity, which JSON cannot carry; vLLM's number."""
 
 
 def _encodable(text: str) -> str:
@@ -43,60 +33,56 @@ def _encodable(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_encodable)]
-StopString = Annotated[Text, Field(min_length=1, max_length=200)]
+Name = Annotated[Text, Field(min_length=1, max_length=200)]
+Stops = Annotated[list[Name], Field(max_length=16)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Words(BaseModel):
-    """One message as a client sends it: plain text only."""
-
-    role: Literal["system", "user", "assistant"]
-    content: Text
-
-    def message(self) -> Message:
-        return Message(self.role, self.content)
-
-
-class ChatRequest(BaseModel):
-    """What `/v1/chat/completions` takes; temperature 0 is greedy, `max_tokens` counts new tokens."""
+class Request(BaseModel):
+    """A request's body: a null parameter means its default, and one that is not known is refused."""
 
     model_config = ConfigDict(extra="allow")
 
-    model: Text
-    messages: list[Words] = Field(min_length=1)
-    temperature: float = Field(default=1.0, ge=0, le=5)
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    max_tokens: int | None = Field(
-        default=None, ge=1, validation_alias=AliasChoices("max_tokens", "max_completion_tokens")
-    )
-    seed: int | None = Field(default=None, ge=0, lt=2**63)
-    stop: list[StopString] = Field(default=[], max_length=16)
-    stream: bool = False
-    priority: int = 0
-
-    @field_validator("temperature", "top_p", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _null_is_default(cls, value: Any) -> Any:
-        return 1.0 if value is None else value
+    def _null_is_default(cls, data: Any) -> Any:
+        return {k: v for k, v in data.items() if v is not None} if isinstance(data, dict) else data
 
-    @field_validator("stop", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value or []
+    def refuse_unsupported(self, harmless: frozenset[str], neutral: dict[str, Any]) -> None:
+        """Names what is not supported and asks for something.
 
-    @model_validator(mode="after")
-    def _nothing_ignored(self) -> "ChatRequest":
-        extra = self.model_extra or {}
-        asked = [name for name in UNSUPPORTED if extra.get(name)]
-        asked += [name for name, value in NEUTRAL.items() if extra.get(name, value) not in (None, value)]
+        Harmless parameters do not change an answer; others are neutral at the value given here or,
+        where none is given, when they are false or empty.
+        """
+        asked = [
+            name[:60]
+            for name, value in (self.model_extra or {}).items()
+            if name not in harmless and (value != neutral[name] if name in neutral else value)
+        ]
         if asked:
-            raise ValueError(f"not supported by this engine: {', '.join(asked)}")
-        last = self.messages[-1]
-        if last.role != "user" or not last.content.strip():
-            raise ValueError("the last message must be the user's and must say something")
-        return self
+            raise ValueError(f"not supported by this engine: {', '.join(asked[:20])}")
 
-    def conversation(self) -> list[Message]:
-        return [words.message() for words in self.messages]
+
+class Words(BaseModel):
+    """One message as a client sends it: plain text, or parts that are all text."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Text
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def _parts_together(cls, content: Any) -> Any:
+        if not isinstance(content, list):
+            return content
+        if not all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in content):
+            raise ValueError("only text can be sent")
+        return "".join(part["text"] for part in content)
+
+    def message(self) -> Message:
+        return Message("system" if self.role == "developer" else self.role, self.content)
+
+
+Conversation = Annotated[list[Words], Field(min_length=1, max_length=1000)]
 
 
 class EmbeddingsRequest(BaseModel):
@@ -109,7 +95,7 @@ class EmbeddingsRequest(BaseModel):
 
 
 class ProbeItem(BaseModel):
-    messages: list[Words] = Field(min_length=1)
+    messages: Conversation
     response: Text = Field(min_length=1)
 
 
@@ -122,65 +108,24 @@ class ProbeRequest(BaseModel):
 
 
 class LoadRequest(BaseModel):
-    lora_name: Text = Field(min_length=1, max_length=200)
+    lora_name: Name
     lora_path: Text = Field(min_length=1)
 
 
 class UnloadRequest(BaseModel):
-    lora_name: Text = Field(min_length=1, max_length=200)
+    lora_name: Name
 
 
-class Usage(BaseModel):
-    prompt_tokens: int
-    completion_tokens: int
+class ForgetRequest(BaseModel):
+    """Whose kept prefixes are to be dropped."""
 
-    def body(self) -> dict[str, int]:
-        return {**self.model_dump(), "total_tokens": self.prompt_tokens + self.completion_tokens}
+    cache_salt: Name
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The last event of an answer: `reason` is `stop` or `length`."""
-
-    reason: str
-    usage: Usage
-
-
-def error_body(error: HoneError) -> dict[str, Any]:
-    """OpenAI's error shape around one of our errors."""
-    kind = "invalid_request_error" if error.status < 500 else "server_error"
-    return {"error": {"message": str(error), "type": kind, "code": error.code}}
-
-
-def completion(answer_id: str, version: str, text: str, reason: str, usage: Usage) -> dict[str, Any]:
-    message = {"role": "assistant", "content": text}
-    return {
-        "id": answer_id,
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "model": version,
-        "system_fingerprint": version,
-        "choices": [{"index": 0, "message": message, "finish_reason": reason, "logprobs": None}],
-        "usage": usage.body(),
-    }
-
-
-def chunk(
-    answer_id: str, version: str, delta: dict[str, str], reason: str | None = None, usage: Usage | None = None
-) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "id": answer_id,
-        "object": "chat.completion.chunk",
-        "created": int(time.time()),
-        "model": version,
-        "system_fingerprint": version,
-        "choices": [{"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}],
-    }
-    if usage is not None:
-        body["usage"] = usage.body()
-    return body
+def finite(logprob: float) -> float:
+    return max(logprob, UNLIKELY)
 
 
 def event(body: dict[str, Any]) -> bytes:
     """One server-sent event; ASCII, since some clients break lines at U+2028 and its like."""
-    return b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n"
+    return b"data: " + json.dumps(body, separators=(",", ":"), allow_nan=False).encode() + b"\n\n"

@@ -16,6 +16,11 @@ class BodyTooLarge(BadRequest):
     code = "body_too_large"
 
 
+class BodyTooSlow(BadRequest):
+    status = 408
+    code = "body_too_slow"
+
+
 class AlreadyLoaded(BadRequest):
     code = "already_loaded"
 
@@ -37,3 +42,17 @@ class GenerationFailed(EngineError):
 
     status = 500
     code = "generation_failed"
+
+
+class IncompleteAnswer(EngineError):
+    """An answer stopped coming without its end."""
+
+    status = 500
+    code = "incomplete_generation"
+
+
+class DeadlineExceeded(EngineError):
+    """The answer was not finished within the time that its request gave it."""
+
+    status = 504
+    code = "deadline_exceeded"

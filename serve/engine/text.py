@@ -48,18 +48,18 @@ class StopStrings:
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
         self._held = ""
-        self.met = False
+        self.met = ""
 
     def push(self, piece: str) -> str:
-        """The part of the text so far that may be shown; nothing after `met` turns true."""
+        """The part of the text so far that may be shown; `met` is the stop string once one was found."""
         if not self._stops:
             return piece
         text = self._held + piece
-        found = [at for at in (text.find(stop) for stop in self._stops) if at >= 0]
+        found = [(at, stop) for at, stop in ((text.find(stop), stop) for stop in self._stops) if at >= 0]
         if found:
-            self.met = True
+            at, self.met = min(found)
             self._held = ""
-            return text[: min(found)]
+            return text[:at]
         keep = max(_overlap(text, stop) for stop in self._stops)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

@@ -1,89 +1,65 @@
-"""The one thread that owns the model: jobs take turns on it, and each turn has its own version in.
+"""The one thread that owns the model: in each step all rows go on together, each on its own version.
 
-A turn is short (one token, or one chunk of a prompt), so a new request waits for a turn and not for
-an answer, and a cancelled one is gone by its next turn. Whatever goes wrong in a turn ends that job
-alone. Knows nothing of tokens, text or HTTP.
+A step is one token of every answer and a bounded piece of the waiting prompts, so a new request waits
+for a step and not for an answer, and a cancelled one is gone by the next. Whatever goes wrong with a
+row ends that row alone. Knows nothing of text or HTTP.
 
-Trail: serve/engine/engine.py -> here -> serve/engine/generation.py
+Trail: serve/engine/engine.py -> here -> serve/engine/row.py, serve/engine/lean.py
 """
 
 import logging
 import threading
-from abc import ABC, abstractmethod
+import time
 from collections import deque
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 import torch
 
-from feedback.errors import EngineBusy, EngineUnavailable, HoneError
-from serve.engine.adapters import Switch
-from serve.engine.refusals import GenerationFailed
+from feedback.errors import EngineUnavailable, HoneError
+from serve.engine.network import Network, Span
+from serve.engine.pace import Pace
+from serve.engine.prefixes import Prefixes
+from serve.engine.protocol import BASE
+from serve.engine.queue import Queue
+from serve.engine.refusals import DeadlineExceeded, GenerationFailed
+from serve.engine.row import Row
+from serve.engine.sampling import Likely, choose, likelihood
 
 log = logging.getLogger(__name__)
 
-BACKGROUND_SHARE = 8
-"""While people wait, background jobs get one turn in this many rounds: slow, but never starved."""
+BACKGROUND_SHARE = 4
+"""While people wait, background rows join one step in this many: slow, but never starved."""
 
+ALONE = 64
+"""Steps in a row that one version must have to itself before the network is settled on it."""
 
-class Job(ABC):
-    """One request's work on one version, done in turns.
-
-    Any thread may set `cancelled`; `error` and `outcome` are the worker's, and final at `end`.
-    """
-
-    def __init__(self, version: str, *, background: bool) -> None:
-        self.version = version
-        self.background = background
-        self.cancelled = False
-        self.error: HoneError | None = None
-        self.outcome: Literal["done", "failed", "cancelled"] = "cancelled"
-
-    @abstractmethod
-    def turn(self) -> bool:
-        """Do one step; true when there is nothing left to do."""
-
-    @abstractmethod
-    def end(self) -> None:
-        """Let go of memory and tell whoever waits how it went."""
-
-
-class _Lane:
-    """The jobs of one priority: some take turns, the rest wait."""
-
-    def __init__(self) -> None:
-        self.waiting: deque[Job] = deque()
-        self.active: deque[Job] = deque()
-
-    def __len__(self) -> int:
-        return len(self.waiting) + len(self.active)
-
-    def admit(self, limit: int) -> None:
-        while self.waiting and len(self.active) < limit:
-            self.active.append(self.waiting.popleft())
-
-    def drop_cancelled(self) -> list[Job]:
-        gone = [job for job in self.waiting if job.cancelled]
-        for job in gone:
-            self.waiting.remove(job)
-        return gone
-
-    def next(self) -> list[Job]:
-        """The job whose turn it is, as a list of one or none."""
-        self.active.rotate(-1)
-        return [self.active[-1]] if self.active else []
+Chore = Callable[[], None]
+"""Something short that is done between two steps."""
 
 
 class Worker:
-    """Runs jobs. At most `active` of each priority take turns, and at most `queue` more may wait."""
+    """Runs rows. At most the network's rows go on at once, and at most `queue` more wait in each line."""
 
-    def __init__(self, switch: Switch, *, active: int, queue: int, ended: Callable[[Job], None]) -> None:
-        self._switch = switch
-        self._active = active
-        self._queue = queue
-        self._ended = ended
-        self._normal, self._background = _Lane(), _Lane()
-        self._rounds = 0
+    def __init__(
+        self,
+        network: Network,
+        prefixes: Prefixes,
+        stops: frozenset[int],
+        *,
+        queue: int,
+        ended: Callable[[Row], None],
+        flush: Callable[[], None],
+    ) -> None:
+        """`ended` is told of every row, once; `flush` hands on what a step's rows said."""
+        self._network, self._prefixes, self._stops = network, prefixes, stops
+        self._ended, self._flush = ended, flush
+        self._queue = Queue(rows=network.rows, longest=queue)
+        self._rows: list[Row] = []  # by their place in the network's memory
+        self._chores: deque[Chore] = deque()
+        self._pace = Pace()
+        self._steps = 0
+        self._alone: tuple[str | None, int] = (None, 0)
         self._stopping = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
@@ -91,25 +67,26 @@ class Worker:
     def start(self) -> None:
         self._thread.start()
 
-    def submit(self, job: Job) -> None:
-        """Queue a job; it will be ended exactly once, by the worker.
+    def submit(self, row: Row) -> None:
+        """Queue a row; it will be ended exactly once, by the worker.
 
         Raises:
             EngineBusy: The queue of its priority is full.
         """
         with self._changed:
-            lane = self._lane(job)
             if self._stopping:
                 raise EngineUnavailable("The engine is stopping.", "Try again in a moment.")
-            if len(lane) >= self._active + self._queue:
-                raise EngineBusy(
-                    f"{len(lane)} requests are being answered or wait already.", "Try again in a moment."
-                )
-            lane.waiting.append(job)
+            self._queue.join(row, len(self._rows))
+            self._changed.notify()
+
+    def call(self, chore: Chore) -> None:
+        """Have something done between two steps, by the thread that owns the model."""
+        with self._changed:
+            self._chores.append(chore)
             self._changed.notify()
 
     def stop(self, timeout: float = 10) -> None:
-        """End every job with an error and then the thread; waits for the turn in progress (seconds)."""
+        """End every row with an error and then the thread; waits for the step in progress (seconds)."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
@@ -117,82 +94,200 @@ class Worker:
             self._thread.join(timeout)
 
     def load(self) -> tuple[int, int]:
-        """How many jobs take turns, and how many wait."""
+        """How many rows are in use, and how many requests wait."""
         with self._changed:
-            lanes = (self._normal, self._background)
-            return sum(len(lane.active) for lane in lanes), sum(len(lane.waiting) for lane in lanes)
-
-    def _lane(self, job: Job) -> _Lane:
-        return self._background if job.background else self._normal
+            return len(self._rows), len(self._queue)
 
     def _run(self) -> None:
         with torch.inference_mode():
-            while True:
-                turns = self._round()
-                if turns is None:
+            while self._round():
+                self._flush()
+            self._abandon()
+            self._flush()
+
+    def _round(self) -> bool:
+        """Do what is to be done now, waiting for it to come; false when the worker is to stop."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping or self._rows or len(self._queue) or self._chores)
+            if self._stopping:
+                return False
+            gone = self._queue.leave(time.monotonic())
+            chore = self._chores.popleft() if self._chores else None
+        if chore is not None:
+            self._do(chore)
+        for row in gone:
+            self._finish(row)
+        self._part([row for row in self._rows if row.cancelled or row.deadline < time.monotonic()])
+        self._admit()
+        if self._rows:
+            self._step()
+        return True
+
+    def _do(self, chore: Chore) -> None:
+        try:
+            chore()
+        except Exception:
+            log.exception("something to be done between two steps failed")
+
+    def _admit(self) -> None:
+        while True:
+            with self._changed:
+                row = self._queue.next(self._rows)
+                if row is None:
                     return
-                for job in turns:
-                    self._take(job)
+                self._rows.append(row)
+            if row.reusable:
+                found = self._prefixes.find(row.version, row.owner, row.tokens)
+                if found is not None:
+                    kept, length = found
+                    self._network.put(len(self._rows) - 1, kept, length)
+                    row.read = row.cached = length
 
-    def _round(self) -> list[Job] | None:
-        """The jobs that take a turn now; waits for work, and is None when the worker is to stop."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopping or len(self._normal) or len(self._background))
-            gone = self._normal.drop_cancelled() + self._background.drop_cancelled()
-            turns = self._turns()
-            stopping = self._stopping
-        for job in gone:
-            self._finish(job)
-        if not stopping:
-            return turns
-        self._abandon()
-        return None
+    def _step(self) -> None:
+        """One token of every answer, and a piece of the prompts."""
+        self._steps += 1
+        places = self._joining()
+        reading = [row for row in places if not row.answering]
+        answering = [row for row in places if row.answering]
+        turns = [(row, 1) for row in answering]
+        turns += self._pace.shares(reading, answering=bool(answering))
+        spans = [row.span(places[row], budget) for row, budget in turns]
+        begun = time.monotonic()
+        self._advance([row for row, _ in turns], spans)
+        read = sum(len(span.ids) for span in spans) - len(answering)
+        self._pace.took(time.monotonic() - begun, read, mixed=bool(answering and read))
+        self._part([row for row in places if row.complete or row.error])
+        self._settle({span.version for span in spans})
 
-    def _turns(self) -> list[Job]:
-        self._normal.admit(self._active)
-        self._background.admit(self._active)
-        self._rounds += 1
-        turns = list(self._normal.active)
-        if not turns or self._rounds % BACKGROUND_SHARE == 0:
-            turns += self._background.next()
-        return turns
+    def _joining(self) -> dict[Row, int]:
+        """The rows of this step with their places, in turns for those that read."""
+        normal = [row for row in self._rows if not row.background]
+        everyone = not normal or self._steps % BACKGROUND_SHARE == 0
+        joining = [(row, i) for i, row in enumerate(self._rows) if everyone or not row.background]
+        turn = self._steps % len(joining)
+        return dict(joining[turn:] + joining[:turn])
 
-    def _take(self, job: Job) -> None:
-        """Give a job its turn; one that is done, failed or cancelled leaves its lane."""
-        if not job.cancelled and not self._turn(job):
+    def _advance(self, rows: Sequence[Row], spans: Sequence[Span]) -> None:
+        """Read the spans and draw what follows; where that fails for all, find out whose fault it is."""
+        try:
+            logits = self._network.forward(spans)
+            chosen = self._drawn(rows, spans, logits)
+        except Exception as failure:
+            if len(rows) == 1:
+                self._blame(rows[0], failure)
+                return
+            log.warning("a step failed (%s); its rows go on one by one", type(failure).__name__)
+            for row, span in zip(rows, spans, strict=True):
+                self._advance([row], [span])
             return
-        with self._changed:
-            self._lane(job).active.remove(job)
-        self._finish(job)
+        at = 0
+        for row, span in zip(rows, spans, strict=True):
+            mine = logits[at : at + span.logits]
+            at += span.logits
+            try:
+                row.took(span, mine)
+                if row in chosen:
+                    row.say(*chosen[row], self._stops)
+            except Exception as failure:
+                self._blame(row, failure)
 
-    def _turn(self, job: Job) -> bool:
-        self._switch.version = job.version
-        try:
-            done = job.turn()
-        except HoneError as error:
-            job.error, done = error, True
-        except Exception:
-            log.exception("a turn of version %s failed", job.version)
-            job.error, done = (
-                GenerationFailed("The engine failed on this request.", "Its log says why."),
-                True,
+    def _drawn(
+        self, rows: Sequence[Row], spans: Sequence[Span], logits: torch.Tensor
+    ) -> dict[Row, tuple[int, Likely | None]]:
+        """The next tokens, drawn together, of those rows that have read all they have."""
+        ends = accumulate(span.logits for span in spans)
+        speaking = [
+            (row, end - 1) for row, span, end in zip(rows, spans, ends, strict=True) if row.speaks(span)
+        ]
+        if not speaking:
+            return {}
+        together = logits[[at for _, at in speaking]].float()
+        tokens = choose(together, [row.drawer for row, _ in speaking])
+        told = _details(together, [row for row, _ in speaking], tokens)
+        chosen: dict[Row, tuple[int, Likely | None]] = {}
+        for (row, _), token in zip(speaking, tokens, strict=True):
+            if token is None:
+                row.error = GenerationFailed(
+                    "The model's numbers broke down (NaN) while it answered.",
+                    "Roll back to the previous version if this goes on.",
+                )
+            else:
+                chosen[row] = (token, told.get(row))
+        return chosen
+
+    def _blame(self, row: Row, failure: Exception) -> None:
+        if isinstance(failure, HoneError):
+            row.error = failure
+            return
+        log.error("a row of version %s failed", row.version, exc_info=failure)
+        row.error = GenerationFailed("The engine failed on this request.", "Its log says why.")
+
+    def _part(self, leaving: Sequence[Row]) -> None:
+        """Let rows go: keep what they remember, and close their ranks."""
+        for row in leaving:
+            place = self._rows.index(row)
+            if row.complete and row.error is None:
+                row.outcome = "done"
+            self._keep(row, place)
+            self._network.free(place, spoiled=row.error is not None)
+            last = len(self._rows) - 1
+            if place != last:
+                self._network.move(last, place, self._rows[last].read)
+            with self._changed:
+                self._rows[place] = self._rows[last]
+                self._rows.pop()
+            self._finish(row)
+
+    def _keep(self, row: Row, place: int) -> None:
+        if row.error is None and self._prefixes.wants(row.owner, row.read):
+            kept = self._network.keep(place, row.read)
+            if kept is not None:
+                self._prefixes.keep(row.version, row.owner, row.tokens, kept)
+
+    def _settle(self, versions: set[str]) -> None:
+        """Once one version has had the engine to itself for a while, prepare the network for it."""
+        only = next(iter(versions)) if len(versions) == 1 and BASE not in versions else None
+        known, steps = self._alone
+        self._alone = (only, steps + 1 if only == known else 1)
+        if self._alone[1] > ALONE:
+            self._network.settle(only)
+
+    def _finish(self, row: Row) -> None:
+        if row.error is None and row.outcome == "cancelled" and not row.cancelled:
+            row.error = DeadlineExceeded(
+                "The answer's deadline passed before it was finished.", "Ask for less, or allow more time."
             )
-        if done:
-            job.outcome = "failed" if job.error else "done"
-        return done
-
-    def _finish(self, job: Job) -> None:
+        if row.error is not None:
+            row.outcome = "failed"
         try:
-            job.end()
+            row.end()
         except Exception:
-            log.exception("a job of version %s could not be ended", job.version)
+            log.exception("a row of version %s could not be ended", row.version)
         finally:
-            self._ended(job)
+            self._ended(row)
 
     def _abandon(self) -> None:
         with self._changed:
-            left = [job for lane in (self._normal, self._background) for job in (*lane.active, *lane.waiting)]
-        for job in left:
-            job.error = EngineUnavailable("The engine stopped before this was answered.", "Ask again.")
-            job.outcome = "failed"
-            self._finish(job)
+            left = [*self._rows, *self._queue.empty()]
+            self._rows.clear()
+        for row in left:
+            row.error = EngineUnavailable("The engine stopped before this was answered.", "Ask again.")
+            self._finish(row)
+
+
+def _details(logits: torch.Tensor, rows: Sequence[Row], tokens: Sequence[int | None]) -> dict[Row, Likely]:
+    """The log-probabilities of those rows that asked for them."""
+    asked = [
+        (i, row, token)
+        for i, (row, token) in enumerate(zip(rows, tokens, strict=True))
+        if row.details is not None and token is not None
+    ]
+    if not asked:
+        return {}
+    top = max(row.details or 0 for _, row, _ in asked)
+    picked = logits[[i for i, _, _ in asked]]
+    found = likelihood(picked, [token for _, _, token in asked], top)
+    return {
+        row: Likely(likely.logprob, likely.top[: row.details])
+        for (_, row, _), likely in zip(asked, found, strict=True)
+    }

@@ -1,15 +1,16 @@
 """An engine behind HTTP, reached through the text-generation-inference client.
 
-One class for all engines; a driver states what its engine can and cannot do. What was learnt about the
-client (huggingface_hub 2.4): a dummy token, or the machine's saved one is sent to any URL; the base
-URL in the constructor and the version as `model=`; one client per stream, closed to cancel; a stream
-ends only on `[DONE]`, so a missing finish reason is a failure. Knows nothing of assistants or people.
+One class for all engines; a driver states, as data, which of the swap rules its engine can't keep. What
+was learnt about the client (huggingface_hub 2.4): a dummy token, or the machine's saved one is sent to
+any URL; the base URL in the constructor and the version as `model=`; one client per stream, closed to
+cancel; a stream ends only on `[DONE]`, so a missing finish reason is a failure. Knows nothing of
+assistants or people: `owner` is a word it hands on.
 
 Trail: serve/router.py -> here -> serve/engine/server.py
 """
 
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cache
@@ -24,28 +25,15 @@ from huggingface_hub import (
 )
 from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError, TextGenerationError
 
-from feedback.errors import (
-    BadAdapter,
-    BadRequest,
-    CannotSwap,
-    EngineBusy,
-    EngineError,
-    EngineUnavailable,
-    HoneError,
-    PromptTooLong,
-    UnknownVersion,
-)
+from feedback.errors import CannotSwap, EngineError, EngineUnavailable
 from feedback.records import Message, Sampling
+from serve.engines.refusals import translated, unavailable
 
 BASE = "base"
-_CODES: dict[str, type[HoneError]] = {
-    "unknown_version": UnknownVersion,
-    "context_length_exceeded": PromptTooLong,
-    "bad_adapter": BadAdapter,
-    "no_slot": CannotSwap,
-    "bad_request": BadRequest,
-    "still_in_use": CannotSwap,
-}
+QUICK = 10.0
+"""Seconds for a question that costs an engine nothing: its health, its list of versions."""
+SLOW = 600.0
+"""Seconds for work: loading a version, scoring answers, embedding texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +50,19 @@ class HttpEngine:
     """The verbs that every engine has: answer, list, health. Drivers add what theirs can do more."""
 
     loads_at_run_time = False
+    """Otherwise a load is a restart: never begun for the sake of one request that waits."""
     proves = False
+    """It gives the log-probabilities of a prompt, so a version can be compared with what was trained."""
+    embeds = False
+    """Otherwise texts are embedded by our own engine, beside."""
+    unknown_is_error = True
+    """Otherwise the base answers for an unknown version, so the driver refuses what it has not verified."""
+    refuses_when_full = True
+    """Otherwise it drops a version to make room, so the driver counts and refuses."""
+    separates_owners = True
+    """It keeps prompts apart by owner; otherwise it must not keep them at all."""
+    yields = True
+    """Background work gives way to people's chats."""
 
     def __init__(self, secret: str, *, url: str = "", silence: float = 120.0) -> None:
         """`silence` is the longest wait for the next token, in seconds, before the answer counts as cut.
@@ -79,32 +79,49 @@ class HttpEngine:
         """Speak to this address from now on; streams in flight keep theirs."""
         self.url = url.rstrip("/")
 
+    def limits(self) -> Iterator[str]:
+        """What this engine cannot do that ours can, in words for operators."""
+        if not self.loads_at_run_time:
+            yield "It takes a new version only by a restart."
+        if not self.unknown_is_error:
+            yield "It answers as the base for a version it lacks; Hone asks it for verified ones only."
+        if not self.refuses_when_full:
+            yield "It would drop a version to make room for another; Hone refuses beyond its slots."
+        if not self.proves:
+            yield "It cannot prove a version: it gives no log-probabilities of a prompt."
+        if not self.yields:
+            yield "It does not let chats go before the tuner's questions."
+
     async def stream(
-        self, version: str, messages: Sequence[Message], sampling: Sampling, *, priority: int = 0
+        self,
+        version: str,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        priority: int = 0,
+        owner: str = "",
     ) -> AsyncIterator[Piece]:
         """Speak the answer of `version` (`base` or a loaded one); closing the iterator cancels it.
+
+        `owner` names whose conversation it is, so that kept prompts are never shared between people.
 
         Raises:
             EngineUnavailable: Gone, restarting, or silent for too long; what was said so far stands.
         """
-        client = AsyncInferenceClient(base_url=self._address(), token=self._secret, timeout=self._silence)
-        async with client:
+        asked = await self._question(version, messages, sampling, priority, owner)
+        token = self._secret or "none"  # without any, the client sends the one saved on this machine
+        async with AsyncInferenceClient(
+            base_url=self._address(), token=token, timeout=self._silence
+        ) as client:
             try:
                 events = await client.chat_completion(
-                    [m.as_dict() for m in messages],
-                    model=version,
+                    **asked,
                     stream=True,
-                    temperature=sampling.temperature,
-                    top_p=sampling.top_p,
-                    max_tokens=sampling.max_tokens,
-                    seed=sampling.seed,
-                    stop=list(sampling.stop) or None,
                     stream_options=ChatCompletionInputStreamOptions(include_usage=True),
-                    extra_body={"priority": priority},
                 )
                 finish: str | None = None
                 prompt_tokens = completion_tokens = 0
-                async with aclosing(events) as flowing:  # type: ignore[type-var]
+                async with aclosing(events) as flowing:
                     async for event in flowing:
                         if event.usage:
                             prompt_tokens = event.usage.prompt_tokens
@@ -116,14 +133,32 @@ class HttpEngine:
             except TextGenerationError as failed:  # the engine's own word, in mid-stream
                 raise EngineError(f"The engine failed at this answer: {failed}.", "Press retry.") from None
             except HfHubHTTPError as refused:
-                raise await _translated(refused.response) from None
+                raise await translated(refused.response) from None
             except (InferenceTimeoutError, httpx2.HTTPError) as broken:
-                raise _unavailable(broken) from None
+                raise unavailable(broken) from None
         if finish is None:
             raise EngineUnavailable(
                 "The engine stopped in the middle of this answer.", "Press retry; it is being restarted."
             )
         yield Piece("", finish, prompt_tokens, completion_tokens)
+
+    async def _question(
+        self, version: str, messages: Sequence[Message], sampling: Sampling, priority: int, owner: str
+    ) -> dict[str, Any]:
+        """The chat request in the client's words; drivers change what theirs says otherwise."""
+        extra: dict[str, Any] = {"priority": priority} if self.yields else {}
+        if owner:
+            extra["cache_salt"] = owner
+        return {
+            "messages": [m.as_dict() for m in messages],
+            "model": version,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_tokens": sampling.max_tokens,
+            "seed": sampling.seed,
+            "stop": list(sampling.stop) or None,
+            "extra_body": extra,
+        }
 
     async def models(self) -> list[dict[str, Any]]:
         """What the engine holds: the base first, then every loaded version, each with its folder."""
@@ -138,13 +173,29 @@ class HttpEngine:
         return await self._get("/health")
 
     async def load(self, version: str, folder: Path) -> None:
+        """Load a version beside the others; one that is loaded already stays as it is."""
         raise CannotSwap("This engine cannot load a version while it runs.", "Restart it with the version.")
 
     async def unload(self, version: str) -> None:
+        """Forget a version; one that is not loaded is no error."""
         raise CannotSwap("This engine cannot unload a version while it runs.", "Restart it without it.")
 
+    async def keep(self, wanted: Collection[str]) -> None:
+        """Unload every version but these."""
+        for model in await self.models():
+            if model["id"] != BASE and model["id"] not in wanted:
+                await self.unload(model["id"])
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One unit vector per text, for comparing meanings."""
+        raise CannotSwap("This engine does not embed texts.", "Embed them with Hone's own engine.")
+
+    async def probe(self, version: str, items: Sequence[tuple[Sequence[Message], str]]) -> list[list[float]]:
+        """Per item, the log-probabilities of the response's tokens, its stop token last."""
+        raise CannotSwap("This engine gives no log-probabilities of a prompt, so it cannot prove a version.")
+
     async def metrics(self) -> str:
-        return (await self._send("GET", "/metrics")).text
+        return (await self._send("GET", "/metrics", wait=QUICK)).text
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -155,24 +206,30 @@ class HttpEngine:
         return self.url
 
     async def _get(self, path: str) -> dict[str, Any]:
-        return dict((await self._send("GET", path)).json())
+        answer = await self._send("GET", path, wait=QUICK)
+        try:
+            return dict(answer.json())
+        except (ValueError, TypeError):
+            raise EngineError(
+                f"{self.url}{path} does not answer as an engine does.", "Look at its address."
+            ) from None
 
-    async def _post(self, path: str, body: dict[str, Any]) -> httpx2.Response:
-        return await self._send("POST", path, json=body)
+    async def _post(self, path: str, body: dict[str, Any], *, wait: float = SLOW) -> httpx2.Response:
+        return await self._send("POST", path, wait=wait, json=body)
 
-    async def _send(self, method: str, path: str, **given: Any) -> httpx2.Response:
+    async def _send(self, method: str, path: str, *, wait: float, **given: Any) -> httpx2.Response:
         try:
             answer = await self._http.request(
                 method,
                 self._address() + path,
-                headers={"Authorization": f"Bearer {self._secret}"},
-                timeout=httpx2.Timeout(600, connect=5),
+                headers={"Authorization": f"Bearer {self._secret}"} if self._secret else {},
+                timeout=httpx2.Timeout(wait, connect=5),
                 **given,
             )
         except httpx2.HTTPError as broken:
-            raise _unavailable(broken) from None
+            raise unavailable(broken) from None
         if answer.is_error:
-            raise await _translated(answer)
+            raise await translated(answer)
         return answer
 
 
@@ -184,29 +241,12 @@ def _tls() -> ssl.SSLContext:
 
 def _transport() -> httpx2.AsyncClient:
     # Proxies of the environment are not for an engine, and the client's own default honours them.
-    return httpx2.AsyncClient(trust_env=False, verify=_tls(), timeout=None)
-
-
-def _unavailable(broken: Exception) -> EngineUnavailable:
-    return EngineUnavailable(
-        f"The engine is not answering ({type(broken).__name__}).",
-        "It is restarted by itself; try again in a moment.",
+    return httpx2.AsyncClient(
+        trust_env=False, verify=_tls(), timeout=None, event_hooks={"response": [_read_refusal]}
     )
 
 
-async def _translated(response: Any) -> HoneError:
-    """The engine's refusal as one of ours; `response` is an unread or read HTTP response."""
-    try:
-        error = dict((await response.aread() and response.json())["error"])
-    except (ValueError, KeyError, TypeError, httpx2.HTTPError):
-        error = {"message": f"The engine answered with status {response.status_code}."}
-    message = str(error.get("message", ""))
-    if response.status_code == 429:
-        wait = float(response.headers.get("retry-after", 1))
-        return EngineBusy("Too many people are asking at once.", f"Try again in {wait:.0f} seconds.", wait)
-    if response.status_code == 503:
-        return EngineUnavailable("The engine is loading its model.", "Try again in a moment.")
-    kind = _CODES.get(str(error.get("code")))
-    if kind:
-        return kind(message)
-    return BadRequest(message) if response.status_code in (400, 413, 422) else EngineError(message)
+async def _read_refusal(response: httpx2.Response) -> None:
+    # The client looks into the body of a 422 without having read it, which fails for a stream.
+    if response.is_error:
+        await response.aread()

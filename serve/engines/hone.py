@@ -4,40 +4,43 @@ Trail: serve/engines/base.py -> here -> serve/engine/server.py
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from feedback.errors import NotFound
 from feedback.records import Message
 from serve.engines.base import HttpEngine
 
 
 class HoneEngine(HttpEngine):
-    """Speaks vLLM's adapter verbs, plus `/v1/embeddings` and `/v1/probe`."""
+    """Speaks vLLM's adapter verbs, plus `/v1/embeddings` and `/v1/probe`; keeps every swap rule."""
 
     loads_at_run_time = True
     proves = True
+    embeds = True
 
     async def load(self, version: str, folder: Path) -> None:
-        """Load a version beside the others.
+        """Load a version beside the others; one that is loaded already stays as it is.
 
         Raises:
             BadAdapter: The folder is not what it should be; nothing changed.
             CannotSwap: Every slot is taken.
         """
-        await self._post("/v1/load_lora_adapter", {"lora_name": version, "lora_path": str(folder)})
+        if version not in {model["id"] for model in await self.models()}:
+            await self._post("/v1/load_lora_adapter", {"lora_name": version, "lora_path": str(folder)})
 
     async def unload(self, version: str) -> None:
         """Let the answers in flight end, then forget the version."""
-        await self._post("/v1/unload_lora_adapter", {"lora_name": version})
+        with suppress(NotFound):
+            await self._post("/v1/unload_lora_adapter", {"lora_name": version})
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """One unit vector per text, for comparing meanings."""
         if not texts:
             return []
         answer = await self._post("/v1/embeddings", {"model": "embedder", "input": list(texts)})
         return [row["embedding"] for row in answer.json()["data"]]
 
     async def probe(self, version: str, items: Sequence[tuple[Sequence[Message], str]]) -> list[list[float]]:
-        """Per item, the log-probabilities of the response's tokens, its stop token last."""
         body = [{"messages": [m.as_dict() for m in messages], "response": said} for messages, said in items]
         answer = await self._post("/v1/probe", {"model": version, "items": body})
         return [row["logprobs"] for row in answer.json()["data"]]

@@ -124,9 +124,7 @@ class View:
                 min_width=100,
             )
             wide: dict[str, Any] = {"scale": 0, "min_width": 88}
-            self.send = gr.Button(
-                label("send"), elem_id="send", variant="primary", interactive=False, **wide
-            )
+            self.send = gr.Button(label("send"), elem_id="send", variant="primary", interactive=False, **wide)
             self.stop = gr.Button(label("stop"), elem_id="stop", variant="stop", visible=False, **wide)
 
     def _extras(self) -> None:

@@ -1,0 +1,117 @@
+"""The engine that answers and what keeps it, as the `[engine]` settings ask for it.
+
+Ours is a child of this process. Others run elsewhere and are only kept in sight; none of them embeds
+texts for the tuner, so ours then runs beside them on the small packaged model, for that alone.
+
+Trail: hone/app.py -> here -> serve/supervisor.py, serve/engines/
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from feedback.errors import SettingsError
+from hone.home import Home
+from hone.machine import physical_cores
+from hone.settings import PACKAGED, Settings
+from hone.settings import Engine as EngineSettings
+from serve.engines.base import HttpEngine
+from serve.engines.hone import HoneEngine
+from serve.engines.replicas import Replicas
+from serve.engines.restart import Restart
+from serve.engines.tgi import TgiEngine
+from serve.engines.vllm import VllmEngine
+from serve.supervisor import Supervisor, Watch
+from tuner import registry
+
+
+class Engines:
+    """What answers (`engine`), what keeps it (`supervisor`), and what embeds (`embedder`)."""
+
+    def __init__(self, home: Home, settings: Settings, on_ready: Callable[[], Awaitable[None]]) -> None:
+        self._home = home
+        self._settings = settings
+        self.engine: HttpEngine
+        self.supervisor: Supervisor
+        if settings.engine.kind == "hone":
+            ours, self.supervisor = self._ours(settings.model.name, on_ready)
+            self.engine = self.embedder = ours
+            self._kept = [self.supervisor]
+        else:
+            self.engine = _outside(home, settings)
+            self.supervisor = Watch(self.engine, on_ready=on_ready)
+            self.embedder, embedding = self._ours(PACKAGED, _nothing)
+            self._kept = [self.supervisor, embedding]
+
+    async def start(self) -> None:
+        for supervisor in self._kept:
+            await supervisor.start()
+
+    async def stop(self) -> None:
+        for supervisor in self._kept:
+            await supervisor.stop()
+        for engine in {self.engine, self.embedder}:
+            await engine.close()
+
+    def _ours(self, model: str, on_ready: Callable[[], Awaitable[None]]) -> tuple[HoneEngine, Supervisor]:
+        secret = secrets.token_urlsafe(32)
+        engine = HoneEngine(secret, silence=self._settings.engine.silence)
+        supervisor = Supervisor(
+            engine,
+            _arguments(self._home, self._settings.engine, model),
+            secret=secret,
+            log=self._home.engine_log,
+            start_timeout=self._settings.engine.start_timeout,
+            on_ready=on_ready,
+        )
+        return engine, supervisor
+
+
+async def _nothing() -> None:
+    """An embedder needs nothing loaded."""
+
+
+def _outside(home: Home, settings: Settings) -> Replicas:
+    engine = settings.engine
+    key = _key(engine)
+    base = "" if settings.model.name == PACKAGED else settings.model.name
+    engines: list[HttpEngine] = []
+    for url in engine.urls:
+        if engine.kind == "vllm":
+            engines.append(VllmEngine(key, url=url, silence=engine.silence, base=base, slots=engine.slots))
+        else:
+            restart = (
+                Restart(engine.restart_command, timeout=engine.start_timeout)
+                if engine.restart_command
+                else None
+            )
+            links = home.folder / "adapters"
+            engines.append(
+                TgiEngine(key, url=url, silence=engine.silence, base=base, restart=restart, links=links)
+            )
+    return Replicas(engines, verify=lambda version: registry.verify(home.folder, version))
+
+
+def _key(engine: EngineSettings) -> str:
+    if not engine.api_key_file:
+        return engine.api_key.get_secret_value()
+    try:
+        return Path(engine.api_key_file).expanduser().read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as fault:
+        raise SettingsError(
+            f"engine.api_key_file {engine.api_key_file} cannot be read: {fault}.",
+            "Make it a readable file that holds the engine's key.",
+        ) from None
+
+
+def _arguments(home: Home, engine: EngineSettings, model: str) -> list[str]:
+    return [
+        *("--model", model),
+        *("--cache", str(home.models)),
+        *("--dtype", engine.dtype),
+        *("--device", engine.device),
+        *("--threads", str(engine.threads or physical_cores())),
+        *("--max-context", str(engine.max_context)),
+        *("--max-queue", str(engine.max_queue)),
+        *("--slots", str(engine.slots)),
+    ]

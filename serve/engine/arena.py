@@ -1,0 +1,72 @@
+"""The rows of keys and values that requests in progress remember, in one block a model.
+
+Rows in use stand together from 0 on, so that a step's attention reads slices and copies nothing. What
+lies behind a row's length is stale but always a number: attention masks it, and a mask cannot hide NaN.
+
+Trail: serve/engine/lean.py -> here
+"""
+
+import numpy
+import torch
+
+from serve.engine.network import Kept
+
+
+class Arena:
+    """`rows` rows of `longest` tokens, `(layers, rows, longest, 2 heads_kv head_dim)`: keys, then values."""
+
+    def __init__(
+        self,
+        *,
+        layers: int,
+        rows: int,
+        longest: int,
+        heads: int,
+        head_dim: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self.rows, self.longest = rows, longest
+        self.heads, self.head_dim = heads, head_dim
+        shape = (layers, rows, longest, 2 * heads * head_dim)
+        self._all = _zeros(shape, dtype, device)
+        # Tokens of all rows in one line, for writing; rows apart, for reading.
+        self._lines = [layer.view(rows * longest, -1) for layer in self._all]
+        split = self._all.view(layers, rows, longest, 2, heads, head_dim)
+        self._keys = [layer[:, :, 0].transpose(1, 2) for layer in split]
+        self._values = [layer[:, :, 1].transpose(1, 2) for layer in split]
+
+    def write(self, layer: int, at: torch.Tensor, keys_values: torch.Tensor) -> None:
+        """Put `(tokens, 2 heads_kv head_dim)` at places `row * longest + position`."""
+        self._lines[layer].index_copy_(0, at, keys_values)
+
+    def read(self, layer: int, first: int, last: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values `(rows, heads_kv, length, head_dim)` of the rows from `first` up to `last`."""
+        return self._keys[layer][first:last, :, :length], self._values[layer][first:last, :, :length]
+
+    def move(self, source: int, target: int, length: int) -> None:
+        self._all[:, target, :length] = self._all[:, source, :length]
+
+    def clear(self, row: int) -> None:
+        """Back to zeros: after numbers that were none, a mask would not be enough."""
+        self._all[:, row].zero_()
+
+    def keep(self, row: int, length: int) -> Kept:
+        memory = self._all[:, row, :length].clone()
+        return Kept(length, memory.numel() * memory.element_size(), memory)
+
+    def put(self, row: int, kept: Kept, length: int) -> None:
+        self._all[:, row, :length] = kept.memory[:, :length]
+
+
+def token_bytes(*, layers: int, heads: int, head_dim: int, dtype: torch.dtype) -> int:
+    """What one token's keys and values take."""
+    return layers * 2 * heads * head_dim * dtype.itemsize
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    # NumPy asks the system for zeroed pages, which cost nothing until they are used; torch.zeros writes them.
+    size = numpy.prod(shape, dtype=numpy.int64) * dtype.itemsize
+    return torch.from_numpy(numpy.zeros(size, dtype=numpy.uint8)).view(dtype).view(shape)

@@ -1,0 +1,65 @@
+"""The requests that wait for a row: people's before background work, each in the order they came.
+
+Called under the worker's lock. Knows nothing of models.
+
+Trail: serve/engine/worker.py -> here
+"""
+
+from collections import deque
+
+from feedback.errors import EngineBusy
+from serve.engine.row import Row
+
+
+class Queue:
+    """Two lines, each of a bounded length; background work may take at most half of the rows."""
+
+    def __init__(self, *, rows: int, longest: int) -> None:
+        """`rows` is how many are answered at once, `longest` how many more may wait in each line."""
+        self._rows, self._longest = rows, longest
+        self._normal: deque[Row] = deque()
+        self._background: deque[Row] = deque()
+
+    def __len__(self) -> int:
+        return len(self._normal) + len(self._background)
+
+    def join(self, row: Row, working: int) -> None:
+        """Wait behind those of its kind; `working` is how many rows are in use.
+
+        Raises:
+            EngineBusy: The line is full.
+        """
+        line = self._background if row.background else self._normal
+        free = max(0, self._rows - working)
+        if len(line) >= self._longest + free:
+            raise EngineBusy(
+                f"{working} requests are being answered and {len(line)} wait already.",
+                "Try again in a moment.",
+            )
+        line.append(row)
+
+    def next(self, working: list[Row]) -> Row | None:
+        """The one that may begin now."""
+        if len(working) >= self._rows:
+            return None
+        if self._normal:
+            return self._normal.popleft()
+        busy = sum(row.background for row in working)
+        if self._background and busy < max(1, self._rows // 2):
+            return self._background.popleft()
+        return None
+
+    def leave(self, now: float) -> list[Row]:
+        """Take out those that were cancelled or whose deadline has passed."""
+        gone = [
+            r for line in (self._normal, self._background) for r in line if r.cancelled or r.deadline < now
+        ]
+        for row in gone:
+            (self._background if row.background else self._normal).remove(row)
+        return gone
+
+    def empty(self) -> list[Row]:
+        left = [*self._normal, *self._background]
+        self._normal.clear()
+        self._background.clear()
+        return left

@@ -1,0 +1,82 @@
+"""What an engine refuses, said as one of Hone's errors; the dialects of ours, vLLM and TGI.
+
+OpenAI's shape is `{"error": {"message", "type", "code"}}`, TGI's is `{"error", "error_type"}`
+(router/src/server.rs:2407), and vLLM's refused key is `{"error": "Unauthorized"}`. Knows no verb.
+
+Trail: serve/engines/base.py -> here -> feedback/errors.py
+"""
+
+from typing import Any
+
+import httpx2
+
+from feedback.errors import (
+    BadAdapter,
+    BadRequest,
+    CannotSwap,
+    EngineBusy,
+    EngineError,
+    EngineUnavailable,
+    HoneError,
+    NotFound,
+    PromptTooLong,
+    UnknownVersion,
+)
+
+_CODES: dict[str, type[HoneError]] = {
+    "unknown_version": UnknownVersion,
+    "not_found": NotFound,
+    "context_length_exceeded": PromptTooLong,
+    "bad_adapter": BadAdapter,
+    "no_slot": CannotSwap,
+    "bad_request": BadRequest,
+    "still_in_use": CannotSwap,
+}
+# vLLM 0.32 and TGI 3.3 have no code of their own for a conversation that does not fit.
+_TOO_LONG = ("maximum context length", "max_model_len", "`inputs` tokens +", "`inputs` must have less than")
+
+
+def unavailable(broken: Exception) -> EngineUnavailable:
+    """Nothing came back at all, or not in time."""
+    return EngineUnavailable(
+        f"The engine is not answering ({type(broken).__name__}).",
+        "It is restarted by itself; try again in a moment.",
+    )
+
+
+async def translated(response: Any) -> HoneError:
+    """The engine's refusal as one of ours; `response` is an unread or read HTTP response."""
+    message, code, kind = await _read(response)
+    status = response.status_code
+    if status in (401, 403):
+        return EngineError(
+            f"The engine refuses Hone's key (status {status}).",
+            "Set engine.api_key to the key that the engine was started with.",
+        )
+    if status == 429:
+        wait = float(response.headers.get("retry-after", 1))
+        return EngineBusy("Too many people are asking at once.", f"Try again in {wait:.0f} seconds.", wait)
+    if status == 503:
+        return EngineUnavailable("The engine is loading its model.", "Try again in a moment.")
+    known = _CODES.get(code)
+    if known:
+        return known(message)
+    if status == 404 and kind == "NotFoundError":
+        return UnknownVersion(message)
+    if status in (400, 413, 422):
+        return PromptTooLong(message) if any(sign in message for sign in _TOO_LONG) else BadRequest(message)
+    return EngineError(message)
+
+
+async def _read(response: Any) -> tuple[str, str, str]:
+    """Message, code and type, as far as the body has them."""
+    nothing = f"The engine answered with status {response.status_code}."
+    try:
+        body = dict(await response.aread() and response.json())
+    except (ValueError, TypeError, httpx2.HTTPError):
+        return nothing, "", ""
+    error = body.get("error")
+    if isinstance(error, dict):
+        return str(error.get("message", nothing)), str(error.get("code", "")), str(error.get("type", ""))
+    # A route that is not there has FastAPI's own shape.
+    return str(error or body.get("detail") or nothing), "", str(body.get("error_type", ""))
