@@ -266,7 +266,11 @@ async def _until_told_to_end(given: argparse.Namespace) -> bool:
     """A polite end of this process ends everyone it started, too."""
     task = asyncio.ensure_future(benchmark(given))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await task
+    try:
+        return await task
+    except asyncio.CancelledError:
+        say("ended early; nothing was written")
+        return False
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Every driver keeps the same promises, each against its own engine; what it cannot keep, it says."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -18,9 +20,12 @@ from feedback.errors import (
     EngineUnavailable,
     HoneError,
     PromptTooLong,
+    SettingsError,
     UnknownVersion,
 )
 from feedback.records import Message, Sampling
+from hone import settings
+from hone.engines import _key
 from serve.engines.base import BASE, HttpEngine
 from serve.engines.refusals import translated
 from serve.router import Router
@@ -42,7 +47,7 @@ def served(
     if kind == "vllm":  # its attention has no kernel for heads as small as the tiny model's
         model = next(request.getfixturevalue("model_cache").glob("smollm2*"))
     started = KINDS[kind](model, tmp_path_factory.mktemp(kind))
-    started.make_adapters(size=0.3 if kind != "vllm" else 0.05)
+    started.make_adapters(size=0.3 if kind != "vllm" else 0.2)
     started.start()
     yield started
     started.stop()
@@ -159,9 +164,7 @@ async def test_log_probabilities_prove_a_version(engine: HttpEngine, served: Ser
         assert row != pytest.approx(other, abs=1e-2)
 
 
-async def test_the_probe_is_what_the_trainer_scores(
-    engine: HttpEngine, served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_probe_is_what_the_trainer_scores(engine: HttpEngine, served: Served) -> None:
     """Token for token, against transformers and PEFT: the numbers of rule 8."""
     from tiny_base import LocalServer
 
@@ -229,6 +232,39 @@ async def test_the_router_gives_an_engine_back_what_it_lost(
             [piece async for piece in router.stream(ONE, HELLO, GREEDY)]
         await router.reconcile()
         assert await said(engine, ONE) == before
+
+
+@pytest.mark.parametrize(
+    ("engine", "fault"),
+    [
+        ({"kind": "vllm"}, "engine.urls is empty"),
+        ({"urls": ["http://one:1"]}, "engine.urls is for outside engines"),
+        ({"kind": "tgi", "urls": ["one:1"]}, "write http://host:port"),
+        ({"kind": "tgi", "urls": ["http://one:1", "http://one:1/"]}, "names an address twice"),
+        ({"kind": "vllm", "urls": ["http://one:1"], "restart_command": ["x", "{adapters}"]}, "is for tgi"),
+        ({"kind": "tgi", "urls": ["http://one:1"], "restart_command": ["x", "{version}"]}, "no {adapters}"),
+        ({"api_key": "k", "api_key_file": "/k"}, "are both set"),
+    ],
+)
+def test_engine_settings_that_contradict_each_other_are_named(
+    engine: dict[str, Any], fault: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match=re.escape(fault)):
+        settings.read(tmp_path, engine=engine)
+
+
+def test_a_key_comes_from_the_variable_or_a_file_and_is_not_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HONE_ENGINE__API_KEY", "sesame")
+    read = settings.read(tmp_path).engine
+    assert _key(read) == "sesame"
+    assert "sesame" not in repr(read)
+    monkeypatch.delenv("HONE_ENGINE__API_KEY")
+    (tmp_path / "key").write_text("from-file\n")
+    assert _key(settings.read(tmp_path, engine={"api_key_file": str(tmp_path / "key")}).engine) == "from-file"
+    with pytest.raises(SettingsError, match="cannot be read"):
+        _key(settings.read(tmp_path, engine={"api_key_file": str(tmp_path / "none")}).engine)
 
 
 @pytest.mark.parametrize(

@@ -156,3 +156,29 @@ async def test_a_version_whose_files_were_changed_is_not_loaded_under_its_name(
     await router.reconcile()
     assert set(engine.held) == {TWO}
     assert "not the ones" in router.status()["refused"][ONE]
+
+
+async def test_an_owner_leaves_the_process_only_as_a_hash_that_nobody_can_guess_back(
+    engine: ListEngine, router: Router, tmp_path: Path
+) -> None:
+    other = Router(engine, tmp_path / "other.json")
+    for asked, owner in ((router, "mina"), (router, "mina"), (router, "otto"), (other, "mina"), (router, "")):
+        pieces = asked.stream("general@0", [Message("user", "hi")], Sampling(), owner=owner)
+        assert "".join([piece.text async for piece in pieces]) == "base"
+    first, again, otto, elsewhere, nobody = engine.owners
+    assert first == again == router.salt("mina")
+    assert len({first, otto, elsewhere}) == 3  # another process has another salt
+    assert "mina" not in first
+    assert nobody == ""
+
+
+async def test_an_engine_that_restarts_for_a_version_is_not_restarted_by_a_request(
+    engine: ListEngine, router: Router
+) -> None:
+    await router.load(ONE, Path("/one"))
+    engine.held.clear()
+    engine.loads_at_run_time = False
+    with pytest.raises(UnknownVersion):
+        await said(router, ONE)
+    assert not engine.held
+    assert any("restart" in limit for limit in router.status()["limits"])

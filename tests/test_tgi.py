@@ -67,7 +67,7 @@ async def test_a_name_or_path_that_tgi_would_split_is_never_listed(tgi: TgiServe
     await driver.load(ONE, tgi.adapter(ONE))
     await driver.load(TWO, tgi.adapter(TWO))
     entries = tgi.served().split(",")
-    assert [entry.partition("=")[0] for entry in entries] == ["general.1-10000000", "general.2-20000000"]
+    assert [entry.partition("=")[0] for entry in entries] == ["general.1-one", "general.2-two"]
     assert "@" not in tgi.served()
     assert [os.readlink(entry.partition("=")[2]) for entry in entries] == [
         str(tgi.adapter(ONE)),
@@ -82,12 +82,12 @@ async def test_a_version_that_answers_as_the_base_is_refused_and_the_old_list_is
     """An adapter whose weights are zero stands for one whose modules TGI does not load."""
     from tiny_engine import make_adapter
 
-    idle = make_adapter(tgi.model, tgi.adapter("general@5-50000000"), size=0.0)
+    idle = make_adapter(tgi.model, tgi.adapter("general@5-idle"), size=0.0)
     driver = tgi.driver()
     await driver.load(ONE, tgi.adapter(ONE))
     answer, listed = await said(driver, ONE), tgi.served()
     with pytest.raises(BadAdapter, match="answers as the base"):
-        await driver.load("general@5-50000000", idle)
+        await driver.load("general@5-idle", idle)
     assert tgi.served() == listed
     assert await said(driver, ONE) == answer
     await driver.close()

@@ -15,6 +15,9 @@ from huggingface_hub import InferenceClient
 from huggingface_hub.errors import GenerationError, OverloadedError, UnknownError, ValidationError
 from tiny_engine import make_adapter
 
+from serve.engine.asking import Ended, Piece, Token
+from serve.engine.tgi import GenerateAnswer, GenerateRequest
+
 GREEDY = {"do_sample": False, "max_new_tokens": 8}
 
 
@@ -111,6 +114,24 @@ def test_a_stop_string_ends_the_text_and_stays_in_it(engine: Process) -> None:
     assert parts[-1]["generated_text"] == text(answer)
     assert "".join(part["token"]["text"] for part in parts) == text(answer)
     assert len(parts) == parts[-1]["details"]["generated_tokens"]
+
+
+def test_an_answer_that_ends_by_itself_ends_with_its_stop_token() -> None:
+    tokens = [Token(1, "Hel", -0.1), Token(2, "\ufffd", -0.2), Token(3, "<end>", -0.3, special=True)]
+    answer = GenerateAnswer(GenerateRequest.model_validate({"inputs": "x"}), full_text=False)
+    said = [*answer.say(Piece("Hel", (tokens[0],))), *answer.say(Piece("", (tokens[1],)))]
+    said += answer.say(Piece("lo", (tokens[2],)))  # what was held back comes with the last token
+    said += answer.end(Ended("stop", 1, 3))
+    assert [event["token"]["text"] for event in said] == ["Hel", "lo", "<end>"]
+    assert [event["token"]["special"] for event in said] == [False, False, True]
+    assert said[-1]["generated_text"] == "Hello"
+
+
+def test_an_answer_without_a_word_still_has_its_last_event() -> None:
+    asked = {"inputs": "x", "parameters": {"details": True}}
+    answer = GenerateAnswer(GenerateRequest.model_validate(asked), full_text=False)
+    (last,) = answer.end(Ended("stop", 1, 1))
+    assert (last["generated_text"], last["details"]["finish_reason"]) == ("", "eos_token")
 
 
 def test_tokens_are_drawn_where_sampling_is_asked_for_and_only_there(engine: Process) -> None:

@@ -27,6 +27,8 @@ TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 WORDS = ["The capital of France is Paris.", "Tell me a story, please.", "안녕하세요, 반갑습니다."]
+PATIENCE = 30.0
+"""Seconds after which an answer that does not come fails a test, instead of holding all of them up."""
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
@@ -130,10 +132,11 @@ async def answer(engine: Engine, asked: Ask) -> tuple[str, Ended]:
 
 async def whole(stream: Stream) -> tuple[str, Ended]:
     text = ""
-    async for part in stream:
-        if isinstance(part, Ended):
-            return text, part
-        text += part.text
+    async with asyncio.timeout(PATIENCE):
+        async for part in stream:
+            if isinstance(part, Ended):
+                return text, part
+            text += part.text
     raise AssertionError("the stream ended without its end")
 
 
@@ -141,11 +144,12 @@ async def tokens(engine: Engine, asked: Ask) -> tuple[list[int], Ended]:
     """An answer's token ids; the request must ask for their details."""
     assert asked.top_logprobs is not None
     ids: list[int] = []
-    async for part in await engine.generate(asked):
-        if isinstance(part, Piece):
-            ids += [token.id for token in part.tokens]
-        else:
-            return ids, part
+    async with asyncio.timeout(PATIENCE):
+        async for part in await engine.generate(asked):
+            if isinstance(part, Piece):
+                ids += [token.id for token in part.tokens]
+            else:
+                return ids, part
     raise AssertionError("the stream ended without its end")
 
 

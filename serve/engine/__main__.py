@@ -23,6 +23,9 @@ from serve.engine.server import Readiness, create_app
 
 log = logging.getLogger("serve.engine")
 
+UNREAD_MS = 60_000
+"""How long a peer may leave unread what it was sent."""
+
 SECRET = "HONE_ENGINE_SECRET"  # noqa: S105  # the variable's name
 
 
@@ -44,6 +47,9 @@ def main() -> int:
     server = uvicorn.Server(config)
     loading = _Loading(options, readiness, server)
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+            # Connections inherit it: one whose peer never reads what it was sent is let go.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
         print(json.dumps({"port": listener.getsockname()[1]}), flush=True)  # noqa: T201  # for the parent
         loading.start()
         server.run(sockets=[listener])

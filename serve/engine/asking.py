@@ -59,6 +59,8 @@ class Token:
     text: str
     logprob: float
     special: bool = False
+    rank: int = 0
+    """Its place among all tokens, 1 being the likeliest; 0 where that was not asked."""
     top: tuple["Token", ...] = ()
 
 
@@ -74,8 +76,8 @@ class Piece:
 class Ended:
     """The last event of an answer.
 
-    `reason` is `stop` or `length`; `stopped_by` is the stop string or `eos` where there was one.
-    `prompt` holds the prompt's tokens, the first with a logprob of 0, where they were asked for.
+    `reason` is `stop` or `length`; `stopped_by` is the stop string that was met, if one was.
+    `prompt` holds the prompt's tokens, where they were asked for; the first has a logprob of 0.
     """
 
     reason: str

@@ -9,12 +9,12 @@ Trail: serve/engine/model.py -> here -> serve/engine/lean.py, serve/engine/whole
 import logging
 from typing import Any
 
-import psutil
 import torch
 
 from feedback.errors import SettingsError
 from serve.engine.arena import token_bytes
 from serve.engine.lean import LeanNetwork, fits, head_dim
+from serve.engine.matrix import free_memory
 from serve.engine.network import Network, Span
 from serve.engine.protocol import BASE
 from serve.engine.whole import WholeNetwork
@@ -71,7 +71,7 @@ def room(model: Any, longest: int) -> int:
     each = longest * token_bytes(
         layers=config.num_hidden_layers, heads=heads, head_dim=head_dim(config), dtype=model.dtype
     )
-    free = _free_memory(model.device)
+    free = free_memory(model.device)
     if each > free * MEMORY_SHARE:
         raise SettingsError(
             f"One conversation of {longest} tokens takes {each / 2**30:.1f} GiB, "
@@ -79,12 +79,6 @@ def room(model: Any, longest: int) -> int:
             "Make engine.max_context smaller, or use a smaller model.",
         )
     return int(free * MEMORY_SHARE / each)
-
-
-def _free_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return int(psutil.virtual_memory().available)
 
 
 def _logprobs(logits: torch.Tensor) -> torch.Tensor:

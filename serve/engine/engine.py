@@ -115,8 +115,11 @@ class Engine:
             async with places:
                 return await self._score(request, pair)
 
-        async with asyncio.TaskGroup() as group:
-            rows = [group.create_task(score(item)) for item in request.items]
+        try:
+            async with asyncio.TaskGroup() as group:
+                rows = [group.create_task(score(item)) for item in request.items]
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
         return [row.result() for row in rows]
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:

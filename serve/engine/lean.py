@@ -19,6 +19,7 @@ from serve.engine.arena import Arena
 from serve.engine.attention import Attention, Plan
 from serve.engine.linear import Mix, SlotLinear
 from serve.engine.lora import Delta
+from serve.engine.matrix import free_memory
 from serve.engine.network import Kept, Span
 from serve.engine.protocol import BASE
 
@@ -110,6 +111,7 @@ class LeanNetwork:
         )
         self._attention = Attention(self._arena, config.num_attention_heads, _rotation(model, longest))
         self._settled: tuple[str | None, int] = (None, 0)
+        self._copied = sum(out * into for out, into in self.shapes.values()) * self.dtype.itemsize
 
     def forward(self, spans: Sequence[Span]) -> torch.Tensor:
         """Logits `(wanted, vocabulary)`; spans in any order, the logits in theirs."""
@@ -153,19 +155,21 @@ class LeanNetwork:
         if self._settled[0] == version:
             self._settled = (None, 0)
 
-    def settle(self, version: str | None) -> bool:
-        """Fuse one more layer with the version that answers alone, or let the last one's copy go."""
+    def settle(self, version: str) -> bool:
+        """Fuse one more layer with a version that answers alone, where memory has room for a copy."""
         known, done = self._settled
         if known != version:
             for linear in self._linears():
                 linear.unfuse()
             done = 0
-        if version is not None and done < len(self._layers):
+            if free_memory(self.device) < 2 * self._copied:
+                done = len(self._layers)
+        if done < len(self._layers):
             for linear in self._layers[done].linears():
                 linear.fuse(version)
             done += 1
         self._settled = (version, done)
-        return version is None or done == len(self._layers)
+        return done == len(self._layers)
 
     def _linears(self) -> list[SlotLinear]:
         return [linear for layer in self._layers for linear in layer.linears()] + [self._head]

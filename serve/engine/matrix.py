@@ -7,6 +7,7 @@ layers or adapters.
 
 from functools import cache
 
+import psutil
 import torch
 from torch.nn import functional
 
@@ -54,6 +55,13 @@ class Matrix:
     @property
     def bias(self) -> torch.Tensor | None:
         return self._bias
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that matrices and rows may still take."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return int(psutil.virtual_memory().available)
 
 
 @cache

@@ -82,7 +82,7 @@ def load(
     numbers = choose_dtype(dtype, place, cache, threads)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        network = AutoModelForCausalLM.from_pretrained(folder, dtype=numbers, attn_implementation="sdpa")
+        network = AutoModelForCausalLM.from_pretrained(folder, dtype=numbers)
     except (OSError, ValueError, KeyError) as error:
         raise SettingsError(
             f"The model in {folder} cannot be loaded ({_first_line(error)}).",

@@ -78,6 +78,6 @@ class Network(Protocol):
         """Forget a version that no span will name again."""
         ...
 
-    def settle(self, version: str | None) -> bool:
-        """Prepare a little for batches of this version alone (None: of any mix); true once prepared."""
+    def settle(self, version: str) -> bool:
+        """Prepare a little for batches of this version alone; true once there is no more to do."""
         ...

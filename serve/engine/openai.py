@@ -8,10 +8,10 @@ Trail: serve/engine/protocol.py -> here -> serve/engine/asking.py
 
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, Field, field_validator, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, field_validator, model_validator
 
 from serve.engine.asking import Ask, Drawing
-from serve.engine.protocol import BASE, Conversation, Name, Number, Request, Stops, Text
+from serve.engine.protocol import BASE, Conversation, Name, Number, Request, Stops, Text, greedy_when_cold
 
 TGI_BASE = "tgi"
 """What text-generation-inference calls the base in OpenAI's routes; its own client can say nothing else."""
@@ -42,6 +42,7 @@ NEUTRAL: dict[str, Any] = {
     "add_generation_prompt": True,
 }
 
+Temperature = Annotated[Number, Field(ge=0, le=5), AfterValidator(greedy_when_cold)]
 Top = Annotated[int, Field(ge=0, le=20)]
 
 
@@ -58,7 +59,7 @@ class Drawn(Request):
     """How an answer is drawn, named as in OpenAI's API and vLLM's; temperature 0 is greedy."""
 
     model: Text
-    temperature: Number = Field(default=1.0, ge=0, le=5)
+    temperature: Temperature = 1.0
     top_p: Number = Field(default=1.0, gt=0, le=1)
     top_k: int = Field(default=0, ge=-1, le=1_000_000)
     min_p: Number = Field(default=0.0, ge=0, le=1)

@@ -135,16 +135,13 @@ def usage(ended: Ended) -> dict[str, Any]:
 
 
 def prompt_logprobs(tokens: Sequence[Token]) -> list[dict[str, Any] | None]:
-    """vLLM's list: null for the first token, which nothing precedes, then one entry a token.
-
-    A token's rank is known when it is among the likeliest that came with it, and null otherwise.
-    """
+    """vLLM's list: null for the first token, which nothing precedes, then one entry a token."""
     return [None, *(_ranked(token) for token in tokens[1:])]
 
 
 def _ranked(token: Token) -> dict[str, Any]:
-    rank = next((place for place, other in enumerate(token.top, 1) if other.id == token.id), None)
-    return {str(token.id): {"logprob": finite(token.logprob), "rank": rank, "decoded_token": token.text}}
+    told = {"logprob": finite(token.logprob), "rank": token.rank, "decoded_token": token.text}
+    return {str(token.id): told}
 
 
 def _head(kind: str, name: str, version: str) -> dict[str, Any]:

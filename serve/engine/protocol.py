@@ -22,6 +22,9 @@ DONE = b"data: [DONE]\n\n"
 UNLIKELY = -9999.0
 """What stands for a log-probability of minus infinity, which JSON cannot carry; vLLM's number."""
 
+COLDEST = 1e-5
+"""Temperatures below this are greedy, as in vLLM: a float32 cannot divide by them."""
+
 
 def _encodable(text: str) -> str:
     """JSON can carry half a surrogate pair, which is no text and which no tokenizer takes."""
@@ -30,6 +33,10 @@ def _encodable(text: str) -> str:
     except UnicodeEncodeError:
         raise ValueError("is not valid Unicode text") from None
     return text
+
+
+def greedy_when_cold(temperature: float) -> float:
+    return 0.0 if temperature < COLDEST else temperature
 
 
 Text = Annotated[str, AfterValidator(_encodable)]

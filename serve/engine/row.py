@@ -61,7 +61,8 @@ class Row:
         self._emit = emit
         self._decoder = Decoder(spelling.text)
         self._stops = StopStrings(ask.drawing.stop)
-        self._scores: list[Token] = []
+        # Nothing predicts the first token of all, which is told for completeness.
+        self._scores = [spelling.plain(prompt[0])] if limit and scored_from == 1 else []
         self._unsaid: list[Token] = []
         self._reason = ""
 
@@ -125,14 +126,13 @@ class Row:
         if self.error is not None:
             self._emit(self.error)
         elif self.outcome == "done":
-            by = self._stops.met or ("eos" if self._reason == "stop" else "")
             self._emit(
                 Ended(
                     self._reason or "length",
                     self.prompt_tokens,
                     self.made,
                     cached_tokens=self.cached,
-                    stopped_by=by,
+                    stopped_by=self._stops.met,
                     seed=self.drawer.seed,
                     prompt=tuple(self._scores),
                 )

@@ -19,6 +19,10 @@ LIKELY = 1024
 """How many of the likeliest tokens are sorted first; nearly always enough to fill the nucleus."""
 
 
+COLDEST = 1e-6
+"""The smallest temperature that float32 can still divide by; it draws the likeliest token."""
+
+
 class Drawer:
     """One row's way of drawing: its generator, and what it must remember for its penalties."""
 
@@ -66,9 +70,10 @@ class Drawer:
 
 @dataclass(frozen=True, slots=True)
 class Likely:
-    """A token's log-probability, and the likeliest tokens with theirs, under the unaltered logits."""
+    """A token's log-probability and rank, and the likeliest tokens, under the unaltered logits."""
 
     logprob: float
+    rank: int
     top: list[tuple[int, float]]
 
 
@@ -89,12 +94,11 @@ def choose(logits: torch.Tensor, drawers: Sequence[Drawer]) -> list[int | None]:
 def likelihood(logits: torch.Tensor, tokens: Sequence[int], top: int) -> list[Likely]:
     """Of each row of logits `(rows, vocabulary)`, the given token's log-probability and the `top` best."""
     logprobs = torch.log_softmax(logits.float(), dim=-1)
-    own = logprobs.gather(1, torch.tensor(tokens, device=logits.device)[:, None])[:, 0].tolist()
-    if not top:
-        return [Likely(logprob, []) for logprob in own]
+    own = logprobs.gather(1, torch.tensor(tokens, device=logits.device)[:, None])
+    ranks = (logprobs > own).sum(dim=-1) + 1
     values, ids = logprobs.topk(min(top, logprobs.shape[-1]))
-    best = zip(ids.tolist(), values.tolist(), strict=True)
-    return [Likely(o, list(zip(i, v, strict=True))) for o, (i, v) in zip(own, best, strict=True)]
+    each = zip(own[:, 0].tolist(), ranks.tolist(), ids.tolist(), values.tolist(), strict=True)
+    return [Likely(p, rank, list(zip(best, theirs, strict=True))) for p, rank, best, theirs in each]
 
 
 def _draw(logits: torch.Tensor, drawers: Sequence[Drawer]) -> list[int]:
@@ -105,7 +109,7 @@ def _draw(logits: torch.Tensor, drawers: Sequence[Drawer]) -> list[int]:
     highest, likeliest = logits.max(dim=-1, keepdim=True)
     # The highest logit becomes 0 first, so that a tiny temperature cannot overflow.
     warmth = torch.tensor([[drawer.drawing.temperature or 1.0] for drawer in drawers], device=logits.device)
-    shares = torch.softmax((logits - highest) / warmth, dim=-1)
+    shares = torch.softmax((logits - highest) / warmth.clamp(min=COLDEST), dim=-1)
     values, ids = shares.topk(min(LIKELY, shares.shape[-1]))
     best: list[int] = likeliest[:, 0].tolist()
     return [

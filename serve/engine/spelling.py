@@ -26,8 +26,9 @@ class Spelling:
 
     def token(self, id: int, likely: Likely) -> Token:
         """A token with its log-probability, and the likeliest ones beside it."""
-        top = tuple(Token(i, self.one(i), p, i in self._special) for i, p in likely.top)
-        return Token(id, self.one(id), likely.logprob, id in self._special, top)
+        ranked = enumerate(likely.top, 1)
+        top = tuple(Token(i, self.one(i), p, i in self._special, rank) for rank, (i, p) in ranked)
+        return Token(id, self.one(id), likely.logprob, id in self._special, likely.rank, top)
 
     def plain(self, id: int) -> Token:
         return Token(id, self.one(id), 0.0, id in self._special)

@@ -8,14 +8,26 @@ Trail: serve/engine/protocol.py -> here -> serve/engine/asking.py
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from feedback.errors import BadRequest, EngineBusy, HoneError
 from serve.engine.asking import Ask, Drawing, Ended, Piece, Token
-from serve.engine.protocol import BASE, Conversation, Name, Number, Request, Stops, Text, finite
+from serve.engine.protocol import (
+    BASE,
+    Conversation,
+    Name,
+    Number,
+    Request,
+    Stops,
+    Text,
+    finite,
+    greedy_when_cold,
+)
 from serve.engine.refusals import GenerationFailed, IncompleteAnswer, StillLoading
+
+Temperature = Annotated[Number, Field(gt=0, le=100), AfterValidator(greedy_when_cold)]
 
 ERRORS: dict[type[HoneError], tuple[int, str]] = {
     BadRequest: (422, "validation"),
@@ -30,7 +42,7 @@ ERRORS: dict[type[HoneError], tuple[int, str]] = {
 class Parameters(Request):
     """Named and bounded as in its API; `best_of` and `typical_p` only at the value that changes nothing."""
 
-    temperature: Number | None = Field(default=None, gt=0, le=100)
+    temperature: Temperature | None = None
     repetition_penalty: Number = Field(default=1.0, gt=0, le=10)
     frequency_penalty: Number = Field(default=0.0, ge=-2, le=2)
     top_k: int | None = Field(default=None, gt=0, le=1_000_000)

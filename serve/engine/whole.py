@@ -72,7 +72,7 @@ class WholeNetwork:
         if memory is None:
             memory = self._memory[span.row] = DynamicCache(config=self._model.config)
         if memory.get_seq_length() > span.start:
-            memory.crop(span.start)  # a step that failed half-way is taken again
+            _cut(memory, span.start)  # a step that failed half-way is taken again
         self._switch.version = span.version
         output = self._model(
             input_ids=torch.tensor([span.ids], device=self.device),
@@ -100,7 +100,7 @@ class WholeNetwork:
 
     def put(self, row: int, kept: Kept, length: int) -> None:
         memory = copy.deepcopy(kept.memory)
-        memory.crop(length)
+        _cut(memory, length)
         self._memory[row] = memory
 
     def add(self, version: str, deltas: Mapping[str, Delta]) -> None:
@@ -111,5 +111,13 @@ class WholeNetwork:
         for layer in self._layers.values():
             layer.deltas.pop(version, None)
 
-    def settle(self, version: str | None) -> bool:
+    def settle(self, version: str) -> bool:
         return True
+
+
+def _cut(memory: DynamicCache, length: int) -> None:
+    """Back to so many tokens, layer by layer: a pass that failed half-way has lengthened only some."""
+    for layer in memory.layers:
+        longer = layer.get_seq_length() - length
+        if longer > 0:
+            layer.crop(-longer)

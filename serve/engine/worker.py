@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 BACKGROUND_SHARE = 4
 """While people wait, background rows join one step in this many: slow, but never starved."""
 
-ALONE = 64
+ALONE = 32
 """Steps in a row that one version must have to itself before the network is settled on it."""
 
 Chore = Callable[[], None]
@@ -59,7 +59,7 @@ class Worker:
         self._chores: deque[Chore] = deque()
         self._pace = Pace()
         self._steps = 0
-        self._alone: tuple[str | None, int] = (None, 0)
+        self._alone = ("", 0)
         self._stopping = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
@@ -246,7 +246,10 @@ class Worker:
 
     def _settle(self, versions: set[str]) -> None:
         """Once one version has had the engine to itself for a while, prepare the network for it."""
-        only = next(iter(versions)) if len(versions) == 1 and BASE not in versions else None
+        if len(versions) > 1 or BASE in versions:
+            self._alone = ("", 0)
+            return
+        (only,) = versions
         known, steps = self._alone
         self._alone = (only, steps + 1 if only == known else 1)
         if self._alone[1] > ALONE:
@@ -288,6 +291,6 @@ def _details(logits: torch.Tensor, rows: Sequence[Row], tokens: Sequence[int | N
     picked = logits[[i for i, _, _ in asked]]
     found = likelihood(picked, [token for _, _, token in asked], top)
     return {
-        row: Likely(likely.logprob, likely.top[: row.details])
+        row: Likely(likely.logprob, likely.rank, likely.top[: row.details])
         for (_, row, _), likely in zip(asked, found, strict=True)
     }

@@ -4,7 +4,9 @@ Read in vLLM 0.32, and tried on it: a load beyond its slots drops the adapter us
 a word (vllm/lora/worker_manager.py), so this driver counts and refuses; `load_inplace` changes answers
 in flight and reads the adapter from disk at every step from then on, so it is never sent; an unload only
 forgets the name, so running answers are safe; a priority is refused unless the server schedules by it.
-Start it with --enable-lora, VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 and --max-cpu-loras above our slots.
+Start it with --enable-lora, VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 and --max-cpu-loras above our slots. On
+a CPU, 0.32 adds what lies in its last slot to base requests that share a batch with a version's
+(vllm-project/vllm#48421): no driver sees that, so --max-loras must stay above all loads of its life.
 
 Trail: serve/engines/outside.py -> here -> serve/router.py
 """

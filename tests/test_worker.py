@@ -1,0 +1,393 @@
+"""The worker's one thread: steps, shares, turns, faults and ends, row by row; a tiny model, no event loop."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_engine import Watched, make_adapter, make_model, open_model
+
+from feedback.errors import EngineBusy, EngineUnavailable, HoneError
+from serve.engine.asking import Ask, Drawing, Ended, Piece
+from serve.engine.lora import read
+from serve.engine.model import Loaded
+from serve.engine.network import Span
+from serve.engine.pace import LARGEST, LEAST, SMALLEST, Pace
+from serve.engine.prefixes import Prefixes
+from serve.engine.refusals import DeadlineExceeded, GenerationFailed
+from serve.engine.row import Row
+from serve.engine.spelling import Spelling
+from serve.engine.worker import ALONE, BACKGROUND_SHARE, Worker
+
+CPU = torch.device("cpu")
+PATIENCE = 30.0
+
+
+class Caller:
+    """Whoever waits for a row: what it heard, and how often it was told that the row ended."""
+
+    def __init__(self) -> None:
+        self.heard: list[Piece | Ended | HoneError] = []
+        self.row: Row
+        self.on_piece: Callable[[Piece], None] = lambda piece: None
+
+    def emit(self, event: Piece | Ended | HoneError) -> None:
+        self.heard.append(event)
+        if isinstance(event, Piece):
+            self.on_piece(event)
+
+    @property
+    def tokens(self) -> list[int]:
+        return [token.id for piece in self.heard if isinstance(piece, Piece) for token in piece.tokens]
+
+
+class House:
+    """A worker over the tiny model and all who ever asked it; `start` it once they stand in line."""
+
+    def __init__(self, model: Loaded, *, queue: int = 64, prefix_bytes: int = 0) -> None:
+        self.network = Watched(model.network)
+        self.callers: list[Caller] = []
+        self.ended: list[Row] = []
+        self.spelling = Spelling(model.tokenizer)
+        self.prefixes = Prefixes(prefix_bytes)
+        self.worker = Worker(
+            self.network, self.prefixes, model.stops, queue=queue, ended=self.ended.append, flush=lambda: None
+        )
+
+    def ask(
+        self,
+        prompt: Sequence[int],
+        limit: int,
+        version: str = "base",
+        *,
+        seconds: float = 600,
+        scored_from: int | None = None,
+        **more: Any,
+    ) -> Caller:
+        caller = Caller()
+        asked = Ask(version, tuple(prompt), Drawing(temperature=0), top_logprobs=0, **more)
+        caller.row = Row(
+            asked,
+            prompt,
+            limit=limit,
+            spelling=self.spelling,
+            emit=caller.emit,
+            seconds=seconds,
+            scored_from=scored_from,
+        )
+        self.worker.submit(caller.row)
+        self.callers.append(caller)
+        return caller
+
+    def wait(self, *callers: Caller) -> None:
+        """Until these have ended, or all; fails where that takes too long."""
+        rows = [caller.row for caller in callers or self.callers]
+        until = time.monotonic() + PATIENCE
+        while not all(row in self.ended for row in rows):
+            assert self.worker._thread.is_alive() or not self.worker._thread.ident, "the thread has died"
+            assert time.monotonic() < until, "a row does not end"
+            time.sleep(0.002)
+
+    def steps_of(self, caller: Caller, spans: Sequence[Sequence[Span]]) -> list[int]:
+        """In which of these steps a row that says something of its own took part, by its prompt."""
+        first = caller.row.tokens
+        return [i for i, step in enumerate(spans) if any(_is_of(span, first) for span in step)]
+
+
+def _is_of(span: Span, tokens: list[int]) -> bool:
+    return list(span.ids) == tokens[span.start : span.start + len(span.ids)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def adapters(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    home = tmp_path_factory.mktemp("adapters")
+    return {
+        "v": make_adapter(folder, home / "v", seed=1),
+        "w": make_adapter(folder, home / "w", seed=2, r=2, target_modules=["q_proj", "down_proj"]),
+        "broken": make_adapter(folder, home / "broken", size=1e20),
+    }
+
+
+@pytest.fixture
+def model(folder: Path, adapters: dict[str, Path], tmp_path: Path) -> Loaded:
+    model = open_model(folder, tmp_path, rows=4)
+    for version, adapter in adapters.items():
+        model.network.add(version, read(adapter, model.network.shapes, torch.float32, CPU))
+    return model
+
+
+@pytest.fixture
+def house(model: Loaded) -> Iterator[House]:
+    """Ends with nothing in use and every row ended once."""
+    house = House(model)
+    yield house
+    house.worker.stop()
+    if house.worker._thread.ident:
+        assert sorted(map(id, house.ended)) == sorted(id(caller.row) for caller in house.callers)
+        assert house.worker.load() == (0, 0)
+
+
+def greedy(model: Loaded, prompt: Sequence[int], limit: int, version: str = "base") -> list[int]:
+    """What the network says to this alone, a prompt in one piece."""
+    ids, read_so_far = list(prompt), 0
+    with torch.inference_mode():
+        for _ in range(limit):
+            span = Span(model.network.rows - 1, read_so_far, ids[read_so_far:], version)
+            read_so_far = len(ids)
+            ids.append(int(model.network.forward([span])[0].argmax()))
+    model.network.free(model.network.rows - 1, spoiled=False)
+    return ids[len(prompt) :]
+
+
+def prompt(seed: int, length: int) -> list[int]:
+    return [random.Random(seed).randrange(3, 250) for _ in range(length)]
+
+
+def clean(model: Loaded) -> bool:
+    """Whether the rows' memory holds numbers only."""
+    return bool(torch.isfinite(model.network._arena._all[..., :400, :]).all())  # type: ignore[attr-defined]
+
+
+# Pace
+
+
+def rows(house: House, *unread: int) -> list[Row]:
+    return [house.ask(prompt(i, length), 1).row for i, length in enumerate(unread)]
+
+
+def test_a_step_reads_of_the_prompts_what_it_has_room_for(house: House) -> None:
+    waiting = rows(house, 40, 1000, 30)
+    pace = Pace()
+    taken = [tokens for _, tokens in pace.shares(waiting, answering=True)]
+    assert sum(taken) == 64
+    assert all(tokens >= LEAST for tokens in taken)
+    alone = [tokens for _, tokens in pace.shares(waiting, answering=False)]
+    assert alone == [40, LARGEST - 70, 30]  # what the short ones leave goes to the one that can use it
+    assert pace.shares([], answering=True) == []
+
+
+def test_more_prompts_than_a_step_has_room_for_wait_their_turn(house: House) -> None:
+    waiting = rows(house, *[100] * 20)
+    given = Pace().shares(waiting, answering=True)
+    assert [row for row, _ in given] == waiting[: 64 // LEAST]
+    assert sum(tokens for _, tokens in given) == 64
+
+
+def test_steps_that_take_long_read_less_and_quick_ones_more(house: House) -> None:
+    (waiting,) = rows(house, 3000)
+
+    def share(pace: Pace) -> int:
+        return pace.shares([waiting], answering=True)[0][1]
+
+    pace = Pace()
+    pace.took(9.0, 64, mixed=False)
+    assert share(pace) == 64
+    for _ in range(10):
+        pace.took(1.0, share(pace), mixed=True)
+    assert share(pace) == SMALLEST
+    pace.took(0.01, SMALLEST - 1, mixed=True)
+    assert share(pace) == SMALLEST
+    for _ in range(10):
+        pace.took(0.01, share(pace), mixed=True)
+    assert share(pace) == LARGEST
+
+
+def test_a_long_prompt_does_not_stop_an_answer(house: House, model: Loaded) -> None:
+    talker, long = prompt(1, 9), prompt(2, 1500)
+    speaking = house.ask(talker, 120)
+    joined: list[Caller] = []
+    speaking.on_piece = lambda piece: joined or joined.append(house.ask(long, 3))  # type: ignore[func-returns-value]
+    house.worker.start()
+    house.wait(speaking)
+    house.wait()
+    both = [step for step in house.network.steps if len(step) == 2]
+    assert len(both) >= 3
+    pieces = [span for step in both for span in step if len(span.ids) > 1]
+    assert len(pieces) >= 3
+    assert max(len(span.ids) for span in pieces) <= LARGEST
+    # From its first token on, the answer went on by one token in each step until it was over.
+    own = house.steps_of(speaking, house.network.steps)
+    assert own == list(range(own[0], own[0] + 120))
+    assert speaking.tokens == greedy(model, talker, 120)
+    assert joined[0].tokens == greedy(model, long, 3)
+
+
+# Turns
+
+
+def test_rows_go_on_together_one_token_each_a_step(house: House) -> None:
+    for seed in range(3):
+        house.ask(prompt(seed, 6), 10)
+    house.worker.start()
+    house.wait()
+    assert [len(step) for step in house.network.steps] == [3] * 10
+    assert all(len(span.ids) == 1 for step in house.network.steps[1:] for span in step)
+
+
+def test_a_full_queue_says_so_and_empties_again(model: Loaded) -> None:
+    house = House(model, queue=2)
+    try:
+        for seed in range(6):
+            house.ask(prompt(seed, 5), 4)
+        with pytest.raises(EngineBusy, match="wait already"):
+            house.ask(prompt(9, 5), 4)
+        house.ask(prompt(9, 5), 4, background=True)  # its own line has room
+        assert house.worker.load() == (0, 7)
+        house.worker.start()
+        house.wait()
+        house.wait(house.ask(prompt(9, 5), 4))
+    finally:
+        house.worker.stop()
+
+
+def test_background_work_takes_half_the_rows_and_one_step_in_some(house: House) -> None:
+    background = [house.ask(prompt(seed, 5), 40, background=True) for seed in range(6)]
+    house.worker.start()
+    while not any(caller.heard for caller in background):
+        time.sleep(0.001)
+    person = house.ask(prompt(50, 5), 60)
+    house.wait()
+    steps = house.network.steps
+    theirs = [sum(any(_is_of(s, c.row.tokens) for c in background) for s in step) for step in steps]
+    assert max(theirs) == 2
+    own = house.steps_of(person, steps)
+    assert len(own) == 60
+    beside = [at for at in range(own[0], own[-1] + 1) if theirs[at]]
+    assert own == list(range(own[0], own[-1] + 1))
+    assert 60 // BACKGROUND_SHARE - 1 <= len(beside) <= 60 // BACKGROUND_SHARE + 1
+    assert {b - a for a, b in zip(beside, beside[1:], strict=False)} == {BACKGROUND_SHARE}
+
+
+def test_people_come_before_background_work_that_came_first(house: House) -> None:
+    late = house.ask(prompt(1, 5), 3, background=True)
+    people = [house.ask(prompt(seed, 5), 3) for seed in range(2, 8)]
+    house.worker.start()
+    house.wait()
+    assert house.ended.index(late.row) > max(house.ended.index(c.row) for c in people[:4])
+
+
+# Ends
+
+
+def step_until(house: House, caller: Caller, done: Callable[[], bool], act: Callable[[], None]) -> int:
+    """Act within the step in which something becomes true; in how many steps more the row took part."""
+    acted: list[int] = []
+
+    def before(spans: Sequence[Span]) -> None:
+        if not acted and done():
+            act()
+            acted.append(len(house.network.steps))
+
+    house.network.before = before
+    house.worker.start()
+    house.wait(caller)
+    assert acted
+    return sum(at >= acted[0] for at in house.steps_of(caller, house.network.steps))
+
+
+def test_a_cancelled_row_is_gone_by_the_next_step_while_it_answers(house: House) -> None:
+    other, mine = house.ask(prompt(1, 5), 60), house.ask(prompt(2, 5), 60)
+    left = step_until(house, mine, lambda: len(mine.heard) == 5, lambda: _cancel(mine))
+    assert left == 0
+    assert mine.row.outcome == "cancelled"
+    assert not isinstance(mine.heard[-1], Ended | HoneError)
+    house.wait()
+    assert other.row.outcome == "done"
+
+
+def test_a_cancelled_row_is_gone_by_the_next_step_while_it_reads(house: House) -> None:
+    house.ask(prompt(1, 5), 60)
+    mine = house.ask(prompt(2, 2000), 5)
+    left = step_until(house, mine, lambda: mine.row.read > 100, lambda: _cancel(mine))
+    assert left == 0
+    assert (mine.heard, mine.row.outcome) == ([], "cancelled")
+    house.wait()
+
+
+def test_a_cancelled_row_that_waits_leaves_the_queue(house: House) -> None:
+    busy = [house.ask(prompt(seed, 5), 300) for seed in range(4)]
+    waiting = house.ask(prompt(9, 5), 5)
+    _cancel(waiting)
+    house.worker.start()
+    house.wait(waiting)
+    assert (waiting.heard, waiting.row.outcome, waiting.row.read) == ([], "cancelled", 0)
+    assert not any(caller.row in house.ended for caller in busy)
+
+
+def _cancel(caller: Caller) -> None:
+    caller.row.cancelled = True
+
+
+def test_a_deadline_ends_a_row_in_the_queue_and_in_the_middle_of_its_answer(house: House) -> None:
+    house.network.before = lambda spans: time.sleep(0.005)
+    busy = [house.ask(prompt(seed, 5), 40) for seed in range(3)]
+    cut = house.ask(prompt(5, 5), 3000, seconds=0.15)
+    waiting = house.ask(prompt(6, 5), 5, seconds=0.03)
+    house.worker.start()
+    house.wait()
+    assert isinstance(cut.heard[-1], DeadlineExceeded)
+    assert 0 < len(cut.tokens) < 3000
+    assert [type(event) for event in waiting.heard] == [DeadlineExceeded]
+    assert [caller.row.outcome for caller in (cut, waiting, *busy)] == ["failed"] * 2 + ["done"] * 3
+
+
+def test_stopping_ends_everybody_with_an_error(house: House) -> None:
+    callers = [house.ask(prompt(seed, 5), 3000) for seed in range(7)]
+    house.worker.start()
+    while not callers[0].heard:
+        time.sleep(0.001)
+    house.worker.stop()
+    for caller in callers:
+        assert isinstance(caller.heard[-1], EngineUnavailable)
+        assert sum(not isinstance(event, Piece) for event in caller.heard) == 1
+    with pytest.raises(EngineUnavailable):
+        house.ask(prompt(1, 5), 1)
+
+
+def test_what_is_asked_of_the_thread_is_done_between_steps_in_order(house: House) -> None:
+    done: list[str] = []
+    busy = house.ask(prompt(1, 5), 3000)
+    house.worker.start()
+    for name in "abc":
+        house.worker.call(lambda name=name: done.append(f"{name} {threading.current_thread().name}"))  # type: ignore[misc]
+    house.worker.call(lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+    while len(done) < 3:
+        time.sleep(0.001)
+    assert done == ["a model", "b model", "c model"]
+    _cancel(busy)
+    house.wait()
+
+
+def test_one_version_alone_for_a_while_is_settled_on(house: House, model: Loaded) -> None:
+    mine = house.ask(prompt(1, 8), ALONE + 20, "v")
+    house.worker.start()
+    house.wait(mine)
+    assert all(linear._fused for layer in model.network._layers for linear in layer.linears())  # type: ignore[attr-defined]
+    base, again = house.ask(prompt(2, 8), 20), house.ask(prompt(1, 8), ALONE + 20, "v")
+    house.wait()
+    model.network.drop("v")
+    model.network.add("v", read_again(house, model))
+    assert mine.tokens == again.tokens == greedy(model, prompt(1, 8), ALONE + 20, "v")
+    assert base.tokens == greedy(model, prompt(2, 8), 20)
+
+
+def read_again(house: House, model: Loaded) -> Any:
+    del house
+    return read(ADAPTER["v"], model.network.shapes, torch.float32, CPU)
+
+
+ADAPTER: dict[str, Path] = {}
+
+
+@pytest.fixture(autouse=True)
+def named(adapters: dict[str, Path]) -> None:
+    ADAPTER.update(adapters)
