@@ -112,6 +112,9 @@ def _arguments(home: Home, engine: EngineSettings, model: str) -> list[str]:
         *("--device", engine.device),
         *("--threads", str(engine.threads or physical_cores())),
         *("--max-context", str(engine.max_context)),
+        *("--max-active", str(engine.max_active)),
         *("--max-queue", str(engine.max_queue)),
+        *("--max-seconds", str(engine.max_seconds)),
+        *("--prefix-mib", str(engine.prefix_mib)),
         *("--slots", str(engine.slots)),
     ]

@@ -76,7 +76,16 @@ class Engine(Section):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the model runs")
     threads: int = Field(0, ge=0, description="CPU threads of the engine; 0 is the number of physical cores")
     max_context: int = Field(4096, ge=64, description="Longest prompt plus answer, in tokens")
-    max_queue: int = Field(64, ge=1, description="Answers running or waiting before others are told to retry")
+    max_active: int = Field(
+        16, ge=1, description="Answers given at once; fewer where memory has no room for so many"
+    )
+    max_queue: int = Field(
+        64, ge=1, description="Answers that wait beyond those, before others are told to retry"
+    )
+    max_seconds: float = Field(600, gt=0, description="Longest that one answer may take")
+    prefix_mib: int = Field(
+        256, ge=0, description="MiB kept of finished answers, so that a next turn reads only what is new"
+    )
     slots: int = Field(
         8, ge=3, description="Versions held at once; for vllm at most its --max-loras and --max-cpu-loras"
     )

@@ -1,30 +1,48 @@
-"""The embedded engine from the inside: text, sampling, adapters, turns; a tiny model, no HTTP."""
+"""The embedded engine from the inside: text, answers, details, scores, ends; a tiny model, no HTTP."""
 
 import asyncio
-import threading
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from tiny_engine import ENDS, answer, ask, make_adapter, make_model, make_tokenizer, reference, whole
-from transformers import AutoModelForCausalLM
+from tiny_engine import (
+    ENDS,
+    Watched,
+    answer,
+    ask,
+    at_rest,
+    gauges,
+    make_adapter,
+    make_model,
+    make_tokenizer,
+    open_model,
+    reference,
+    reference_tokens,
+    tokens,
+)
+from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
-from feedback.errors import BadRequest, EngineBusy, SettingsError, UnknownVersion
+from feedback.errors import (
+    BadRequest,
+    EngineBusy,
+    EngineUnavailable,
+    HoneError,
+    SettingsError,
+    UnknownVersion,
+)
 from feedback.records import Message
 from feedback.template import label, render
-from serve.engine import precision
-from serve.engine.adapters import adapt
-from serve.engine.engine import Engine
-from serve.engine.generation import CHUNK
+from serve.engine import assembly, precision
+from serve.engine.asking import Ask, Drawing, Ended, Piece, Token
+from serve.engine.engine import Engine, Limits
 from serve.engine.model import Loaded, load, prepare
+from serve.engine.network import Span
+from serve.engine.pace import LARGEST
 from serve.engine.protocol import ProbeRequest
-from serve.engine.refusals import ContextTooLong, GenerationFailed
-from serve.engine.sampling import Sampler
+from serve.engine.refusals import ContextTooLong, DeadlineExceeded, GenerationFailed
 from serve.engine.text import Decoder, StopStrings
-from serve.engine.worker import Job, Worker
 
 CPU = torch.device("cpu")
 
@@ -40,15 +58,21 @@ def adapters(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Pat
     return [make_adapter(folder, home / str(seed), seed=seed) for seed in (1, 2)]
 
 
-@pytest.fixture
-def model(folder: Path, tmp_path: Path) -> Loaded:
-    return load("tiny", folder, cache=tmp_path, dtype="float32", device="cpu", threads=1, longest=4096)
+@pytest.fixture(params=["lean", "whole"])
+def model(
+    request: pytest.FixtureRequest, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Loaded:
+    """The tiny model, on both forward passes."""
+    if request.param == "whole":
+        monkeypatch.setattr(assembly, "fits", lambda config: False)
+    return open_model(folder, tmp_path)
 
 
 @pytest.fixture
 async def engine(model: Loaded) -> AsyncIterator[Engine]:
-    engine = Engine(model, slots=2, active=8, queue=8)
+    engine = Engine(model, Limits(slots=2, queue=8))
     yield engine
+    await at_rest(engine)
     engine.close()
 
 
@@ -96,36 +120,6 @@ def test_text_that_only_began_like_a_stop_string_is_let_through() -> None:
     assert shown + stops.flush() == "the END of EN"
 
 
-# Sampling
-
-
-def test_the_same_seed_draws_the_same_tokens() -> None:
-    logits = torch.randn(500)
-    first, second = Sampler(1.0, 0.9, 42), Sampler(1.0, 0.9, 42)
-    assert [first.choose(logits) for _ in range(20)] == [second.choose(logits) for _ in range(20)]
-
-
-def test_the_nucleus_leaves_unlikely_tokens_out() -> None:
-    logits = torch.log(torch.tensor([0.6, 0.3, 0.05, 0.05]))
-    sampler = Sampler(1.0, 0.8, 1)
-    assert {sampler.choose(logits) for _ in range(200)} == {0, 1}
-
-
-def test_a_nucleus_wider_than_the_likeliest_thousand_is_still_right() -> None:
-    sampler = Sampler(1.0, 0.9, 1)
-    assert max(sampler.choose(torch.zeros(5000)) for _ in range(50)) < 5000
-
-
-def test_a_tiny_temperature_is_nearly_greedy_and_does_not_overflow() -> None:
-    assert Sampler(1e-6, 1.0, 1).choose(torch.tensor([1.0, 900.0, 2.0])) == 1
-
-
-@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
-def test_numbers_that_are_none_are_refused_and_not_sampled(broken: float) -> None:
-    with pytest.raises(GenerationFailed):
-        Sampler(0, 1, None).choose(torch.tensor([1.0, broken]))
-
-
 # Answers
 
 
@@ -133,13 +127,33 @@ async def test_greedy_answers_are_token_for_token_those_of_transformers(engine: 
     request = ask()
     text, ended = await answer(engine, request)
     assert text == reference(engine.model, folder, request)
-    assert (ended.reason, ended.usage.completion_tokens) == ("length", 24)
+    assert (ended.reason, ended.completion_tokens, ended.stopped_by) == ("length", 24, "")
 
 
-async def test_a_prompt_read_in_chunks_gives_the_same_answer(engine: Engine, folder: Path) -> None:
-    request = ask("Tell me a story. " * 100)
-    assert len(render(engine.model.tokenizer, request.conversation())) > 3 * CHUNK
-    assert (await answer(engine, request))[0] == reference(engine.model, folder, request)
+async def test_a_prompt_read_in_pieces_gives_the_same_answer(engine: Engine, folder: Path) -> None:
+    request = ask("Tell me a story. " * 200)
+    text, ended = await answer(engine, request)
+    assert ended.prompt_tokens > 2 * LARGEST
+    assert text == reference(engine.model, folder, request)
+
+
+@pytest.mark.parametrize("kind", ["text", "ids"])
+async def test_a_raw_prompt_is_read_as_it_is(engine: Engine, folder: Path, kind: str) -> None:
+    ids = engine.model.tokenizer("The capital of France is")["input_ids"]
+    prompt = "The capital of France is" if kind == "text" else tuple(ids)
+    drawing = Drawing(temperature=0, max_tokens=9)
+    said, ended = await tokens(engine, Ask("base", prompt, drawing, top_logprobs=0))
+    assert ended.prompt_tokens == len(ids)
+    assert said == reference_tokens(engine.model, folder, Ask("base", tuple(ids), drawing))
+    cut, shorter = await tokens(engine, Ask("base", prompt, drawing, top_logprobs=0, truncate=3))
+    assert shorter.prompt_tokens == 3
+    assert cut == reference_tokens(engine.model, folder, Ask("base", tuple(ids[-3:]), drawing))
+
+
+async def test_an_answer_without_a_limit_ends_where_the_context_does(engine: Engine) -> None:
+    _, ended = await answer(engine, ask("Tell me a story. " * 330, max_tokens=None))
+    assert ended.prompt_tokens + ended.completion_tokens == engine.model.longest
+    assert ended.reason == "length"
 
 
 async def test_versions_answered_at_once_each_answer_as_alone(
@@ -148,80 +162,223 @@ async def test_versions_answered_at_once_each_answer_as_alone(
     versions: dict[str, Path | None] = {"base": None, "v1": adapters[0], "v2": adapters[1]}
     for name in ("v1", "v2"):
         await engine.load(name, versions[name] or Path())
-    requests = [ask(text, model=name) for name in versions for text in ("One", "Two")]
+    requests = [ask(text, name) for name in versions for text in ("One", "Two")]
     answers = await asyncio.gather(*(answer(engine, request) for request in requests))
-    alone = [reference(engine.model, folder, r, versions[r.model]) for r in requests]
+    alone = [reference(engine.model, folder, r, versions[r.version]) for r in requests]
     assert [text for text, _ in answers] == alone
     assert len(set(alone)) == len(alone)
 
 
-async def test_loading_and_unloading_beside_a_stream_do_not_change_a_token(
-    engine: Engine, folder: Path, adapters: list[Path]
-) -> None:
-    await engine.load("v1", adapters[0])
-    request = ask(model="v1", max_tokens=300)
-    running = asyncio.create_task(answer(engine, request))
-    for _ in range(3):
-        await engine.load("v2", adapters[1])
-        await answer(engine, ask(model="v2", max_tokens=2))
-        await engine.unload("v2")
-        assert not running.done()
-    assert (await running)[0] == reference(engine.model, folder, request, adapters[0])
+async def test_a_seed_means_the_same_answer_whoever_else_is_asking(engine: Engine) -> None:
+    request = ask(temperature=1.0, top_p=0.9, seed=5)
+    alone, ended = await answer(engine, request)
+    crowd = await asyncio.gather(*(answer(engine, r) for r in [ask("x"), request, ask("y", temperature=2.0)]))
+    assert crowd[1][0] == alone
+    assert ended.seed == 5
+    _, unseeded = await answer(engine, ask(temperature=1.0))
+    again = await answer(engine, ask(temperature=1.0, seed=unseeded.seed))
+    assert again[0] == (await answer(engine, ask(temperature=1.0, seed=unseeded.seed)))[0]
 
 
-async def test_many_swaps_under_load_lose_no_answer_and_mix_no_versions(
-    engine: Engine, folder: Path, adapters: list[Path]
-) -> None:
-    alone = [reference(engine.model, folder, ask(), adapter) for adapter in adapters]
-    base = reference(engine.model, folder, ask())
-    for number in range(12):
-        version = f"general@{number}"
-        await engine.load(version, adapters[number % 2])
-        requests = [ask(), *(ask(model=version) for _ in range(4))]
-        streams = [await engine.chat(request) for request in requests]
-        leaving = asyncio.create_task(engine.unload(version))
-        said = await asyncio.gather(*(whole(stream) for stream in streams))
-        await leaving
-        assert [text for text, _ in said] == [base, *[alone[number % 2]] * 4]
-    assert list(engine.versions()) == ["base"]
-    assert not any(layer.deltas for layer in engine.model.layers.values())
+async def test_what_was_refused_is_not_counted_as_in_use(engine: Engine) -> None:
+    with pytest.raises(UnknownVersion):
+        await engine.generate(ask(version="general@1-ffffffff"))
+    with pytest.raises(ContextTooLong, match="4096"):
+        await engine.generate(ask(max_tokens=4096))
+    with pytest.raises(BadRequest, match="empty"):
+        await engine.generate(Ask("base", ""))
+    with pytest.raises(BadRequest, match="not below"):
+        await engine.generate(Ask("base", (3, 999_999)))
+    assert not any(gauges(engine).values())
+
+
+async def test_a_full_house_refuses_and_recovers(model: Loaded) -> None:
+    engine = Engine(model, Limits(queue=2))
+    try:
+        streams = [await engine.generate(ask(max_tokens=2000)) for _ in range(8)]
+        with pytest.raises(EngineBusy):
+            await engine.generate(ask())
+        for stream in streams:
+            stream.cancel()
+        await at_rest(engine)
+        assert (await answer(engine, ask()))[1].completion_tokens == 24
+    finally:
+        engine.close()
+
+
+async def test_a_deadline_ends_an_answer_in_its_middle(model: Loaded) -> None:
+    engine = Engine(model, Limits(seconds=0.2))
+    try:
+        for asked in (ask(max_tokens=4000), ask(max_tokens=4000, seconds=900.0)):
+            with pytest.raises(DeadlineExceeded):
+                await answer(engine, asked)
+        await at_rest(engine)
+    finally:
+        engine.close()
+
+
+# How an answer ends
 
 
 async def test_a_stop_token_ends_an_answer_and_is_counted_but_not_shown(model: Loaded) -> None:
-    plain = Engine(model, slots=1, active=1, queue=0)
+    plain = Engine(model, Limits())
+    ids, _ = await tokens(plain, ask(max_tokens=6, top_logprobs=0))
     text, _ = await answer(plain, ask(max_tokens=6))
-    ids = model.tokenizer(text)["input_ids"]
     plain.close()
-    ending = Engine(replace(model, stops=frozenset({ids[-1]})), slots=1, active=1, queue=0)
-    shorter, ended = await answer(ending, ask(max_tokens=6))
+    ending = Engine(replace(model, stops=frozenset({ids[-1]})), Limits())
+    shorter, ended = await answer(ending, ask(max_tokens=60))
+    detailed, _ = await tokens(ending, ask(max_tokens=60, top_logprobs=0))
+    on, further = await answer(ending, ask(max_tokens=6, ignore_stop_token=True))
     ending.close()
-    assert ended.reason == "stop"
-    assert text.startswith(shorter)
-    assert len(shorter) < len(text)
+    first = ids.index(ids[-1])
+    assert (ended.reason, ended.stopped_by, ended.completion_tokens) == ("stop", "", first + 1)
+    assert shorter == plain._spelling.text(ids[:first])
+    assert detailed == ids[: first + 1]
+    assert (on, further.reason) == (text, "length")
 
 
-async def test_a_stop_string_ends_an_answer_before_itself(engine: Engine) -> None:
+@pytest.mark.parametrize("details", [None, 2])
+async def test_a_stop_string_over_the_borders_of_tokens_ends_an_answer_before_itself(
+    engine: Engine, details: int | None
+) -> None:
     text, _ = await answer(engine, ask())
-    stopped, ended = await answer(engine, ask(stop=text[5:9]))
-    assert stopped == text[: text.index(text[5:9])]
-    assert ended.reason == "stop"
+    for begin in range(0, 12, 3):
+        stop = text[begin : begin + 6]
+        stream = await engine.generate(ask(stop=("not this", stop), top_logprobs=details))
+        parts = [part async for part in stream]
+        ended = parts.pop()
+        assert isinstance(ended, Ended)
+        assert "".join(part.text for part in parts if isinstance(part, Piece)) == text[: text.index(stop)]
+        assert (ended.reason, ended.stopped_by) == ("stop", stop)
+        made = [token for part in parts if isinstance(part, Piece) for token in part.tokens]
+        assert len(made) == (0 if details is None else ended.completion_tokens)
 
 
-async def test_a_seed_means_the_same_answer_whoever_else_is_asking(engine: Engine) -> None:
-    request = ask(temperature=1.0, top_p=0.9, seed=5)
-    alone, _ = await answer(engine, request)
-    crowd = await asyncio.gather(*(answer(engine, r) for r in [ask("x"), request, ask("y", temperature=2.0)]))
-    assert crowd[1][0] == alone
+SAID = "안녕하세요 👩‍👩‍👧 é, 힣!"
 
 
-async def test_an_unknown_version_is_an_error_and_never_the_base(engine: Engine) -> None:
+def speaking(model: Loaded, said: Sequence[int]) -> Loaded:
+    """The same model made to say these tokens, whatever it is asked."""
+
+    def speak(spans: Sequence[Span], logits: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros_like(logits)
+        at = 0
+        for span in spans:
+            at += span.logits
+            if span.logits:
+                starts.setdefault(span.row, span.start + len(span.ids))
+                logits[at - 1, said[(span.start + len(span.ids) - starts[span.row]) % len(said)]] = 9
+        return logits
+
+    starts: dict[int, int] = {}
+    network = Watched(model.network)
+    network.after = speak
+    return replace(model, network=network)
+
+
+@pytest.mark.parametrize("details", [None, 0])
+@pytest.mark.parametrize("missing", [0, 2, 5])
+async def test_characters_of_many_tokens_are_never_shown_in_pieces(
+    model: Loaded, details: int | None, missing: int
+) -> None:
+    ids = model.tokenizer(SAID)["input_ids"]
+    assert len(ids) > 2 * len(SAID)
+    limit = len(ids) - missing
+    engine = Engine(speaking(model, ids), Limits())
+    try:
+        stream = await engine.generate(ask(max_tokens=limit, top_logprobs=details))
+        pieces = [part async for part in stream if isinstance(part, Piece)]
+        assert "".join(piece.text for piece in pieces) == engine._spelling.text(ids[:limit]).rstrip("\ufffd")
+        assert not any("\ufffd" in piece.text for piece in pieces)
+        said = [token.id for piece in pieces for token in piece.tokens]
+        assert said == ([] if details is None else ids[:limit])
+    finally:
+        engine.close()
+
+
+# Details and scores
+
+
+async def test_the_details_of_tokens_are_what_transformers_gives(engine: Engine, folder: Path) -> None:
+    request = ask(max_tokens=12, top_logprobs=3, temperature=1.5, seed=4, presence_penalty=1.0)
+    parts = [part async for part in await engine.generate(request)]
+    made = [token for part in parts if isinstance(part, Piece) for token in part.tokens]
+    assert all(len(part.tokens) == 1 for part in parts if isinstance(part, Piece))
+    prompt = render(engine.model.tokenizer, [Message("user", "Tell me")])
+    logs = _logs(folder, [*prompt, *(token.id for token in made)])[len(prompt) - 1 :]
+    assert len(made) == 12
+    for token, row in zip(made, logs, strict=False):
+        assert token.logprob == pytest.approx(float(row[token.id]), abs=1e-4)
+        values, ids = row.topk(3)
+        assert [other.id for other in token.top] == ids.tolist()
+        assert [other.logprob for other in token.top] == pytest.approx(values.tolist(), abs=1e-4)
+        assert token.text == engine.model.tokenizer.decode([token.id])
+
+
+async def test_the_scores_of_a_prompt_are_what_transformers_gives(engine: Engine, folder: Path) -> None:
+    request = ask("Tell me a story. " * 90, max_tokens=3, prompt_logprobs=True, top_logprobs=1)
+    beside = asyncio.create_task(answer(engine, ask(max_tokens=200)))
+    said, ended = await tokens(engine, request)
+    prompt = render(engine.model.tokenizer, [Message("user", "Tell me a story. " * 90)])
+    logs = _logs(folder, prompt)
+    scored = ended.prompt[-(len(prompt) - 1) :]
+    assert [token.id for token in scored] == prompt[1:]
+    assert [token.logprob for token in scored] == pytest.approx(
+        [float(logs[i, id]) for i, id in enumerate(prompt[1:])], abs=2e-4
+    )
+    assert [token.top[0].id for token in scored] == logs[:-1].argmax(-1).tolist()
+    assert said == reference_tokens(engine.model, folder, request)
+    await beside
+
+
+def _logs(folder: Path, ids: list[int]) -> torch.Tensor:
+    network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    with torch.inference_mode():
+        logs: torch.Tensor = network(torch.tensor([ids])).logits[0].log_softmax(-1)
+    return logs
+
+
+def probing(*said: str, version: str = "base") -> ProbeRequest:
+    messages = [{"role": "user", "content": "The capital of France is"}]
+    items = [{"messages": messages, "response": response} for response in said]
+    return ProbeRequest.model_validate({"model": version, "items": items})
+
+
+async def test_a_probe_gives_the_log_probabilities_that_transformers_gives(
+    engine: Engine, folder: Path
+) -> None:
+    said = ["Paris, of course. " * 20, "No.", *("Maybe. " * n for n in range(1, 8))]
+    rows = await engine.probe(probing(*said))
+    assert len(rows) == len(said)
+    for row, response in zip(rows, said, strict=True):
+        asked = [Message("user", "The capital of France is")]
+        pair = label(engine.model.tokenizer, asked, response, engine.model.stops)
+        assert engine.model.tokenizer.convert_ids_to_tokens(pair.ids[-1]) == ENDS
+        logs = _logs(folder, pair.ids)
+        expected = [float(logs[i - 1, pair.ids[i]]) for i in range(pair.start, len(pair.ids))]
+        assert row == pytest.approx(expected, abs=2e-4)
+
+
+async def test_a_probe_that_cannot_be_made_is_refused_in_words(
+    engine: Engine, folder: Path, tmp_path: Path
+) -> None:
     with pytest.raises(UnknownVersion):
-        await engine.chat(ask(model="general@1-ffffffff"))
+        await engine.probe(probing("No.", "Yes.", version="general@1-ffffffff"))
+    with pytest.raises(ContextTooLong):
+        await engine.probe(probing("No. " * 3000))
+    await engine.load("broken", make_adapter(folder, tmp_path / "broken", size=1e20))
+    with pytest.raises(GenerationFailed):
+        await engine.probe(probing("No.", version="broken"))
 
 
-async def test_a_conversation_that_does_not_fit_is_refused_with_its_size(engine: Engine) -> None:
-    with pytest.raises(ContextTooLong, match="4096"):
-        await engine.chat(ask(max_tokens=4096))
+async def test_a_prompts_tokens_are_those_that_the_model_reads(engine: Engine) -> None:
+    found = await engine.tokenize((Message("user", "힣"),))
+    assert [token.id for token in found] == render(engine.model.tokenizer, [Message("user", "힣")])
+    assert found[0] == Token(found[0].id, "<|im_start|>", 0.0, special=True)
+    assert [token.text for token in await engine.tokenize("Tell me")] != []
+
+
+# Faults
 
 
 async def test_a_version_whose_numbers_break_down_fails_alone(
@@ -230,38 +387,33 @@ async def test_a_version_whose_numbers_break_down_fails_alone(
     await engine.load("broken", make_adapter(folder, tmp_path / "broken", size=1e20))
     fine = asyncio.create_task(answer(engine, ask()))
     with pytest.raises(GenerationFailed):
-        await answer(engine, ask(model="broken"))
+        await answer(engine, ask(version="broken"))
     assert (await fine)[0] == reference(engine.model, folder, ask())
-    assert b'requests_total{outcome="failed",route="generation"} 1.0' in engine.metrics.text()
+    assert b'requests_total{kind="answer",outcome="failed"} 1.0' in engine.metrics.text()
 
 
-async def test_a_cancelled_answer_lets_its_version_go_within_a_step(
-    engine: Engine, adapters: list[Path]
+async def test_closing_ends_every_answer_with_an_error(model: Loaded) -> None:
+    engine = Engine(model, Limits())
+    running = [asyncio.create_task(answer(engine, ask(max_tokens=3000))) for _ in range(9)]
+    while not gauges(engine)["queue"]:
+        await asyncio.sleep(0.001)
+    engine.close()
+    ended = await asyncio.gather(*running, return_exceptions=True)
+    assert [type(error) for error in ended] == [EngineUnavailable] * 9
+
+
+@pytest.mark.parametrize("asked", ["generate", "forget", "embed"])
+async def test_what_is_asked_of_a_closed_engine_is_refused_and_does_not_hang(
+    model: Loaded, asked: str
 ) -> None:
-    await engine.load("v1", adapters[0])
-    stream = await engine.chat(ask(model="v1", max_tokens=4000))
-    async for _ in stream:
-        break
-    stream.cancel()
-    await asyncio.wait_for(engine.unload("v1"), 2)
-    assert b'requests_total{outcome="cancelled",route="generation"} 1.0' in engine.metrics.text()
+    engine = Engine(model, Limits())
+    engine.close()
+    given = {"generate": ask(), "forget": "ann", "embed": ["Paris"]}[asked]
+    with pytest.raises(HoneError):
+        await asyncio.wait_for(getattr(engine, asked)(given), 5)
 
 
-async def test_a_probe_gives_the_log_probabilities_that_transformers_gives(
-    engine: Engine, folder: Path
-) -> None:
-    said = "Paris, of course. " * 20
-    messages = [{"role": "user", "content": "The capital of France is"}]
-    asked = {"model": "base", "items": [{"messages": messages, "response": r} for r in (said, "No.")]}
-    rows = await engine.probe(ProbeRequest.model_validate(asked))
-    pair = label(engine.model.tokenizer, [Message("user", messages[0]["content"])], said, engine.model.stops)
-    assert engine.model.tokenizer.convert_ids_to_tokens(pair.ids[-1]) == ENDS
-    network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    with torch.inference_mode():
-        logs = network(torch.tensor([pair.ids])).logits[0].log_softmax(-1)
-    expected = [float(logs[i - 1, pair.ids[i]]) for i in range(pair.start, len(pair.ids))]
-    assert rows[0] == pytest.approx(expected, abs=1e-4)
-    assert len(rows) == 2
+# Meaning
 
 
 async def test_texts_that_mean_the_same_lie_closer_than_texts_that_do_not(engine: Engine) -> None:
@@ -272,134 +424,6 @@ async def test_texts_that_mean_the_same_lie_closer_than_texts_that_do_not(engine
     assert float(rows[0] @ rows[1]) > 0.9 > 0.4 > float(rows[0] @ rows[2])
     torch.testing.assert_close(rows.norm(dim=1), torch.ones(21))
     torch.testing.assert_close(rows[0], rows[18], atol=1e-5, rtol=0)
-
-
-# Requests
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"messages": []},
-        {"messages": [{"role": "user", "content": "  "}]},
-        {"messages": [{"role": "assistant", "content": "me"}]},
-        {"messages": [{"role": "tool", "content": "me"}]},
-        {"temperature": -1},
-        {"top_p": 0},
-        {"max_tokens": 0},
-        {"stop": [""]},
-        {"n": 2},
-        {"tools": [{"type": "function"}]},
-        {"logprobs": True},
-        {"frequency_penalty": 0.5},
-    ],
-)
-def test_what_cannot_be_honoured_is_refused_and_not_ignored(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="validation error"):
-        ask(**wrong)
-
-
-def test_what_changes_nothing_is_let_through() -> None:
-    asked = ask(
-        n=1,
-        presence_penalty=0.0,
-        stream_options={"include_usage": True},
-        user="x",
-        stop=None,
-        temperature=None,
-    )
-    assert (asked.stop, asked.temperature) == ([], 1.0)
-
-
-# Turns
-
-
-class Steps(Job):
-    """A job of so many turns that writes its name at each."""
-
-    def __init__(self, name: str, turns: int, seen: list[str], *, background: bool = False) -> None:
-        super().__init__(name, background=background)
-        self.left, self.seen = turns, seen
-        self.finished = threading.Event()
-
-    def turn(self) -> bool:
-        self.seen.append(self.version)
-        self.left -= 1
-        time.sleep(0.001)
-        if self.left < 0:
-            raise RuntimeError("boom")
-        return self.left == 0
-
-    def end(self) -> None:
-        self.finished.set()
-
-
-@pytest.fixture
-def worker() -> Iterator[Worker]:
-    _, switch = adapt(torch.nn.Sequential())
-    worker = Worker(switch, active=2, queue=1, ended=lambda job: None)
-    yield worker
-    worker.stop()
-
-
-def test_jobs_take_turns(worker: Worker) -> None:
-    seen: list[str] = []
-    jobs = [Steps(name, 5, seen) for name in "ab"]
-    for job in jobs:
-        worker.submit(job)
-    worker.start()
-    assert all(job.finished.wait(5) for job in jobs)
-    assert "".join(seen) == "ababababab"
-
-
-def test_a_full_queue_says_so_and_empties_again(worker: Worker) -> None:
-    seen: list[str] = []
-    jobs = [Steps(name, 2, seen) for name in "abc"]
-    for job in jobs:
-        worker.submit(job)
-    with pytest.raises(EngineBusy):
-        worker.submit(Steps("d", 1, seen))
-    worker.submit(Steps("e", 1, seen, background=True))  # its own lane has room
-    worker.start()
-    assert all(job.finished.wait(5) for job in jobs)
-    worker.submit(Steps("d", 1, seen))
-
-
-def test_background_work_yields_to_people_and_is_never_starved(worker: Worker) -> None:
-    seen: list[str] = []
-    person, machine = Steps("p", 40, seen), Steps("m", 20, seen, background=True)
-    worker.submit(machine)
-    worker.submit(person)
-    worker.start()
-    assert machine.finished.wait(5)
-    at_the_end = len(seen) - 1 - seen[::-1].index("p")
-    assert 3 <= seen[:at_the_end].count("m") <= 6
-
-
-def test_a_job_that_fails_ends_alone(worker: Worker) -> None:
-    seen: list[str] = []
-    bad, good = Steps("bad", 0, seen), Steps("good", 5, seen)
-    worker.submit(bad)
-    worker.submit(good)
-    worker.start()
-    assert bad.finished.wait(5)
-    assert good.finished.wait(5)
-    assert isinstance(bad.error, GenerationFailed)
-    assert (bad.outcome, good.outcome, good.error) == ("failed", "done", None)
-
-
-def test_a_cancelled_job_that_waits_leaves_the_queue(worker: Worker) -> None:
-    seen: list[str] = []
-    jobs = [Steps(name, 10**6, seen) for name in "ab"]
-    waiting = Steps("c", 1, seen)
-    for job in (*jobs, waiting):
-        worker.submit(job)
-    worker.start()
-    waiting.cancelled = True
-    assert waiting.finished.wait(5)
-    assert (waiting.outcome, "c" in seen) == ("cancelled", False)
-    worker.stop()
-    assert all(job.finished.is_set() and job.error is not None for job in jobs)
 
 
 # The model on disk
@@ -427,7 +451,24 @@ def test_a_model_that_is_nowhere_is_refused_in_words(tmp_path: Path, monkeypatch
 
 def test_a_folder_without_a_model_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be loaded"):
-        load("x", tmp_path, cache=tmp_path, dtype="float32", device="cpu", threads=1, longest=0)
+        load("x", tmp_path, cache=tmp_path, dtype="float32", device="cpu", threads=1, longest=0, rows=2)
+
+
+def test_a_family_that_cannot_use_fast_attention_is_loaded_all_the_same(folder: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    config = Gemma2Config(
+        vocab_size=320,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        max_position_embeddings=256,
+    )
+    Gemma2ForCausalLM(config).save_pretrained(tmp_path)
+    make_tokenizer().save_pretrained(tmp_path)
+    assert open_model(tmp_path, tmp_path).vocabulary == 320
 
 
 def test_a_base_model_without_a_chat_template_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -435,12 +476,12 @@ def test_a_base_model_without_a_chat_template_is_refused(folder: Path, tmp_path:
         if path.name != "chat_template.jinja":
             (tmp_path / path.name).symlink_to(path)
     with pytest.raises(SettingsError, match="chat template"):
-        load("x", tmp_path, cache=tmp_path, dtype="float32", device="cpu", threads=1, longest=0)
+        load("x", tmp_path, cache=tmp_path, dtype="float32", device="cpu", threads=1, longest=0, rows=2)
 
 
 async def test_a_template_that_objects_is_a_bad_request(model: Loaded) -> None:
     model.tokenizer.chat_template = "{{ raise_exception('roles must alternate') }}"
-    engine = Engine(model, slots=1, active=1, queue=1)
+    engine = Engine(model, Limits())
     with pytest.raises(BadRequest, match="roles must alternate"):
-        await engine.chat(ask())
+        await engine.generate(ask())
     engine.close()

@@ -8,8 +8,10 @@ import pytest
 import torch
 from tiny_engine import answer, ask, make_adapter, reference
 
-from serve.engine.engine import Engine
+from serve.engine.engine import Engine, Limits
+from serve.engine.lean import LeanNetwork
 from serve.engine.model import Loaded, load, prepare
+from serve.engine.network import Span
 
 pytestmark = pytest.mark.model
 
@@ -22,13 +24,20 @@ def folder(model_cache: Path) -> Path:
 @pytest.fixture(scope="module")
 def model(folder: Path, model_cache: Path) -> Loaded:
     return load(
-        "smollm2-135m", folder, cache=model_cache, dtype="float32", device="cpu", threads=2, longest=2048
+        "smollm2-135m",
+        folder,
+        cache=model_cache,
+        dtype="float32",
+        device="cpu",
+        threads=2,
+        longest=2048,
+        rows=4,
     )
 
 
 @pytest.fixture
 async def engine(model: Loaded) -> AsyncIterator[Engine]:
-    engine = Engine(model, slots=2, active=8, queue=8)
+    engine = Engine(model, Limits(slots=2, queue=8))
     yield engine
     engine.close()
 
@@ -42,9 +51,9 @@ def test_preparing_again_finds_what_is_there(folder: Path, model_cache: Path) ->
 
 
 def test_it_is_the_model_that_the_package_carries(model: Loaded) -> None:
-    assert sum(p.numel() for p in model.network.parameters()) == pytest.approx(134.5e6, rel=0.01)
-    assert not hasattr(model.network.config, "quantization_config")
-    assert len(model.layers) == 30 * 7 + 1
+    assert isinstance(model.network, LeanNetwork)
+    assert sum(out * into for out, into in model.network.shapes.values()) == pytest.approx(134.5e6, rel=0.01)
+    assert len(model.network.shapes) == 30 * 7 + 1
     assert model.longest == 2048
 
 
@@ -71,7 +80,7 @@ async def test_a_stream_is_the_same_while_a_version_comes_and_goes(
     running = asyncio.create_task(answer(engine, request))
     for _ in range(2):
         await engine.load("v", adapter)
-        other, _ = await answer(engine, ask("Tell me about rivers.", model="v", max_tokens=4))
+        other, _ = await answer(engine, ask("Tell me about rivers.", version="v", max_tokens=4))
         assert not quiet.startswith(other)
         await engine.unload("v")
         assert not running.done()
@@ -80,10 +89,17 @@ async def test_a_stream_is_the_same_while_a_version_comes_and_goes(
 
 def test_bfloat16_says_the_same_of_an_easy_question(folder: Path, model_cache: Path) -> None:
     rounded = load(
-        "smollm2-135m", folder, cache=model_cache, dtype="bfloat16", device="cpu", threads=2, longest=2048
+        "smollm2-135m",
+        folder,
+        cache=model_cache,
+        dtype="bfloat16",
+        device="cpu",
+        threads=2,
+        longest=2048,
+        rows=2,
     )
     assert rounded.dtype_name == "bfloat16"
     prompt = rounded.tokenizer("The capital of France is")["input_ids"]
     with torch.inference_mode():
-        likeliest = int(rounded.forward(prompt, rounded.cache())[-1].argmax())
-    assert rounded.decode([likeliest]) == " Paris"
+        likeliest = int(rounded.network.forward([Span(0, 0, prompt, "base")])[0].argmax())
+    assert rounded.tokenizer.decode([likeliest]) == " Paris"

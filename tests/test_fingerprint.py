@@ -57,7 +57,9 @@ def test_a_name_that_the_registry_gives_is_kept_by_the_same_bytes_only(adapter: 
         require(version, adapter)
 
 
-@pytest.mark.parametrize("version", ["v1", "general@12", "general@12-short", "general@x-0123abcd", "a@1-0123ABCD"])
+@pytest.mark.parametrize(
+    "version", ["v1", "general@12", "general@12-short", "general@x-0123abcd", "a@1-0123ABCD"]
+)
 def test_a_name_without_a_digest_promises_nothing(adapter: Path, version: str) -> None:
     require(version, adapter)
 

@@ -155,8 +155,12 @@ def test_any_other_runs_on_transformers_own_pass_and_is_as_right(name: str, chan
     assert together(network, PROMPTS, 12) == expected
 
 
-@pytest.mark.parametrize(("name", "targets"), [("gpt_neox", ["query_key_value"]), ("phi", ["q_proj", "dense"])])
-def test_other_families_answer_with_versions_as_peft_does(name: str, targets: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "targets"), [("gpt_neox", ["query_key_value"]), ("phi", ["q_proj", "dense"])]
+)
+def test_other_families_answer_with_versions_as_peft_does(
+    name: str, targets: list[str], tmp_path: Path
+) -> None:
     model = build(name, WHOLE[name])
     model.save_pretrained(tmp_path / "model")
     adapter = make_adapter(tmp_path / "model", tmp_path / "adapter", target_modules=targets)
@@ -229,7 +233,9 @@ def test_only_what_is_wanted_gets_logits_and_in_the_order_of_the_spans() -> None
 
 
 @pytest.mark.parametrize("lean", [True, False])
-def test_rows_are_moved_kept_and_put_back_without_a_change(lean: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_moved_kept_and_put_back_without_a_change(
+    lean: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(assembly, "fits", lambda config: lean)
     network = assemble(build("qwen3", LEAN["qwen3"]), rows=4, longest=64)
     ids, then = PROMPTS[1], [5, 6, 7]
@@ -265,9 +271,7 @@ def test_a_window_cannot_be_kept_and_says_so() -> None:
 def deltas(network: Network, seed: int) -> dict[str, Delta]:
     made = torch.Generator().manual_seed(seed)
     return {
-        name: Delta(
-            torch.randn(3, into, generator=made) * 0.3, torch.randn(out, 3, generator=made) * 0.3
-        )
+        name: Delta(torch.randn(3, into, generator=made) * 0.3, torch.randn(out, 3, generator=made) * 0.3)
         for name, (out, into) in network.shapes.items()
         if "lm_head" not in name
     }

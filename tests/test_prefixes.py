@@ -1,7 +1,7 @@
 """What is kept of finished rows: found again by the same version and owner only, and bounded in bytes."""
 
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -146,10 +146,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["lean", "whole"])
-def network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[type]:
+def network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type:
     if request.param == "whole":
         monkeypatch.setattr(assembly, "fits", lambda config: False)
-    yield {"lean": LeanNetwork, "whole": WholeNetwork}[request.param]
+    return {"lean": LeanNetwork, "whole": WholeNetwork}[request.param]
 
 
 @pytest.fixture

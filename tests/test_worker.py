@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,9 @@ class House:
 
     def __init__(self, model: Loaded, *, queue: int = 64, prefix_bytes: int = 0) -> None:
         self.network = Watched(model.network)
+        self.network.before = self.note
+        self.before: Callable[[Sequence[Span]], None] = lambda spans: None
+        self.rows: list[list[Row]] = []  # of each step
         self.callers: list[Caller] = []
         self.ended: list[Row] = []
         self.spelling = Spelling(model.tokenizer)
@@ -92,14 +96,13 @@ class House:
             assert time.monotonic() < until, "a row does not end"
             time.sleep(0.002)
 
-    def steps_of(self, caller: Caller, spans: Sequence[Sequence[Span]]) -> list[int]:
-        """In which of these steps a row that says something of its own took part, by its prompt."""
-        first = caller.row.tokens
-        return [i for i, step in enumerate(spans) if any(_is_of(span, first) for span in step)]
+    def steps_of(self, caller: Caller) -> list[int]:
+        """In which steps a row took part."""
+        return [i for i, step in enumerate(self.rows) if caller.row in step]
 
-
-def _is_of(span: Span, tokens: list[int]) -> bool:
-    return list(span.ids) == tokens[span.start : span.start + len(span.ids)]
+    def note(self, spans: Sequence[Span]) -> None:
+        self.rows.append([self.worker._rows[span.row] for span in spans])
+        self.before(spans)
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +218,7 @@ def test_a_long_prompt_does_not_stop_an_answer(house: House, model: Loaded) -> N
     assert len(pieces) >= 3
     assert max(len(span.ids) for span in pieces) <= LARGEST
     # From its first token on, the answer went on by one token in each step until it was over.
-    own = house.steps_of(speaking, house.network.steps)
+    own = house.steps_of(speaking)
     assert own == list(range(own[0], own[0] + 120))
     assert speaking.tokens == greedy(model, talker, 120)
     assert joined[0].tokens == greedy(model, long, 3)
@@ -256,15 +259,14 @@ def test_background_work_takes_half_the_rows_and_one_step_in_some(house: House) 
         time.sleep(0.001)
     person = house.ask(prompt(50, 5), 60)
     house.wait()
-    steps = house.network.steps
-    theirs = [sum(any(_is_of(s, c.row.tokens) for c in background) for s in step) for step in steps]
+    theirs = [sum(row.background for row in step) for step in house.rows]
     assert max(theirs) == 2
-    own = house.steps_of(person, steps)
+    own = house.steps_of(person)
     assert len(own) == 60
     beside = [at for at in range(own[0], own[-1] + 1) if theirs[at]]
     assert own == list(range(own[0], own[-1] + 1))
     assert 60 // BACKGROUND_SHARE - 1 <= len(beside) <= 60 // BACKGROUND_SHARE + 1
-    assert {b - a for a, b in zip(beside, beside[1:], strict=False)} == {BACKGROUND_SHARE}
+    assert {b - a for a, b in pairwise(beside)} == {BACKGROUND_SHARE}
 
 
 def test_people_come_before_background_work_that_came_first(house: House) -> None:
@@ -285,13 +287,13 @@ def step_until(house: House, caller: Caller, done: Callable[[], bool], act: Call
     def before(spans: Sequence[Span]) -> None:
         if not acted and done():
             act()
-            acted.append(len(house.network.steps))
+            acted.append(len(house.rows))
 
-    house.network.before = before
+    house.before = before
     house.worker.start()
     house.wait(caller)
     assert acted
-    return sum(at >= acted[0] for at in house.steps_of(caller, house.network.steps))
+    return sum(at >= acted[0] for at in house.steps_of(caller))
 
 
 def test_a_cancelled_row_is_gone_by_the_next_step_while_it_answers(house: House) -> None:
@@ -328,7 +330,7 @@ def _cancel(caller: Caller) -> None:
 
 
 def test_a_deadline_ends_a_row_in_the_queue_and_in_the_middle_of_its_answer(house: House) -> None:
-    house.network.before = lambda spans: time.sleep(0.005)
+    house.before = lambda spans: time.sleep(0.005)
     busy = [house.ask(prompt(seed, 5), 40) for seed in range(3)]
     cut = house.ask(prompt(5, 5), 3000, seconds=0.15)
     waiting = house.ask(prompt(6, 5), 5, seconds=0.03)
@@ -367,7 +369,9 @@ def test_what_is_asked_of_the_thread_is_done_between_steps_in_order(house: House
     house.wait()
 
 
-def test_one_version_alone_for_a_while_is_settled_on(house: House, model: Loaded) -> None:
+def test_one_version_alone_for_a_while_is_settled_on(
+    house: House, model: Loaded, adapters: dict[str, Path]
+) -> None:
     mine = house.ask(prompt(1, 8), ALONE + 20, "v")
     house.worker.start()
     house.wait(mine)
@@ -375,19 +379,212 @@ def test_one_version_alone_for_a_while_is_settled_on(house: House, model: Loaded
     base, again = house.ask(prompt(2, 8), 20), house.ask(prompt(1, 8), ALONE + 20, "v")
     house.wait()
     model.network.drop("v")
-    model.network.add("v", read_again(house, model))
+    model.network.add("v", read(adapters["v"], model.network.shapes, torch.float32, CPU))
     assert mine.tokens == again.tokens == greedy(model, prompt(1, 8), ALONE + 20, "v")
     assert base.tokens == greedy(model, prompt(2, 8), 20)
 
 
-def read_again(house: House, model: Loaded) -> Any:
-    del house
-    return read(ADAPTER["v"], model.network.shapes, torch.float32, CPU)
+# Faults
 
 
-ADAPTER: dict[str, Path] = {}
+def test_a_row_whose_numbers_break_down_ends_alone_and_leaves_clean_memory(
+    house: House, model: Loaded
+) -> None:
+    fine = [house.ask(prompt(seed, 20 + seed), 12) for seed in range(3)]
+    broken = house.ask(prompt(7, 60), 12, "broken")
+    house.worker.start()
+    house.wait()
+    assert [type(event) for event in broken.heard] == [GenerationFailed]
+    assert clean(model)
+    again = [house.ask(prompt(seed, 90 - 20 * seed), 12, "v") for seed in range(4)]
+    house.wait()
+    assert [c.tokens for c in fine] == [greedy(model, prompt(s, 20 + s), 12) for s in range(3)]
+    assert [c.tokens for c in again] == [greedy(model, prompt(s, 90 - 20 * s), 12, "v") for s in range(4)]
 
 
-@pytest.fixture(autouse=True)
-def named(adapters: dict[str, Path]) -> None:
-    ADAPTER.update(adapters)
+def test_memory_is_clean_where_a_sound_row_ends_in_the_very_step_that_breaks_another(
+    house: House, model: Loaded
+) -> None:
+    house.ask(prompt(1, 10), 9)
+    house.ask(prompt(1, 10), 1)
+    house.ask(prompt(2, 60), 9, "broken")
+    house.worker.start()
+    house.wait()
+    assert clean(model)
+
+
+def test_memory_is_clean_after_a_row_that_was_cancelled_before_its_numbers_were_found_broken(
+    model: Loaded,
+) -> None:
+    house = House(model, prefix_bytes=2**24)
+    mine = house.ask(prompt(1, 1200), 5, "broken", owner="ann")
+    house.network.after = lambda spans, logits: (_cancel(mine), logits)[1]
+    try:
+        house.worker.start()
+        house.wait()
+        assert mine.row.outcome == "cancelled"
+        assert clean(model)
+        assert all(torch.isfinite(p.kept.memory).all() for p in house.prefixes._all.values())
+    finally:
+        house.worker.stop()
+
+
+def test_a_score_that_is_no_number_is_a_failure_and_leaves_clean_memory(house: House, model: Loaded) -> None:
+    scored = house.ask(prompt(1, 60), 0, "broken", scored_from=10)
+    house.worker.start()
+    house.wait()
+    assert clean(model)
+    assert [type(event) for event in scored.heard] == [GenerationFailed]
+
+
+@pytest.mark.parametrize("side", ["down", "up"])
+def test_a_version_with_huge_numbers_does_not_break_its_neighbours(
+    house: House, model: Loaded, folder: Path, tmp_path: Path, side: str
+) -> None:
+    def enlarge(name: str, delta: Any) -> Any:
+        weights = getattr(delta, side)
+        return type(delta)(**{"down": delta.down, "up": delta.up, side: weights / weights.abs().max() * 3e38})
+
+    deltas = read(make_adapter(folder, tmp_path / "huge"), model.network.shapes, torch.float32, CPU)
+    model.network.add("huge", {name: enlarge(name, delta) for name, delta in deltas.items()})
+    house.ask(prompt(2, 20), 9, "huge")
+    fine = house.ask(prompt(1, 20), 9)
+    house.worker.start()
+    house.wait()
+    assert isinstance(fine.heard[-1], Ended)
+    assert fine.tokens == greedy(model, prompt(1, 20), 9)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_pass_that_fails_for_one_row_ends_that_row_alone(house: House, model: Loaded, first: bool) -> None:
+    def fail(spans: Sequence[Span]) -> None:
+        if any(span.version == "w" and span.start >= (0 if first else 24) for span in spans):
+            raise RuntimeError("no")
+
+    house.before = fail
+    fine = [house.ask(prompt(seed, 20), 12, version) for seed, version in enumerate(("base", "v", "v"))]
+    bad = house.ask(prompt(5, 20), 12, "w")
+    house.worker.start()
+    house.wait()
+    assert isinstance(bad.heard[-1], GenerationFailed)
+    assert bad.tokens == greedy(model, prompt(5, 20), 0 if first else 5, "w")
+    expected = [greedy(model, prompt(s, 20), 12, v) for s, v in enumerate(("base", "v", "v"))]
+    assert [caller.tokens for caller in fine] == expected
+
+
+def test_a_seed_draws_the_same_although_a_step_failed_and_was_taken_again(house: House) -> None:
+    def seeded(fails: bool) -> list[int]:
+        caller = Caller()
+        drawing = Drawing(temperature=1.0, seed=3)
+        asked = Ask("base", tuple(prompt(1, 9)), drawing, top_logprobs=0)
+        caller.row = Row(asked, prompt(1, 9), limit=15, spelling=house.spelling, emit=caller.emit, seconds=60)
+        house.callers.append(caller)
+        if fails:
+            house.ask(prompt(2, 9), 15, "w")
+        house.worker.submit(caller.row)
+        if not house.worker._thread.ident:
+            house.worker.start()
+        house.wait()
+        return caller.tokens
+
+    def fail(spans: Sequence[Span]) -> None:
+        if any(span.version == "w" and span.start > 12 for span in spans):
+            raise RuntimeError("no")
+
+    house.before = fail
+    assert seeded(True) == seeded(False)
+
+
+def test_a_caller_that_raises_ends_its_own_row_alone(house: House, model: Loaded) -> None:
+    deaf, fine = house.ask(prompt(1, 9), 20), house.ask(prompt(2, 9), 20)
+
+    def refuse(piece: Piece) -> None:
+        if len(deaf.heard) == 3:
+            raise ValueError("gone")
+
+    deaf.on_piece = refuse
+    house.worker.start()
+    house.wait()
+    assert isinstance(deaf.heard[-1], GenerationFailed)
+    assert len(deaf.heard) == 4
+    assert fine.tokens == greedy(model, prompt(2, 9), 20)
+
+
+@pytest.mark.parametrize("broken", ["keep", "put", "settle"])
+def test_a_network_that_fails_between_passes_does_not_end_the_thread(
+    model: Loaded, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(model, prefix_bytes=2**24)
+    failed: list[str] = []
+
+    def fail(*given: object, **named: object) -> None:
+        if not failed:
+            failed.append(broken)
+            raise RuntimeError("no memory")
+        return getattr(model.network, broken)(*given, **named)
+
+    setattr(house.network, broken, fail)
+    try:
+        house.worker.start()
+        for _ in range(2):
+            house.ask(prompt(1, 50), 3, "v", owner="ann")
+            house.ask(prompt(2, 50), ALONE + 9, "v", owner="bob")
+            house.wait()
+        assert failed
+        last = house.ask(prompt(3, 9), 5)
+        house.wait(last)
+        assert last.tokens == greedy(model, prompt(3, 9), 5)
+    finally:
+        house.worker.stop()
+
+
+# Anything at all
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_comes_and_goes_every_row_ends_once_and_every_answer_is_its_own(
+    model: Loaded, seed: int
+) -> None:
+    chance, house = random.Random(seed), House(model, queue=200, prefix_bytes=2**19)
+    alone: dict[tuple[int, str], list[int]] = {}
+    prompts = {number: prompt(number, length) for number, length in enumerate((3, 40, 40, 90, 300))}
+    asked: list[tuple[Caller, int, str]] = []
+    for number in prompts:
+        for version in ("base", "v", "w"):
+            alone[number, version] = greedy(model, prompts[number], 24, version)
+
+    def refuse(piece: Piece) -> None:
+        raise ValueError("gone")
+
+    house.worker.start()
+    for _ in range(120):
+        number, version = chance.randrange(len(prompts)), chance.choice(["base", "v", "w", "v", "broken"])
+        limit = chance.choice([0, 1, 5, 24])
+        caller = house.ask(
+            prompts[number],
+            limit,
+            version,
+            seconds=chance.choice([600, 600, 600, 0.02]),
+            scored_from=None if limit else 1,
+            owner=chance.choice(["", "ann", "bob"]),
+            background=chance.random() < 0.3,
+        )
+        asked.append((caller, number, version))
+        if chance.random() < 0.1:
+            caller.on_piece = refuse
+        if chance.random() < 0.3:
+            _cancel(chance.choice(house.callers))
+        if chance.random() < 0.5:
+            time.sleep(chance.random() * 0.02)
+        if chance.random() < 0.1:
+            house.worker.call(lambda: house.prefixes.forget("ann"))  # type: ignore[arg-type, return-value]
+    house.wait()
+    house.worker.stop()
+    assert sorted(map(id, house.ended)) == sorted(id(caller.row) for caller in house.callers)
+    assert house.worker.load() == (0, 0)
+    done = [(c, n, v) for c, n, v in asked if c.row.outcome == "done"]
+    assert len(done) > 30
+    for caller, number, version in done:
+        assert sum(not isinstance(event, Piece) for event in caller.heard) == 1
+        assert version != "broken"
+        assert caller.tokens == alone[number, version][: caller.row.limit]

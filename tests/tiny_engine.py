@@ -96,9 +96,7 @@ def make_adapter(model: Path, folder: Path, *, seed: int = 0, size: float = 0.3,
 
 def open_model(folder: Path, cache: Path, *, dtype: str = "float32", rows: int = 6) -> Loaded:
     """Load a folder as the engine does, on one thread."""
-    return load(
-        "tiny", folder, cache=cache, dtype=dtype, device="cpu", threads=1, longest=4096, rows=rows
-    )
+    return load("tiny", folder, cache=cache, dtype=dtype, device="cpu", threads=1, longest=4096, rows=rows)
 
 
 class Watched:
@@ -157,6 +155,7 @@ def gauges(engine: Engine) -> dict[str, float]:
     """What the engine says is in use now, by the gauges' names without their common beginning."""
     lines = engine.metrics.text().decode().splitlines()
     kinds = {line.split()[2] for line in lines if line.startswith("# TYPE") and line.endswith(" gauge")}
+    kinds = {kind for kind in kinds if not kind.endswith("_created")}  # when a counter was made
     values = dict(line.split() for line in lines if line.split()[0] in kinds)
     return {name.removeprefix("hone_engine_"): float(value) for name, value in values.items()}
 

@@ -89,6 +89,8 @@ class HttpEngine:
             yield "It would drop a version to make room for another; Hone refuses beyond its slots."
         if not self.proves:
             yield "It cannot prove a version: it gives no log-probabilities of a prompt."
+        if not self.separates_owners:
+            yield "It cannot keep prompts apart by owner: leave its prefix cache off."
         if not self.yields:
             yield "It does not let chats go before the tuner's questions."
 
