@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from feedback.errors import SettingsError
-from hone import settings
+from hone import settings, settings_page
 
 ROOT = Path(__file__).parent.parent
 
@@ -62,10 +62,10 @@ def test_a_value_that_contradicts_another_is_refused(tmp_path: Path) -> None:
 
 def test_the_printed_documents_are_current() -> None:
     example = (ROOT / "deploy" / "hone.example.toml").read_text("utf-8")
-    assert (ROOT / "docs" / "settings.md").read_text("utf-8") == settings.page()
-    assert example == settings.example()
+    assert (ROOT / "docs" / "settings.md").read_text("utf-8") == settings_page.page()
+    assert example == settings_page.example()
 
 
 def test_the_example_is_a_whole_valid_file_of_defaults(tmp_path: Path) -> None:
-    (tmp_path / "hone.toml").write_text(settings.example())
+    (tmp_path / "hone.toml").write_text(settings_page.example())
     assert settings.read(tmp_path) == settings.Settings()

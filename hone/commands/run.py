@@ -47,6 +47,8 @@ def status(home: HomeOption = DEFAULT_HOME) -> None:
     screen.print(
         f"engine    {engine['state']} {engine.get('dtype', '')} {engine.get('trouble', '')}".rstrip()
     )
+    for limit in router["limits"]:
+        screen.print(f"limit     {limit}", markup=False)
     for version in call(home, "GET", "/v1/versions")["data"]:
         if version["state"] == "live":
             screen.print(f"live      {version['assistant']}: {version['version']}")
