@@ -21,6 +21,7 @@ from tiny_engine import (
     reference,
     reference_tokens,
     tokens,
+    whole,
 )
 from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
@@ -394,9 +395,9 @@ async def test_a_version_whose_numbers_break_down_fails_alone(
 
 async def test_closing_ends_every_answer_with_an_error(model: Loaded) -> None:
     engine = Engine(model, Limits())
-    running = [asyncio.create_task(answer(engine, ask(max_tokens=3000))) for _ in range(9)]
-    while not gauges(engine)["queue"]:
-        await asyncio.sleep(0.001)
+    streams = [await engine.generate(ask(max_tokens=3000)) for _ in range(9)]
+    running = [asyncio.create_task(whole(stream)) for stream in streams]
+    await asyncio.sleep(0.01)
     engine.close()
     ended = await asyncio.gather(*running, return_exceptions=True)
     assert [type(error) for error in ended] == [EngineUnavailable] * 9
@@ -410,7 +411,7 @@ async def test_what_is_asked_of_a_closed_engine_is_refused_and_does_not_hang(
     engine.close()
     given = {"generate": ask(), "forget": "ann", "embed": ["Paris"]}[asked]
     with pytest.raises(HoneError):
-        await asyncio.wait_for(getattr(engine, asked)(given), 5)
+        await asyncio.wait_for(getattr(engine, asked)(given), 2)
 
 
 # Meaning

@@ -343,7 +343,13 @@ class Shelf:
 
 
 def slots(count: int, freed: list[str] | None = None) -> Adapters:
-    return Adapters(Shelf(), count, (freed if freed is not None else []).append)  # type: ignore[arg-type]
+    def gone(version: str) -> None:
+        if freed is not None:
+            freed.append(version)
+        made.gone(version)
+
+    made = Adapters(Shelf(), count, gone)  # type: ignore[arg-type]
+    return made
 
 
 def test_slots_are_never_taken_from_a_version_that_holds_one() -> None:

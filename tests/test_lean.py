@@ -265,6 +265,17 @@ def test_a_window_cannot_be_kept_and_says_so() -> None:
     assert network.keep(0, len(PROMPTS[1])) is None
 
 
+@pytest.mark.parametrize("name", ["llama", "phi", "gemma2", "mistral with a window"])
+def test_a_pass_that_is_taken_again_gives_the_same(name: str) -> None:
+    """As the worker does where a pass failed for another row."""
+    network = assemble(build(name, {**LEAN, **WHOLE}[name]), rows=2, longest=64)
+    with torch.inference_mode():
+        network.forward([Span(0, 0, PROMPTS[1], "base", "none")])
+        next_ones = Span(0, len(PROMPTS[1]), [5], "base")
+        first, again = network.forward([next_ones]), network.forward([next_ones])
+    torch.testing.assert_close(first, again, atol=1e-5, rtol=1e-5)
+
+
 # Settling on one version
 
 

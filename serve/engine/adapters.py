@@ -27,13 +27,14 @@ class _Slot:
     users: int = 0
     ready: bool = False
     leaving: bool = False
+    freed: bool = False
 
 
 class Adapters:
     """The loaded versions. Every method may be called from any thread."""
 
     def __init__(self, network: Network, slots: int, freed: Callable[[str], None]) -> None:
-        """`freed` is told of a version that nobody will ask for again, so that its weights can go."""
+        """`freed` is told of a version that nobody uses any more, and calls `gone` once its weights are."""
         self._network = network
         self._limit = slots
         self._freed = freed
@@ -71,9 +72,8 @@ class Adapters:
             self._network.add(version, read())
         except BaseException:
             with self._changed:
-                del self._slots[version]
-                self._freed(version)
-                self._changed.notify_all()
+                self._slots[version].leaving = True
+                self._free_if_done(version, self._slots[version])
             raise
         with self._changed:
             self._slots[version].ready = True
@@ -96,6 +96,12 @@ class Adapters:
                     "It takes no new ones and leaves with the last; nothing needs to be done.",
                 )
 
+    def gone(self, version: str) -> None:
+        """Give a freed version's slot to the next."""
+        with self._changed:
+            del self._slots[version]
+            self._changed.notify_all()
+
     def loaded(self) -> dict[str, str]:
         """The folders of the versions that take requests, by version, oldest first."""
         with self._changed:
@@ -107,18 +113,18 @@ class Adapters:
             return sum(slot.users for slot in self._slots.values())
 
     def _reserve(self, version: str, folder: str) -> None:
+        def free() -> bool:
+            return version not in self._slots and len(self._slots) < self._limit
+
+        if not free() and any(slot.leaving for slot in self._slots.values()):
+            self._changed.wait_for(free, SLOT_SECONDS)
         if version == BASE or version in self._slots:
             raise AlreadyLoaded(f"A version named {version} is here already.", "Versions never change.")
-        if any(slot.leaving for slot in self._slots.values()):
-            self._changed.wait_for(lambda: len(self._slots) < self._limit, SLOT_SECONDS)
         if len(self._slots) >= self._limit:
             raise NoSlot(f"All {self._limit} slots hold a version.", "Unload one first.")
-        if version in self._slots:
-            raise AlreadyLoaded(f"A version named {version} is here already.", "Versions never change.")
         self._slots[version] = _Slot(folder)
 
     def _free_if_done(self, version: str, slot: _Slot) -> None:
-        if slot.leaving and slot.users == 0 and self._slots.get(version) is slot:
+        if slot.leaving and slot.users == 0 and not slot.freed:
+            slot.freed = True
             self._freed(version)
-            del self._slots[version]
-            self._changed.notify_all()

@@ -47,9 +47,9 @@ class Arena:
     def move(self, source: int, target: int, length: int) -> None:
         self._all[:, target, :length] = self._all[:, source, :length]
 
-    def clear(self, row: int) -> None:
-        """Back to zeros: after numbers that were none, a mask would not be enough."""
-        self._all[:, row].zero_()
+    def clear(self, row: int, length: int) -> None:
+        """The first tokens back to zeros: after numbers that were none, a mask would not be enough."""
+        self._all[:, row, :length].zero_()
 
     def keep(self, row: int, length: int) -> Kept:
         memory = self._all[:, row, :length].clone()

@@ -56,7 +56,7 @@ def difference(model: Any, lean: Network) -> float:
     with torch.inference_mode():
         expected = _logprobs(model(torch.tensor([prompt], device=model.device)).logits[0])
         found = _logprobs(lean.forward([Span(0, 0, prompt, BASE, "all")]))
-        lean.free(0, spoiled=True)
+        lean.free(0, spoiled=len(prompt))
     return float((found - expected).abs().mean() / expected.std())
 
 

@@ -8,19 +8,18 @@ Trail: serve/engine/server.py -> here -> serve/engine/worker.py
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from jinja2 import TemplateError
 
-from feedback.errors import BadRequest
+from feedback.errors import EngineUnavailable
 from feedback.fingerprint import require
-from feedback.template import Labelled, label, render
+from feedback.template import Labelled
 from serve.engine.adapters import Adapters
 from serve.engine.asking import Ask, Drawing, Ended, Token
 from serve.engine.embedder import BATCH, Embedder
@@ -28,12 +27,12 @@ from serve.engine.lora import read
 from serve.engine.metrics import Metrics
 from serve.engine.model import Loaded
 from serve.engine.prefixes import Prefixes
-from serve.engine.protocol import BASE, ProbeRequest
-from serve.engine.refusals import ContextTooLong
+from serve.engine.protocol import BASE, ProbeItem, ProbeRequest
 from serve.engine.row import Row
 from serve.engine.spelling import Spelling
 from serve.engine.stream import Outbox, Stream
 from serve.engine.worker import Worker
+from serve.engine.writing import Writing
 
 T = TypeVar("T")
 
@@ -80,13 +79,13 @@ class Engine:
         )
         self._spelling = Spelling(model.tokenizer)
         self._embedder = Embedder(model.device)
-        self._writing = ThreadPoolExecutor(1, "tokenizer")
+        self._writing = Writing(model)
         self.metrics = Metrics(self._worker.load, self._adapters, self._prefixes)
         self._worker.start()
 
     def close(self) -> None:
         self._worker.stop()
-        self._writing.shutdown(cancel_futures=True)
+        self._writing.close()
 
     async def generate(self, ask: Ask) -> Stream:
         """Admit one request; its answer comes through the stream.
@@ -96,22 +95,20 @@ class Engine:
             ContextTooLong: Its prompt and the tokens it may make do not fit the model.
             EngineBusy: Too many wait already.
         """
-        return await self._admit(
-            ask,
-            lambda: self._tokens(ask),
-            lambda prompt: (prompt, self._room(len(prompt), ask.drawing.max_tokens)),
-            scored_from=1 if ask.prompt_logprobs else None,
-        )
+
+        async def written() -> tuple[list[int], int]:
+            prompt = await self._writing.prompt(ask)
+            return prompt, self._writing.room(len(prompt), ask.drawing.max_tokens)
+
+        return await self._admit(ask, written, scored_from=1 if ask.prompt_logprobs else None)
 
     async def probe(self, request: ProbeRequest) -> list[list[float]]:
         """The log-probability of each token of each answer, stop token included."""
         places = asyncio.Semaphore(PROBES)
 
-        async def score(item: Any) -> list[float]:
+        async def score(item: ProbeItem) -> list[float]:
             messages = [words.message() for words in item.messages]
-            pair = await self._write(
-                lambda: label(self.model.tokenizer, messages, item.response, self.model.stops)
-            )
+            pair = await self._writing.labelled(messages, item.response)
             async with places:
                 return await self._score(request, pair)
 
@@ -152,11 +149,16 @@ class Engine:
 
     async def forget(self, owner: str) -> int:
         """Drop what is kept of an owner's conversations; how many prefixes there were."""
-        return await self._between_steps(lambda: self._prefixes.forget(owner))
+
+        def forgotten() -> int:
+            self._worker.disown(owner)
+            return self._prefixes.forget(owner)
+
+        return await self._between_steps(forgotten)
 
     async def tokenize(self, prompt: Any) -> list[Token]:
         """A prompt's tokens as the model reads them; their log-probabilities say nothing."""
-        ids = await self._write(lambda: self._tokens(Ask(BASE, prompt)))
+        ids = await self._writing.prompt(Ask(BASE, prompt))
         return [self._spelling.plain(id) for id in ids]
 
     def versions(self) -> dict[str, str]:
@@ -164,18 +166,13 @@ class Engine:
         return {BASE: str(self.model.folder), **self._adapters.loaded()}
 
     async def _admit(
-        self,
-        ask: Ask,
-        write: Callable[[], T],
-        measure: Callable[[T], tuple[list[int], int]],
-        *,
-        scored_from: int | None,
+        self, ask: Ask, written: Callable[[], Awaitable[tuple[list[int], int]]], *, scored_from: int | None
     ) -> Stream:
-        """Pin the version, make the tokens off the event loop, queue the row they become."""
+        """Pin the version, have the prompt written, and queue the row that it and its limit become."""
         stream = Stream(self._outbox)
         self._adapters.acquire(ask.version)
         try:
-            prompt, limit = measure(await self._write(write))
+            prompt, limit = await written()
             row = Row(
                 ask,
                 prompt,
@@ -194,8 +191,12 @@ class Engine:
 
     async def _score(self, request: ProbeRequest, pair: Labelled) -> list[float]:
         ask = Ask(request.model, tuple(pair.ids), Drawing(temperature=0), background=request.priority > 0)
-        self._room(len(pair.ids) - 1, 1)
-        stream = await self._admit(ask, lambda: None, lambda _: (pair.ids, 0), scored_from=pair.start)
+        self._writing.room(len(pair.ids) - 1, 1)
+
+        async def written() -> tuple[list[int], int]:
+            return pair.ids, 0
+
+        stream = await self._admit(ask, written, scored_from=pair.start)
         try:
             async for part in stream:
                 if isinstance(part, Ended):
@@ -204,43 +205,18 @@ class Engine:
             stream.cancel()
         raise AssertionError("a row ends with its end")
 
-    def _tokens(self, ask: Ask) -> list[int]:
-        prompt = ask.prompt
-        if isinstance(prompt, str):
-            ids = list(self.model.tokenizer(prompt)["input_ids"])
-        elif prompt and isinstance(prompt[0], int):
-            ids = [int(id) for id in prompt]
-            if not all(0 <= id < self.model.vocabulary for id in ids):
-                raise BadRequest(
-                    f"A token id is not below {self.model.vocabulary}.", "Use this model's tokenizer."
-                )
-        else:
-            ids = render(self.model.tokenizer, prompt)  # type: ignore[arg-type]
-        if not ids:
-            raise BadRequest("The prompt is empty.", "Write something first.")
-        return ids if ask.truncate is None else ids[-ask.truncate :]
-
-    def _room(self, prompt: int, wanted: int | None) -> int:
-        """How many tokens the answer may have."""
-        room = self.model.longest - prompt
-        if room < (wanted or 1):
-            raise ContextTooLong(
-                f"The conversation has {prompt} tokens and the answer may have {wanted or 1}; "
-                f"this model reads {self.model.longest} together.",
-                "Shorten the conversation or ask for fewer tokens.",
-            )
-        return wanted or room
-
     def _pause(self) -> None:
         if any(self._worker.load()):
             time.sleep(PAUSE_SECONDS)
 
     def _freed(self, version: str) -> None:
-        self._worker.call(lambda: self.model.network.drop(version))
-        self._worker.call(lambda: self._prefixes.drop(version))
+        def drop() -> None:
+            self.model.network.drop(version)
+            self._prefixes.drop(version)
+            self._adapters.gone(version)
 
-    async def _write(self, write: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._writing, _written, write)
+        with suppress(EngineUnavailable):  # it is stopping, and its memory goes with it
+            self._worker.call(drop)
 
     async def _between_steps(self, work: Callable[[], T]) -> T:
         """Have the model's thread do something, and wait for what it gives."""
@@ -278,13 +254,3 @@ def _settle(future: "asyncio.Future[Any]", error: Exception | None, result: Any)
 def _beside(device: torch.device) -> Any:
     """On a GPU, a stream of its own, so that a load's copies do not wait for the answers' kernels."""
     return torch.cuda.stream(torch.cuda.Stream(device) if device.type == "cuda" else None)
-
-
-def _written(write: Callable[[], T]) -> T:
-    """The tokens, or a refusal in words where the model's own template objects."""
-    try:
-        return write()
-    except TemplateError as error:
-        raise BadRequest(
-            f"This model's chat template refuses the conversation ({error}).", "Change the messages' order."
-        ) from error

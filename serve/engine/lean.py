@@ -116,7 +116,7 @@ class LeanNetwork:
     def forward(self, spans: Sequence[Span]) -> torch.Tensor:
         """Logits `(wanted, vocabulary)`; spans in any order, the logits in theirs."""
         plan = self._attention.plan(spans)
-        mix = Mix(plan.versions, BASE, self.dtype, self.device)
+        mix = Mix(plan.versions, BASE, self.device)
         x = functional.embedding(plan.ids, self._embeddings)
         if self._embedding_scale is not None:
             x = x * self._embedding_scale
@@ -126,7 +126,7 @@ class LeanNetwork:
         if plan.wanted is None:
             return self._head(self._norm(x), mix)
         wanted = x.index_select(0, plan.wanted)
-        return self._head(self._norm(wanted), Mix(plan.wanted_versions, BASE, self.dtype, self.device))
+        return self._head(self._norm(wanted), Mix(plan.wanted_versions, BASE, self.device))
 
     def _attend(self, i: int, layer: _Layer, x: torch.Tensor, plan: Plan, mix: Mix) -> torch.Tensor:
         qkv = layer.qkv(x, mix)
@@ -135,9 +135,9 @@ class LeanNetwork:
     def move(self, source: int, target: int, length: int) -> None:
         self._arena.move(source, target, length)
 
-    def free(self, row: int, *, spoiled: bool) -> None:
+    def free(self, row: int, *, spoiled: int) -> None:
         if spoiled:
-            self._arena.clear(row)
+            self._arena.clear(row, spoiled)
 
     def keep(self, row: int, length: int) -> Kept | None:
         return self._arena.keep(row, length)

@@ -1,7 +1,7 @@
 """A linear layer that serves many versions at once: the base's product, plus each token's own delta.
 
 The versions in a batch are laid side by side and multiplied together, each token masked to its own:
-`y = W x + B ((A x) * mask)`. So a batch of any mix costs two thin products more, and loading a version
+`y = W x + B (A x, masked)`. So a batch of any mix costs two thin products more, and loading a version
 touches nothing that another uses. Knows nothing of requests or slots.
 
 Trail: serve/engine/lean.py -> here -> serve/engine/matrix.py
@@ -23,26 +23,26 @@ MIXES = 8
 class Mix:
     """Which version each token of one batch belongs to; `versions` are those that are not the base."""
 
-    def __init__(self, of_tokens: Sequence[str], base: str, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, of_tokens: Sequence[str], base: str, device: torch.device) -> None:
         self.versions = tuple(sorted({version for version in of_tokens if version != base}))
         self.pure = len(self.versions) == 1 and base not in of_tokens
         self._masks: dict[tuple[int, ...], torch.Tensor] = {}
         place = {version: i for i, version in enumerate(self.versions)}
-        # One column a version: 1 where the token is its own.
-        self._members = torch.zeros(len(of_tokens), len(self.versions), dtype=dtype, device=device)
+        # One column a version: true where the token is another's.
+        self._strangers = torch.ones(len(of_tokens), len(self.versions), dtype=torch.bool, device=device)
         if not self.pure:
             own = [(token, place[version]) for token, version in enumerate(of_tokens) if version in place]
             if own:
                 at = torch.tensor(own, device=device)
-                self._members[at[:, 0], at[:, 1]] = 1
+                self._strangers[at[:, 0], at[:, 1]] = False
 
     def mask(self, widths: tuple[int, ...]) -> torch.Tensor | None:
-        """`(tokens, sum of widths)`: ones where a token meets its own version's ranks; None if all do."""
+        """`(tokens, sum of widths)`: true where a token meets another version's ranks; None if none does."""
         if self.pure:
             return None
         if widths not in self._masks:
-            repeats = torch.tensor(widths, device=self._members.device)
-            self._masks[widths] = self._members.repeat_interleave(repeats, dim=1)
+            repeats = torch.tensor(widths, device=self._strangers.device)
+            self._masks[widths] = self._strangers.repeat_interleave(repeats, dim=1)
         return self._masks[widths]
 
 
@@ -89,7 +89,8 @@ class SlotLinear:
             return y
         h = side.down(x)
         mask = mix.mask(side.widths)
-        return side.up.add(h if mask is None else h * mask, y)
+        # Filled, not multiplied: a version whose numbers overflow must not reach its neighbours.
+        return side.up.add(h if mask is None else h.masked_fill_(mask, 0), y)
 
     def add(self, version: str, deltas: Mapping[str, Delta]) -> None:
         """Lay a version beside the others; deltas of other layers are left out. Any thread may call."""

@@ -77,19 +77,21 @@ def read(
     deltas: dict[str, Delta] = {}
     for name, pair in sides.items():
         delta = _delta(name, pair, shapes[name], config)
-        deltas[name] = Delta(_placed(delta.down, dtype, device), _placed(delta.up, dtype, device))
+        down, up = delta.down.to(dtype), delta.up.to(dtype)
+        if not (torch.isfinite(down).all() and torch.isfinite(up).all()):
+            raise _refuse(f"{name} holds numbers that are not finite, or become so when scaled")
+        deltas[name] = Delta(_placed(down, device), _placed(up, device))
         pause()
     if device.type == "cuda":
         torch.cuda.current_stream(device).synchronize()  # a version is ready when its weights are there
     return deltas
 
 
-def _placed(weights: torch.Tensor, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+def _placed(weights: torch.Tensor, device: torch.device) -> torch.Tensor:
     """The weights where the model is; to a GPU from pinned memory, which the copy need not wait for."""
-    weights = weights.to(dtype).contiguous()
     if device.type != "cuda":
-        return weights
-    return weights.pin_memory().to(device, non_blocking=True)
+        return weights.contiguous()
+    return weights.contiguous().pin_memory().to(device, non_blocking=True)
 
 
 def _refuse(what: str) -> BadAdapter:
@@ -176,8 +178,6 @@ def _delta(
             f"{name} has shapes {tuple(down.shape)} and {tuple(up.shape)}, "
             f"this model needs {(rank, into)} and {(out, rank)}"
         )
-    if not (torch.isfinite(down).all() and torch.isfinite(up).all()):
-        raise _refuse(f"{name} holds numbers that are not finite")
     alpha = _pattern(config.get("alpha_pattern"), name, config["lora_alpha"])
     scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
     return Delta(down, up * scale)

@@ -58,8 +58,8 @@ class Network(Protocol):
         """Make one row remember what another does, and the other nothing."""
         ...
 
-    def free(self, row: int, *, spoiled: bool) -> None:
-        """Forget a row; `spoiled` if it may hold numbers that are none."""
+    def free(self, row: int, *, spoiled: int) -> None:
+        """Forget a row; its first `spoiled` tokens may be numbers that are none."""
         ...
 
     def keep(self, row: int, length: int) -> Kept | None:

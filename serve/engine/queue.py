@@ -6,6 +6,7 @@ Trail: serve/engine/worker.py -> here
 """
 
 from collections import deque
+from collections.abc import Iterator
 
 from feedback.errors import EngineBusy
 from serve.engine.row import Row
@@ -22,6 +23,10 @@ class Queue:
 
     def __len__(self) -> int:
         return len(self._normal) + len(self._background)
+
+    def __iter__(self) -> Iterator[Row]:
+        yield from self._normal
+        yield from self._background
 
     def join(self, row: Row, working: int) -> None:
         """Wait behind those of its kind; `working` is how many rows are in use.
@@ -51,15 +56,13 @@ class Queue:
 
     def leave(self, now: float) -> list[Row]:
         """Take out those that were cancelled or whose deadline has passed."""
-        gone = [
-            r for line in (self._normal, self._background) for r in line if r.cancelled or r.deadline < now
-        ]
+        gone = [row for row in self if row.cancelled or row.deadline < now]
         for row in gone:
             (self._background if row.background else self._normal).remove(row)
         return gone
 
     def empty(self) -> list[Row]:
-        left = [*self._normal, *self._background]
+        left = list(self)
         self._normal.clear()
         self._background.clear()
         return left

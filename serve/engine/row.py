@@ -8,6 +8,7 @@ Trail: serve/engine/worker.py -> here -> serve/engine/sampling.py, serve/engine/
 
 import time
 from collections.abc import Callable, Sequence
+from math import isfinite
 from typing import Literal
 
 import torch
@@ -15,6 +16,7 @@ import torch
 from feedback.errors import HoneError
 from serve.engine.asking import Ask, Drawing, Ended, Piece, Token
 from serve.engine.network import Span
+from serve.engine.refusals import GenerationFailed
 from serve.engine.sampling import Drawer, Likely, likelihood
 from serve.engine.spelling import Spelling
 from serve.engine.text import Decoder, StopStrings
@@ -107,6 +109,11 @@ class Row:
         """Whether there is nothing left to do."""
         return self._reason != "" or (not self.limit and self.read == len(self.tokens))
 
+    @property
+    def sound(self) -> bool:
+        """Whether what it remembers is known to be numbers: it led to a token, or to scores."""
+        return self.error is None and (self.made > 0 or self.complete)
+
     def say(self, token: int, likely: Likely | None, stop_tokens: frozenset[int]) -> None:
         """Add a token that was drawn, and tell what it adds to the text."""
         if self.first_token_seconds is None:
@@ -161,4 +168,6 @@ class Row:
             return
         said = self.tokens[first + 1 : last + 1]
         found = likelihood(logits[first - begin : last - begin], said, self.details or 0)
+        if not all(isfinite(likely.logprob) for likely in found):
+            raise GenerationFailed(f"Version {self.version} gives no numbers here.", "Don't roll it out.")
         self._scores += [self._spelling.token(t, likely) for t, likely in zip(said, found, strict=True)]

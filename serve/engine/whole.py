@@ -63,9 +63,15 @@ class WholeNetwork:
             name: (layer.out_features, layer.in_features) for name, layer in self._layers.items()
         }
         self._memory: list[DynamicCache | None] = [None] * rows
+        self._read_already: dict[tuple[int, int, int], torch.Tensor] = {}
 
     def forward(self, spans: Sequence[Span]) -> torch.Tensor:
-        return torch.cat([self._read(span) for span in spans])
+        """Logits of the spans; those read before another one failed are not read again when asked again."""
+        for span in spans:
+            key = (span.row, span.start, len(span.ids))
+            if key not in self._read_already:
+                self._read_already[key] = self._read(span)
+        return torch.cat([self._read_already.pop((s.row, s.start, len(s.ids))) for s in spans])
 
     def _read(self, span: Span) -> torch.Tensor:
         memory = self._memory[span.row]
@@ -87,8 +93,9 @@ class WholeNetwork:
     def move(self, source: int, target: int, length: int) -> None:
         self._memory[target], self._memory[source] = self._memory[source], None
 
-    def free(self, row: int, *, spoiled: bool) -> None:
+    def free(self, row: int, *, spoiled: int) -> None:
         self._memory[row] = None
+        self._read_already = {key: found for key, found in self._read_already.items() if key[0] != row}
 
     def keep(self, row: int, length: int) -> Kept | None:
         memory = self._memory[row]

@@ -12,11 +12,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import accumulate
 
 import torch
 
 from feedback.errors import EngineUnavailable, HoneError
+from serve.engine.drawing import blame, draw
 from serve.engine.network import Network, Span
 from serve.engine.pace import Pace
 from serve.engine.prefixes import Prefixes
@@ -24,7 +26,6 @@ from serve.engine.protocol import BASE
 from serve.engine.queue import Queue
 from serve.engine.refusals import DeadlineExceeded, GenerationFailed
 from serve.engine.row import Row
-from serve.engine.sampling import Likely, choose, likelihood
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ BACKGROUND_SHARE = 4
 ALONE = 32
 """Steps in a row that one version must have to itself before the network is settled on it."""
 
-Chore = Callable[[], None]
+Chore = Callable[[], object]
 """Something short that is done between two steps."""
 
 
@@ -80,10 +81,23 @@ class Worker:
             self._changed.notify()
 
     def call(self, chore: Chore) -> None:
-        """Have something done between two steps, by the thread that owns the model."""
+        """Have something done between two steps, by the thread that owns the model.
+
+        Raises:
+            EngineUnavailable: There will be no more steps.
+        """
         with self._changed:
+            if self._stopping:
+                raise EngineUnavailable("The engine is stopping.", "Try again in a moment.")
             self._chores.append(chore)
             self._changed.notify()
+
+    def disown(self, owner: str) -> None:
+        """Keep nothing of an owner's that is being answered now. To be called between two steps."""
+        with self._changed:
+            for row in [*self._rows, *self._queue]:
+                if row.owner == owner:
+                    row.owner = ""
 
     def stop(self, timeout: float = 10) -> None:
         """End every row with an error and then the thread; waits for the step in progress (seconds)."""
@@ -100,9 +114,18 @@ class Worker:
 
     def _run(self) -> None:
         with torch.inference_mode():
-            while self._round():
+            while True:
+                try:
+                    if not self._round():
+                        break
+                except Exception:
+                    # Nothing should come this far; whoever waits is told, and the next ones are served.
+                    log.exception("the worker failed")
+                    self._abandon(GenerationFailed("The engine failed on this request.", "Its log says why."))
                 self._flush()
-            self._abandon()
+            for chore in self._chores:
+                self._do(chore)
+            self._abandon(EngineUnavailable("The engine stopped before this was answered.", "Ask again."))
             self._flush()
 
     def _round(self) -> bool:
@@ -124,10 +147,11 @@ class Worker:
         return True
 
     def _do(self, chore: Chore) -> None:
+        """Do what can fail without anyone's answer being wrong."""
         try:
             chore()
         except Exception:
-            log.exception("something to be done between two steps failed")
+            log.exception("something that is done between two steps failed")
 
     def _admit(self) -> None:
         while True:
@@ -137,11 +161,15 @@ class Worker:
                     return
                 self._rows.append(row)
             if row.reusable:
-                found = self._prefixes.find(row.version, row.owner, row.tokens)
-                if found is not None:
-                    kept, length = found
-                    self._network.put(len(self._rows) - 1, kept, length)
-                    row.read = row.cached = length
+                self._do(partial(self._recall, row, len(self._rows) - 1))
+
+    def _recall(self, row: Row, place: int) -> None:
+        """Let a row begin from what its conversation left behind."""
+        found = self._prefixes.find(row.version, row.owner, row.tokens)
+        if found is not None:
+            kept, length = found
+            self._network.put(place, kept, length)
+            row.read = row.cached = length
 
     def _step(self) -> None:
         """One token of every answer, and a piece of the prompts."""
@@ -171,66 +199,37 @@ class Worker:
         """Read the spans and draw what follows; where that fails for all, find out whose fault it is."""
         try:
             logits = self._network.forward(spans)
-            chosen = self._drawn(rows, spans, logits)
         except Exception as failure:
             if len(rows) == 1:
-                self._blame(rows[0], failure)
+                blame(rows[0], failure)
                 return
             log.warning("a step failed (%s); its rows go on one by one", type(failure).__name__)
             for row, span in zip(rows, spans, strict=True):
                 self._advance([row], [span])
             return
-        at = 0
-        for row, span in zip(rows, spans, strict=True):
-            mine = logits[at : at + span.logits]
-            at += span.logits
+        ends = accumulate(span.logits for span in spans)
+        each = [logits[end - span.logits : end] for span, end in zip(spans, ends, strict=True)]
+        chosen = draw(rows, spans, each)
+        for row, span, mine in zip(rows, spans, each, strict=True):
             try:
                 row.took(span, mine)
                 if row in chosen:
                     row.say(*chosen[row], self._stops)
             except Exception as failure:
-                self._blame(row, failure)
-
-    def _drawn(
-        self, rows: Sequence[Row], spans: Sequence[Span], logits: torch.Tensor
-    ) -> dict[Row, tuple[int, Likely | None]]:
-        """The next tokens, drawn together, of those rows that have read all they have."""
-        ends = accumulate(span.logits for span in spans)
-        speaking = [
-            (row, end - 1) for row, span, end in zip(rows, spans, ends, strict=True) if row.speaks(span)
-        ]
-        if not speaking:
-            return {}
-        together = logits[[at for _, at in speaking]].float()
-        tokens = choose(together, [row.drawer for row, _ in speaking])
-        told = _details(together, [row for row, _ in speaking], tokens)
-        chosen: dict[Row, tuple[int, Likely | None]] = {}
-        for (row, _), token in zip(speaking, tokens, strict=True):
-            if token is None:
-                row.error = GenerationFailed(
-                    "The model's numbers broke down (NaN) while it answered.",
-                    "Roll back to the previous version if this goes on.",
-                )
-            else:
-                chosen[row] = (token, told.get(row))
-        return chosen
-
-    def _blame(self, row: Row, failure: Exception) -> None:
-        if isinstance(failure, HoneError):
-            row.error = failure
-            return
-        log.error("a row of version %s failed", row.version, exc_info=failure)
-        row.error = GenerationFailed("The engine failed on this request.", "Its log says why.")
+                blame(row, failure)
 
     def _part(self, leaving: Sequence[Row]) -> None:
         """Let rows go: keep what they remember, and close their ranks."""
         for row in leaving:
-            place = self._rows.index(row)
             if row.complete and row.error is None:
                 row.outcome = "done"
-            self._keep(row, place)
-            self._network.free(place, spoiled=row.error is not None)
-            last = len(self._rows) - 1
+            place = self._rows.index(row)
+            if row.sound and self._prefixes.wants(row.owner, row.read):
+                self._do(partial(self._keep, row, place))
+            # Before any row is moved, lest it takes along what is no number.
+            self._network.free(place, spoiled=0 if row.sound else len(row.tokens))
+        for row in leaving:
+            place, last = self._rows.index(row), len(self._rows) - 1
             if place != last:
                 self._network.move(last, place, self._rows[last].read)
             with self._changed:
@@ -239,10 +238,9 @@ class Worker:
             self._finish(row)
 
     def _keep(self, row: Row, place: int) -> None:
-        if row.error is None and self._prefixes.wants(row.owner, row.read):
-            kept = self._network.keep(place, row.read)
-            if kept is not None:
-                self._prefixes.keep(row.version, row.owner, row.tokens, kept)
+        kept = self._network.keep(place, row.read)
+        if kept is not None:
+            self._prefixes.keep(row.version, row.owner, row.tokens, kept)
 
     def _settle(self, versions: set[str]) -> None:
         """Once one version has had the engine to itself for a while, prepare the network for it."""
@@ -253,7 +251,7 @@ class Worker:
         known, steps = self._alone
         self._alone = (only, steps + 1 if only == known else 1)
         if self._alone[1] > ALONE:
-            self._network.settle(only)
+            self._do(partial(self._network.settle, only))
 
     def _finish(self, row: Row) -> None:
         if row.error is None and row.outcome == "cancelled" and not row.cancelled:
@@ -269,28 +267,14 @@ class Worker:
         finally:
             self._ended(row)
 
-    def _abandon(self) -> None:
+    def _abandon(self, why: HoneError) -> None:
+        """End everyone with this error."""
         with self._changed:
             left = [*self._rows, *self._queue.empty()]
+            places = range(len(self._rows))
             self._rows.clear()
+        for place in places:
+            self._do(partial(self._network.free, place, spoiled=self._network.longest))
         for row in left:
-            row.error = EngineUnavailable("The engine stopped before this was answered.", "Ask again.")
+            row.error = why
             self._finish(row)
-
-
-def _details(logits: torch.Tensor, rows: Sequence[Row], tokens: Sequence[int | None]) -> dict[Row, Likely]:
-    """The log-probabilities of those rows that asked for them."""
-    asked = [
-        (i, row, token)
-        for i, (row, token) in enumerate(zip(rows, tokens, strict=True))
-        if row.details is not None and token is not None
-    ]
-    if not asked:
-        return {}
-    top = max(row.details or 0 for _, row, _ in asked)
-    picked = logits[[i for i, _, _ in asked]]
-    found = likelihood(picked, [token for _, _, token in asked], top)
-    return {
-        row: Likely(likely.logprob, likely.rank, likely.top[: row.details])
-        for (_, row, _), likely in zip(asked, found, strict=True)
-    }
