@@ -266,14 +266,18 @@ def test_a_window_cannot_be_kept_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("name", ["llama", "phi", "gemma2", "mistral with a window"])
-def test_a_pass_that_is_taken_again_gives_the_same(name: str) -> None:
-    """As the worker does where a pass failed for another row."""
+def test_a_row_is_none_the_wiser_when_a_pass_failed_for_its_neighbour(name: str) -> None:
+    """As the worker does: all together, and where that fails one by one."""
     network = assemble(build(name, {**LEAN, **WHOLE}[name]), rows=2, longest=64)
+    calm = assemble(build(name, {**LEAN, **WHOLE}[name]), rows=2, longest=64)
+    next_one, broken = Span(0, len(PROMPTS[1]), [5], "base"), Span(1, 0, [10**6], "base")
     with torch.inference_mode():
-        network.forward([Span(0, 0, PROMPTS[1], "base", "none")])
-        next_ones = Span(0, len(PROMPTS[1]), [5], "base")
-        first, again = network.forward([next_ones]), network.forward([next_ones])
-    torch.testing.assert_close(first, again, atol=1e-5, rtol=1e-5)
+        for each in (network, calm):
+            each.forward([Span(0, 0, PROMPTS[1], "base", "none")])
+        with pytest.raises(Exception, match=r"range|index"):
+            network.forward([next_one, broken])
+        found, expected = network.forward([next_one]), calm.forward([next_one])
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
 # Settling on one version
