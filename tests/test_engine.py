@@ -71,7 +71,7 @@ def model(
 
 @pytest.fixture
 async def engine(model: Loaded) -> AsyncIterator[Engine]:
-    engine = Engine(model, Limits(slots=2, queue=8))
+    engine = Engine(model, Limits(slots=2, queue=8)).start()
     yield engine
     await at_rest(engine)
     engine.close()
@@ -194,7 +194,7 @@ async def test_what_was_refused_is_not_counted_as_in_use(engine: Engine) -> None
 
 
 async def test_a_full_house_refuses_and_recovers(model: Loaded) -> None:
-    engine = Engine(model, Limits(queue=2))
+    engine = Engine(model, Limits(queue=2)).start()
     try:
         streams = [await engine.generate(ask(max_tokens=2000)) for _ in range(8)]
         with pytest.raises(EngineBusy):
@@ -208,7 +208,7 @@ async def test_a_full_house_refuses_and_recovers(model: Loaded) -> None:
 
 
 async def test_a_deadline_ends_an_answer_in_its_middle(model: Loaded) -> None:
-    engine = Engine(model, Limits(seconds=0.2))
+    engine = Engine(model, Limits(seconds=0.2)).start()
     try:
         for asked in (ask(max_tokens=4000), ask(max_tokens=4000, seconds=900.0)):
             with pytest.raises(DeadlineExceeded):
@@ -222,11 +222,11 @@ async def test_a_deadline_ends_an_answer_in_its_middle(model: Loaded) -> None:
 
 
 async def test_a_stop_token_ends_an_answer_and_is_counted_but_not_shown(model: Loaded) -> None:
-    plain = Engine(model, Limits())
+    plain = Engine(model, Limits()).start()
     ids, _ = await tokens(plain, ask(max_tokens=6, top_logprobs=0))
     text, _ = await answer(plain, ask(max_tokens=6))
     plain.close()
-    ending = Engine(replace(model, stops=frozenset({ids[-1]})), Limits())
+    ending = Engine(replace(model, stops=frozenset({ids[-1]})), Limits()).start()
     shorter, ended = await answer(ending, ask(max_tokens=60))
     detailed, _ = await tokens(ending, ask(max_tokens=60, top_logprobs=0))
     on, further = await answer(ending, ask(max_tokens=6, ignore_stop_token=True))
@@ -285,7 +285,7 @@ async def test_characters_of_many_tokens_are_never_shown_in_pieces(
     ids = model.tokenizer(SAID)["input_ids"]
     assert len(ids) > 2 * len(SAID)
     limit = len(ids) - missing
-    engine = Engine(speaking(model, ids), Limits())
+    engine = Engine(speaking(model, ids), Limits()).start()
     try:
         stream = await engine.generate(ask(max_tokens=limit, top_logprobs=details))
         pieces = [part async for part in stream if isinstance(part, Piece)]
@@ -394,7 +394,7 @@ async def test_a_version_whose_numbers_break_down_fails_alone(
 
 
 async def test_closing_ends_every_answer_with_an_error(model: Loaded) -> None:
-    engine = Engine(model, Limits())
+    engine = Engine(model, Limits()).start()
     streams = [await engine.generate(ask(max_tokens=3000)) for _ in range(9)]
     running = [asyncio.create_task(whole(stream)) for stream in streams]
     await asyncio.sleep(0.01)
@@ -407,7 +407,7 @@ async def test_closing_ends_every_answer_with_an_error(model: Loaded) -> None:
 async def test_what_is_asked_of_a_closed_engine_is_refused_and_does_not_hang(
     model: Loaded, asked: str
 ) -> None:
-    engine = Engine(model, Limits())
+    engine = Engine(model, Limits()).start()
     engine.close()
     given = {"generate": ask(), "forget": "ann", "embed": ["Paris"]}[asked]
     with pytest.raises(HoneError):
@@ -482,7 +482,7 @@ def test_a_base_model_without_a_chat_template_is_refused(folder: Path, tmp_path:
 
 async def test_a_template_that_objects_is_a_bad_request(model: Loaded) -> None:
     model.tokenizer.chat_template = "{{ raise_exception('roles must alternate') }}"
-    engine = Engine(model, Limits())
+    engine = Engine(model, Limits()).start()
     with pytest.raises(BadRequest, match="roles must alternate"):
         await engine.generate(ask())
     engine.close()

@@ -79,7 +79,7 @@ def model(
 
 @pytest.fixture
 async def engine(model: Loaded) -> AsyncIterator[Engine]:
-    engine = Engine(model, Limits(slots=len(KINDS), queue=64))
+    engine = Engine(model, Limits(slots=len(KINDS), queue=64)).start()
     yield engine
     await at_rest(engine)
     engine.close()
@@ -213,7 +213,7 @@ async def test_an_adapter_that_would_be_served_wrongly_is_refused(
     spoil: Callable[[Path], None], folder: Path, tmp_path: Path
 ) -> None:
     adapter = make_adapter(folder, tmp_path / "adapter")
-    engine = Engine(open_model(folder, tmp_path), Limits(slots=1))
+    engine = Engine(open_model(folder, tmp_path), Limits(slots=1)).start()
     try:
         fine = make_adapter(folder, tmp_path / "fine", r=2)
         spoil(adapter)

@@ -37,7 +37,7 @@ def model(folder: Path, model_cache: Path) -> Loaded:
 
 @pytest.fixture
 async def engine(model: Loaded) -> AsyncIterator[Engine]:
-    engine = Engine(model, Limits(slots=2, queue=8))
+    engine = Engine(model, Limits(slots=2, queue=8)).start()
     yield engine
     engine.close()
 

@@ -154,7 +154,7 @@ def network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 async def engine(folder: Path, tmp_path: Path, network: type) -> AsyncIterator[Engine]:
-    engine = Engine(open_model(folder, tmp_path), Limits(slots=2, queue=8))
+    engine = Engine(open_model(folder, tmp_path), Limits(slots=2, queue=8)).start()
     assert type(engine.model.network) is network
     yield engine
     await at_rest(engine)
@@ -247,7 +247,7 @@ async def test_a_cancelled_answer_leaves_what_it_has_read(engine: Engine, folder
 
 
 async def test_little_room_keeps_little(folder: Path, tmp_path: Path) -> None:
-    engine = Engine(open_model(folder, tmp_path), Limits(prefix_bytes=100_000))
+    engine = Engine(open_model(folder, tmp_path), Limits(prefix_bytes=100_000)).start()
     try:
         for owner in range(20):
             await tokens(engine, turn(FIRST, owner=str(owner)))

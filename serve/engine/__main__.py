@@ -57,7 +57,10 @@ def main() -> int:
 
 
 class _Loading(threading.Thread):
-    """Makes the engine while the server already answers `loading`; a failure ends the server."""
+    """Makes the engine while the server already answers `loading`, and then is the thread that it runs on.
+
+    A failure ends the server.
+    """
 
     def __init__(self, options: argparse.Namespace, readiness: Readiness, server: uvicorn.Server) -> None:
         super().__init__(name="loading", daemon=True)
@@ -85,7 +88,7 @@ class _Loading(threading.Thread):
                 longest=asked.max_context,
                 rows=asked.max_active,
             )
-            self._readiness.loaded = Engine(
+            engine = Engine(
                 model,
                 Limits(
                     slots=asked.slots,
@@ -94,13 +97,10 @@ class _Loading(threading.Thread):
                     seconds=asked.max_seconds,
                 ),
             )
-            log.info(
-                "ready: %s in %s on %s, %d at once",
-                model.name,
-                model.dtype_name,
-                model.device,
-                model.network.rows,
-            )
+            self._readiness.loaded = engine
+            at_once = model.network.rows
+            log.info("ready: %s in %s on %s, %d at once", model.name, model.dtype_name, model.device, at_once)
+            engine.run()
         except HoneError as error:
             self._give_up(error.exit_code, str(error))
         except Exception:

@@ -21,6 +21,7 @@ from feedback.errors import EngineUnavailable
 from feedback.fingerprint import require
 from feedback.template import Labelled
 from serve.engine.adapters import Adapters
+from serve.engine.apart import apart, settle
 from serve.engine.asking import Ask, Drawing, Ended, Token
 from serve.engine.embedder import BATCH, Embedder
 from serve.engine.lora import read
@@ -61,7 +62,7 @@ class Limits:
 
 
 class Engine:
-    """A loaded model behind its worker; close it at the end."""
+    """A loaded model behind its worker; `run` or `start` it, and close it at the end."""
 
     def __init__(self, model: Loaded, limits: Limits) -> None:
         self.model = model
@@ -81,7 +82,18 @@ class Engine:
         self._embedder = Embedder(model.device)
         self._writing = Writing(model)
         self.metrics = Metrics(self._worker.load, self._adapters, self._prefixes)
+
+    def run(self) -> None:
+        """Answer on this thread until the engine is closed; best on the one that loaded the model.
+
+        `apart.py` says why.
+        """
+        self._worker.run()
+
+    def start(self) -> "Engine":
+        """Answer on a thread of the engine's own."""
         self._worker.start()
+        return self
 
     def close(self) -> None:
         self._worker.stop()
@@ -121,7 +133,7 @@ class Engine:
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """One unit vector of 384 numbers a text."""
-        await asyncio.to_thread(self._embedder.load)
+        await apart(self._embedder.load)
         rows: list[list[float]] = []
         for at in range(0, len(texts), BATCH):
             batch = texts[at : at + BATCH]
@@ -141,7 +153,7 @@ class Engine:
             with torch.inference_mode(), _beside(network.device):
                 return read(folder, network.shapes, network.dtype, network.device, self._pause)
 
-        await asyncio.to_thread(self._adapters.load, version, str(folder), deltas)
+        await apart(partial(self._adapters.load, version, str(folder), deltas))
 
     async def unload(self, version: str) -> None:
         """Admit nothing new to a version, wait for what it still answers, and free its slot."""
@@ -229,9 +241,9 @@ class Engine:
             try:
                 done = work()
             except Exception as error:
-                loop.call_soon_threadsafe(_settle, future, error, None)
+                loop.call_soon_threadsafe(settle, future, error, None)
             else:
-                loop.call_soon_threadsafe(_settle, future, None, done)
+                loop.call_soon_threadsafe(settle, future, None, done)
 
         self._worker.call(chore)
         return await future
@@ -240,15 +252,6 @@ class Engine:
         """Told by the worker of every row, once."""
         self._adapters.release(row.version)
         self.metrics.ended(row)
-
-
-def _settle(future: "asyncio.Future[Any]", error: Exception | None, result: Any) -> None:
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(result)
 
 
 def _beside(device: torch.device) -> Any:

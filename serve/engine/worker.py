@@ -63,10 +63,32 @@ class Worker:
         self._alone = ("", 0)
         self._stopping = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
+        self._running = False
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self.run, name="model", daemon=True)
 
     def start(self) -> None:
+        """Run on a thread of the worker's own."""
         self._thread.start()
+
+    def run(self) -> None:
+        """Take steps until the worker is stopped; the calling thread owns the model."""
+        self._running = True
+        with torch.inference_mode():
+            while True:
+                try:
+                    if not self._round():
+                        break
+                except Exception:
+                    # Nothing should come this far; whoever waits is told, and the next ones are served.
+                    log.exception("the worker failed")
+                    self._abandon(GenerationFailed("The engine failed on this request.", "Its log says why."))
+                self._flush()
+            for chore in self._chores:
+                self._do(chore)
+            self._abandon(EngineUnavailable("The engine stopped before this was answered.", "Ask again."))
+            self._flush()
+        self._over.set()
 
     def submit(self, row: Row) -> None:
         """Queue a row; it will be ended exactly once, by the worker.
@@ -104,29 +126,13 @@ class Worker:
         with self._changed:
             self._stopping = True
             self._changed.notify()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
+        if self._running:
+            self._over.wait(timeout)
 
     def load(self) -> tuple[int, int]:
         """How many rows are in use, and how many requests wait."""
         with self._changed:
             return len(self._rows), len(self._queue)
-
-    def _run(self) -> None:
-        with torch.inference_mode():
-            while True:
-                try:
-                    if not self._round():
-                        break
-                except Exception:
-                    # Nothing should come this far; whoever waits is told, and the next ones are served.
-                    log.exception("the worker failed")
-                    self._abandon(GenerationFailed("The engine failed on this request.", "Its log says why."))
-                self._flush()
-            for chore in self._chores:
-                self._do(chore)
-            self._abandon(EngineUnavailable("The engine stopped before this was answered.", "Ask again."))
-            self._flush()
 
     def _round(self) -> bool:
         """Do what is to be done now, waiting for it to come; false when the worker is to stop."""
