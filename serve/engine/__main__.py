@@ -7,6 +7,7 @@ Trail: hone/app.py -> here -> serve/engine/server.py
 """
 
 import argparse
+import ctypes
 import json
 import logging
 import os
@@ -23,6 +24,9 @@ from serve.engine.server import Readiness, create_app
 
 log = logging.getLogger("serve.engine")
 
+KERNELS = "256"
+M_ARENA_MAX = -8  # malloc.h
+
 UNREAD_MS = 60_000
 """How long a peer may leave unread what it was sent."""
 
@@ -31,6 +35,7 @@ SECRET = "HONE_ENGINE_SECRET"  # noqa: S105  # the variable's name
 
 def main() -> int:
     end_with_parent()
+    _bound_memory()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     options = _options(sys.argv[1:])
     # The last line of the log is what the parent shows when the engine gives up.
@@ -111,6 +116,20 @@ class _Loading(threading.Thread):
         log.error("%s", why)
         self.exit_code = exit_code
         self._server.should_exit = True
+
+
+def _bound_memory() -> None:
+    """Keep what the libraries hold on to from growing: one heap for all threads, fewer compiled kernels.
+
+    By default each thread that loads an adapter may leave a heap behind, and oneDNN keeps a kernel for
+    each of the last 1024 shapes, of which every number of tokens makes a dozen (docs/log.md).
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KERNELS)
+    os.environ.setdefault("LRU_CACHE_CAPACITY", KERNELS)  # PyTorch's own cache of the same
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's; others have one heap anyway
+        if mallopt is not None:
+            mallopt(M_ARENA_MAX, 1)
 
 
 def _secret() -> str:

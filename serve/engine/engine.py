@@ -40,7 +40,7 @@ T = TypeVar("T")
 UNLOAD_SECONDS = 60.0
 """How long an unload waits for the answers that the version still gives."""
 
-PAUSE_SECONDS = 0.001
+PAUSE_SECONDS = 0.004
 """What a load that runs beside answers leaves them after each of an adapter's matrices."""
 
 PROBES = 4

@@ -1,6 +1,6 @@
 """How much of the waiting prompts a step reads, so that a long one never holds the answers up.
 
-Measures the steps and adapts: a step that mixes prompts with answers is to take about a sixth of a
+Measures the steps and adapts: a step that mixes prompts with answers is to take about an eighth of a
 second. Knows nothing of models.
 
 Trail: serve/engine/worker.py -> here
@@ -12,7 +12,7 @@ from serve.engine.row import Row
 
 SMALLEST, LARGEST = 16, 512
 """Prompt tokens of one step."""
-LONG_SECONDS, SHORT_SECONDS = 0.25, 0.12
+LONG_SECONDS, SHORT_SECONDS = 0.15, 0.09
 """A mixed step that takes longer, or less, changes how much the next one reads."""
 LEAST = 8
 """Tokens below which a share of a step is not worth its attention call."""
