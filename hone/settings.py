@@ -22,7 +22,10 @@ PACKAGED = "smollm2-135m"
 """The default model, which comes as a package."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Variables that name a place or pass a secret to a child; they are not settings.
-NOT_SETTINGS = {"HONE_HOME", "HONE_ENGINE_SECRET", "HONE_USER_PASSWORD"}
+NOT_SETTINGS = {
+    *("HONE_HOME", "HONE_ENGINE_SECRET", "HONE_USER_PASSWORD"),
+    *("HONE_VLLM_PYTHON", "HONE_LLAMA_PYTHON"),  # where tests and benchmarks find those
+}
 
 
 class Section(BaseModel):
@@ -205,7 +208,7 @@ def _engine_contradictions(engine: Engine) -> Iterator[str]:
     if not outside and engine.urls:
         yield 'engine.urls is for outside engines; set engine.kind = "vllm" or "tgi", or remove it'
     for url in engine.urls:
-        if not re.fullmatch(r"https?://[^/?#\s]+/?", url):
+        if not re.fullmatch(r"https?://[^/?#\s@]+/?", url):
             yield f"engine.urls has {url!r}; write http://host:port, without a path"
     if len({url.rstrip("/") for url in engine.urls}) < len(engine.urls):
         yield "engine.urls names an address twice"

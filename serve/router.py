@@ -20,7 +20,7 @@ from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from feedback.errors import BadAdapter, CannotSwap, Conflict, UnknownVersion
+from feedback.errors import Conflict, EngineUnavailable, HoneError, UnknownVersion
 from feedback.records import BASE_NUMBER, Message, Sampling
 from serve.engines.base import BASE, HttpEngine, Piece
 
@@ -118,8 +118,11 @@ class Router:
         """Load a version beside the others; it takes no request until it is routed or named."""
         async with self._swap:
             held = {model["id"] for model in await self.engine.models()}
-            if version not in held:
+            if version in held:
+                self.engine.expect(version, folder)
+            else:
                 await self.engine.load(version, folder)
+            self.refused.pop(version, None)
             self._loaded[version] = str(folder)
             self._save()
 
@@ -141,11 +144,18 @@ class Router:
         if version in self._routes.values():
             raise Conflict(f"Version {version} is live.", "Route its assistant elsewhere first.")
         async with self._swap:
-            if self._loaded.pop(version, None) is None:
+            folder = self._loaded.pop(version, None)
+            if folder is None:
                 return
+            self.refused.pop(version, None)
             self._save()
         # Not under the lock: other versions can be swapped while these answers end.
-        await self._drained(version)
+        try:
+            await self._drained(version)
+        except Conflict:
+            self._loaded[version] = folder  # it still takes a slot, and can be unloaded again
+            self._save()
+            raise
         async with self._swap:
             if version not in self._loaded:  # unless it is wanted again
                 await self.engine.unload(version)
@@ -162,12 +172,17 @@ class Router:
         async with self._swap:
             held = {model["id"] for model in await self.engine.models()} - {BASE}
             for version, folder in self._loaded.items():
-                if version not in held:
+                if version in held:
+                    self.engine.expect(version, Path(folder))
+                    self.refused.pop(version, None)
+                else:
                     try:
                         await asyncio.to_thread(self._verify, version)
                         await self.engine.load(version, Path(folder))
                         self.refused.pop(version, None)
-                    except (BadAdapter, CannotSwap) as bad:
+                    except EngineUnavailable:
+                        raise
+                    except HoneError as bad:
                         self.refused[version] = str(bad)
             await self.engine.keep({*self._loaded, *(+self._in_flight)})
 

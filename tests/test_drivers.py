@@ -277,7 +277,7 @@ def test_a_key_comes_from_the_variable_or_a_file_and_is_not_printed(
         (500, {"error": "Incomplete generation", "error_type": "incomplete_generation"}, EngineError),
         (404, {"error": {"message": "no", "type": "NotFoundError", "code": 404}}, UnknownVersion),
         (404, {"detail": "Not Found"}, EngineError),
-        (502, "<html>a proxy</html>", EngineError),
+        (502, "<html>a proxy</html>", EngineUnavailable),
     ],
 )
 async def test_refusals_of_every_dialect_become_ours(status: int, body: object, kind: type) -> None:

@@ -3,7 +3,7 @@
 Prints one JSON line with its port as soon as it listens, then loads the model beside; logs go to the
 error stream. Ends with its parent. Everything it holds is memory, so it may die at any moment.
 
-Trail: hone/app.py -> here -> serve/engine/server.py
+Trail: serve/supervisor.py -> here -> serve/engine/server.py
 """
 
 import argparse

@@ -6,7 +6,9 @@ lies behind a row's length is stale but always a number: attention masks it, and
 Trail: serve/engine/lean.py -> here
 """
 
-import numpy
+import mmap
+from math import prod
+
 import torch
 
 from serve.engine.network import Kept
@@ -67,6 +69,9 @@ def token_bytes(*, layers: int, heads: int, head_dim: int, dtype: torch.dtype) -
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
-    # NumPy asks the system for zeroed pages, which cost nothing until they are used; torch.zeros writes them.
-    size = numpy.prod(shape, dtype=numpy.int64) * dtype.itemsize
-    return torch.from_numpy(numpy.zeros(size, dtype=numpy.uint8)).view(dtype).view(shape)
+    # The system's zeroed pages cost nothing until they are used, where torch.zeros would write them all;
+    # small pages, since one huge page would span a whole row.
+    pages = mmap.mmap(-1, prod(shape) * dtype.itemsize)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):  # Linux
+        pages.madvise(mmap.MADV_NOHUGEPAGE)
+    return torch.frombuffer(pages, dtype=torch.uint8).view(dtype).view(shape)

@@ -74,8 +74,8 @@ def room(model: Any, longest: int) -> int:
     free = free_memory(model.device)
     if each > free * MEMORY_SHARE:
         raise SettingsError(
-            f"One conversation of {longest} tokens takes {each / 2**30:.1f} GiB, "
-            f"and {free / 2**30:.1f} GiB are free.",
+            f"One conversation of {longest} tokens takes {each / 2**30:.1f} GiB, and conversations may take "
+            f"{free * MEMORY_SHARE / 2**30:.1f} GiB, half of what is free.",
             "Make engine.max_context smaller, or use a smaller model.",
         )
     return int(free * MEMORY_SHARE / each)

@@ -5,7 +5,7 @@ does not read is waited for: its events pile up to the length of the answer, whi
 and after `PATIENCE` without room in the socket the answer is cancelled and the connection closed. Its
 rows were free as soon as its last token was made, since the engine waits for no reader. Knows no dialect.
 
-Trail: serve/engine/server.py -> here -> serve/engine/asking.py
+Trail: serve/engine/routes.py -> here -> serve/engine/asking.py
 """
 
 import asyncio

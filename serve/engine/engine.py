@@ -1,9 +1,9 @@
 """Everything the routes can ask for: admits requests to the worker and hands their answers back.
 
 A request is checked, pinned to its version and counted before it is queued, and released when the
-worker ends it. Text becomes tokens here, off the event loop. Knows nothing of HTTP.
+worker ends it. Knows nothing of HTTP.
 
-Trail: serve/engine/server.py -> here -> serve/engine/worker.py
+Trail: serve/engine/routes.py -> here -> serve/engine/worker.py
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from serve.engine.metrics import Metrics
 from serve.engine.model import Loaded
 from serve.engine.prefixes import Prefixes
 from serve.engine.protocol import BASE, ProbeItem, ProbeRequest
+from serve.engine.refusals import DeadlineExceeded
 from serve.engine.row import Row
 from serve.engine.spelling import Spelling
 from serve.engine.stream import Outbox, Stream
@@ -78,9 +79,10 @@ class Engine:
             ended=self._ended,
             flush=self._outbox.flush,
         )
+        self._forgettings = 0
         self._spelling = Spelling(model.tokenizer)
         self._embedder = Embedder(model.device)
-        self._writing = Writing(model)
+        self._writing = Writing(model, limits.queue + model.network.rows)
         self.metrics = Metrics(self._worker.load, self._adapters, self._prefixes)
 
     def run(self) -> None:
@@ -162,6 +164,8 @@ class Engine:
     async def forget(self, owner: str) -> int:
         """Drop what is kept of an owner's conversations; how many prefixes there were."""
 
+        self._forgettings += 1
+
         def forgotten() -> int:
             self._worker.disown(owner)
             return self._prefixes.forget(owner)
@@ -182,18 +186,29 @@ class Engine:
     ) -> Stream:
         """Pin the version, have the prompt written, and queue the row that it and its limit become."""
         stream = Stream(self._outbox)
+        seconds = min(ask.seconds or self._limits.seconds, self._limits.seconds)
+        asked_at, forgettings = time.monotonic(), self._forgettings
         self._adapters.acquire(ask.version)
         try:
-            prompt, limit = await written()
+            try:
+                async with asyncio.timeout(seconds):
+                    prompt, limit = await written()
+            except TimeoutError:
+                raise DeadlineExceeded(
+                    "The deadline passed before the prompt was read.", "Try again."
+                ) from None
             row = Row(
                 ask,
                 prompt,
                 limit=limit,
                 spelling=self._spelling,
                 emit=stream.emit,
-                seconds=min(ask.seconds or self._limits.seconds, self._limits.seconds),
+                asked_at=asked_at,
+                seconds=seconds,
                 scored_from=scored_from,
             )
+            if forgettings != self._forgettings:
+                row.owner = ""  # someone was forgotten meanwhile, perhaps whoever asks
             stream.follow(row)
             self._worker.submit(row)
         except BaseException:

@@ -2,7 +2,7 @@
 
 All tokens of a step, whether they begin prompts or continue answers, go through each layer together,
 so the weights are read once; only attention treats rows apart. Built from the model that transformers
-loaded, and not used where the two disagree (`model.py`). Knows nothing of requests.
+loaded, and not used where the two disagree (`assembly.py`). Knows nothing of requests.
 
 Trail: serve/engine/worker.py -> here -> serve/engine/linear.py, serve/engine/arena.py
 """

@@ -16,7 +16,7 @@ import torch
 from serve.engine.lora import Delta
 from serve.engine.matrix import Matrix
 
-MIXES = 8
+MIXES = 3
 """How many sets of versions a layer keeps laid side by side."""
 
 

@@ -71,6 +71,19 @@ def read(
     Raises:
         BadAdapter: The folder is unreadable, or asks for something this engine would get wrong.
     """
+    try:
+        return _read(folder, shapes, dtype, device, pause)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, re.error) as odd:
+        raise _refuse(f"{CONFIG} says something that cannot be read ({odd!r})") from odd
+
+
+def _read(
+    folder: Path,
+    shapes: Mapping[str, tuple[int, int]],
+    dtype: torch.dtype,
+    device: torch.device,
+    pause: Callable[[], None],
+) -> dict[str, Delta]:
     config = _config(folder / CONFIG)
     sides = _sides(_tensors(folder / WEIGHTS), shapes)
     _require_all_targets(config, sides, shapes)

@@ -3,7 +3,7 @@
 The default model comes from an installed package as a quantised GGUF file; it is dequantised once and
 kept as safetensors under the file's digest. Knows nothing of requests.
 
-Trail: hone/app.py -> here -> serve/engine/worker.py
+Trail: serve/engine/__main__.py -> here -> serve/engine/assembly.py
 """
 
 import hashlib

@@ -41,7 +41,7 @@ class Kept:
 
 
 class Network(Protocol):
-    """A model in memory. One thread calls it, but for `add` and `drop`."""
+    """A model in memory. One thread calls it; only `add` may be called from any."""
 
     rows: int
     longest: int

@@ -23,7 +23,7 @@ class Pace:
         self._mixed = 64
 
     def shares(self, reading: Sequence[Row], *, answering: bool) -> list[tuple[Row, int]]:
-        """Which prompts are read in this step, and how many tokens of each; first come, first full."""
+        """Which prompts are read in this step, and how many tokens of each; in equal shares."""
         left = self._mixed if answering else LARGEST
         share = max(LEAST, left // max(1, len(reading)))
         given: list[tuple[Row, int]] = []

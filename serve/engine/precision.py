@@ -12,7 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
-from torch.nn import functional
+
+from serve.engine.matrix import Matrix
 
 WIDTH = 1024
 MATRICES = 12
@@ -32,7 +33,7 @@ def choose_dtype(wanted: str, device: torch.device, cache: Path, threads: int) -
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     kept = cache / "dtype.json"
-    key = f"{_processor()} | torch {torch.__version__} | {threads} threads"
+    key = f"{_processor()} | torch {torch.__version__} | {threads} threads | packed"
     known = _read(kept)
     if known.get(key) not in NAMED:
         known[key] = measure()
@@ -57,11 +58,12 @@ def measure() -> str:
 
 def _turn_seconds(dtype: torch.dtype) -> float:
     """Time of a made-up turn: one prompt's matrix products and its answer's vector products."""
-    weights = [torch.full((WIDTH, WIDTH), 0.01, dtype=dtype) for _ in range(MATRICES)]
+    # The products that answers are made of, packed where they would be.
+    weights = [Matrix(torch.full((WIDTH, WIDTH), 0.01, dtype=dtype)) for _ in range(MATRICES)]
     one, many = torch.ones(1, WIDTH, dtype=dtype), torch.ones(PROMPT, WIDTH, dtype=dtype)
-    # `linear`, as models call it: `x @ w` reads the weights in another order, many times slower in bfloat16.
-    step = _fastest(lambda: [functional.linear(one, weight) for weight in weights])
-    prompt = _fastest(lambda: [functional.linear(many, weight) for weight in weights])
+    with torch.inference_mode():
+        step = _fastest(lambda: [weight(one) for weight in weights])
+        prompt = _fastest(lambda: [weight(many) for weight in weights])
     return STEPS * step + prompt
 
 

@@ -11,13 +11,20 @@ from collections.abc import Iterator
 from feedback.errors import EngineBusy
 from serve.engine.row import Row
 
+BACKGROUND_SHARE = 4
+"""While people wait, one in so many steps and admissions is for background work: slow, but never starved."""
+
 
 class Queue:
-    """Two lines, each of a bounded length; background work may take at most half of the rows."""
+    """Two lines, each of a bounded length.
+
+    Background work may take at most half of the rows; the only row there is, when nobody waits.
+    """
 
     def __init__(self, *, rows: int, longest: int) -> None:
         """`rows` is how many are answered at once, `longest` how many more may wait in each line."""
         self._rows, self._longest = rows, longest
+        self._passed = 0
         self._normal: deque[Row] = deque()
         self._background: deque[Row] = deque()
 
@@ -47,12 +54,20 @@ class Queue:
         """The one that may begin now."""
         if len(working) >= self._rows:
             return None
-        if self._normal:
-            return self._normal.popleft()
-        busy = sum(row.background for row in working)
-        if self._background and busy < max(1, self._rows // 2):
+        if self._background and self._background_may(working):
+            self._passed = 0
             return self._background.popleft()
-        return None
+        if not self._normal:
+            return None
+        self._passed += 1
+        return self._normal.popleft()
+
+    def _background_may(self, working: list[Row]) -> bool:
+        """Whether it is background work's turn, and its share is not used up."""
+        busy = sum(row.background for row in working)
+        if not self._normal:
+            return busy < max(1, self._rows // 2)
+        return busy < self._rows // 2 and self._passed >= BACKGROUND_SHARE - 1
 
     def leave(self, now: float) -> list[Row]:
         """Take out those that were cancelled or whose deadline has passed."""

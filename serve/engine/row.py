@@ -37,11 +37,12 @@ class Row:
         spelling: Spelling,
         emit: Emit,
         seconds: float,
+        asked_at: float | None = None,
         scored_from: int | None = None,
     ) -> None:
         """`limit` is how many tokens it may say; with 0 it only scores its prompt, from a token on.
 
-        `seconds` is its deadline from now on.
+        `seconds` is its deadline, from when it was asked (on the monotonic clock; else now).
         """
         self.version, self.owner, self.background = ask.version, ask.owner, ask.background
         self.tokens = list(prompt)
@@ -53,7 +54,7 @@ class Row:
         self.error: HoneError | None = None
         self.outcome: Literal["done", "failed", "cancelled"] = "cancelled"
         self.first_token_seconds: float | None = None
-        self.asked_at = time.monotonic()
+        self.asked_at = time.monotonic() if asked_at is None else asked_at
         self.deadline = self.asked_at + seconds
         self.drawer = Drawer(ask.drawing, self.tokens)
         self.details = ask.top_logprobs

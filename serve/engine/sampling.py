@@ -3,7 +3,7 @@
 Rows are computed together but never mixed, so what one request draws does not depend on its
 neighbours, and a seed means the same answer again. Knows nothing of models or text.
 
-Trail: serve/engine/worker.py -> here
+Trail: serve/engine/drawing.py -> here
 """
 
 import secrets

@@ -1,6 +1,6 @@
 """Answers on their way from the model's thread to the event loop: one post a step, for all rows.
 
-Trail: serve/engine/row.py -> here -> serve/engine/server.py
+Trail: serve/engine/row.py -> here -> serve/engine/delivery.py
 """
 
 import asyncio

@@ -23,14 +23,11 @@ from serve.engine.network import Network, Span
 from serve.engine.pace import Pace
 from serve.engine.prefixes import Prefixes
 from serve.engine.protocol import BASE
-from serve.engine.queue import Queue
+from serve.engine.queue import BACKGROUND_SHARE, Queue
 from serve.engine.refusals import DeadlineExceeded, GenerationFailed
 from serve.engine.row import Row
 
 log = logging.getLogger(__name__)
-
-BACKGROUND_SHARE = 4
-"""While people wait, background rows join one step in this many: slow, but never starved."""
 
 ALONE = 32
 """Steps in a row that one version must have to itself before the network is settled on it."""

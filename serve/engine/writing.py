@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from jinja2 import TemplateError
 
-from feedback.errors import BadRequest, EngineUnavailable
+from feedback.errors import BadRequest, EngineBusy, EngineUnavailable
 from feedback.records import Message
 from feedback.template import Labelled, label, render
 from serve.engine.asking import Ask
@@ -23,8 +23,10 @@ T = TypeVar("T")
 class Writing:
     """One model's tokenizer on a thread of its own; close it at the end."""
 
-    def __init__(self, model: Loaded) -> None:
+    def __init__(self, model: Loaded, most: int) -> None:
+        """`most` texts may wait for the thread."""
         self._model = model
+        self._most, self._waiting = most, 0
         self._thread = ThreadPoolExecutor(1, "tokenizer")
 
     def close(self) -> None:
@@ -78,10 +80,17 @@ class Writing:
         return ids
 
     async def _off_loop(self, write: Callable[[], T]) -> T:
+        if self._waiting >= self._most:
+            raise EngineBusy(f"{self._waiting} requests wait to be read already.", "Try again in a moment.")
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, _written, write)
+            written = asyncio.get_running_loop().run_in_executor(self._thread, _written, write)
         except RuntimeError as closed:
             raise EngineUnavailable("The engine is stopping.", "Try again in a moment.") from closed
+        self._waiting += 1
+        try:
+            return await written
+        finally:
+            self._waiting -= 1
 
 
 def _written(write: Callable[[], T]) -> T:

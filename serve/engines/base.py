@@ -178,6 +178,9 @@ class HttpEngine:
         """Load a version beside the others; one that is loaded already stays as it is."""
         raise CannotSwap("This engine cannot load a version while it runs.", "Restart it with the version.")
 
+    def expect(self, version: str, folder: Path) -> None:
+        """Note that a version which is held already is to stay; for those who count on more than one."""
+
     async def unload(self, version: str) -> None:
         """Forget a version; one that is not loaded is no error."""
         raise CannotSwap("This engine cannot unload a version while it runs.", "Restart it without it.")

@@ -42,5 +42,5 @@ class HoneEngine(HttpEngine):
 
     async def probe(self, version: str, items: Sequence[tuple[Sequence[Message], str]]) -> list[list[float]]:
         body = [{"messages": [m.as_dict() for m in messages], "response": said} for messages, said in items]
-        answer = await self._post("/v1/probe", {"model": version, "items": body})
+        answer = await self._post("/v1/probe", {"model": version, "items": body, "priority": 1})
         return [row["logprobs"] for row in answer.json()["data"]]

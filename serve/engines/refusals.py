@@ -31,6 +31,8 @@ _CODES: dict[str, type[HoneError]] = {
     "no_slot": CannotSwap,
     "bad_request": BadRequest,
     "still_in_use": CannotSwap,
+    "already_loaded": CannotSwap,
+    "deadline_exceeded": EngineError,
 }
 # vLLM 0.32 and TGI 3.3 have no code of their own for a conversation that does not fit.
 _TOO_LONG = ("maximum context length", "max_model_len", "`inputs` tokens +", "`inputs` must have less than")
@@ -54,18 +56,30 @@ async def translated(response: Any) -> HoneError:
             "Set engine.api_key to the key that the engine was started with.",
         )
     if status == 429:
-        wait = float(response.headers.get("retry-after", 1))
+        wait = _seconds(response.headers.get("retry-after", "1"))
         return EngineBusy("Too many people are asking at once.", f"Try again in {wait:.0f} seconds.", wait)
     if status == 503:
         return EngineUnavailable("The engine is loading its model.", "Try again in a moment.")
     known = _CODES.get(code)
     if known:
         return known(message)
+    if status in (502, 504):
+        return EngineUnavailable(
+            f"What stands before the engine cannot reach it (status {status}).", "Try again."
+        )
     if status == 404 and kind == "NotFoundError":
         return UnknownVersion(message)
     if status in (400, 413, 422):
         return PromptTooLong(message) if any(sign in message for sign in _TOO_LONG) else BadRequest(message)
     return EngineError(message)
+
+
+def _seconds(header: str) -> float:
+    """A `Retry-After` in seconds; the header may hold a date instead."""
+    try:
+        return min(max(float(header), 0.0), 600.0)
+    except ValueError:
+        return 1.0
 
 
 async def _read(response: Any) -> tuple[str, str, str]:

@@ -9,6 +9,7 @@ Trail: serve/router.py -> here -> serve/engines/replica.py
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -26,6 +27,8 @@ from feedback.errors import (
 from feedback.records import Message, Sampling
 from serve.engines.base import HttpEngine, Piece
 from serve.engines.replica import Replica
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 60.0
 """Seconds in which a replica that came back must hold what is wanted, where loading is no restart."""
@@ -93,7 +96,7 @@ class Replicas(HttpEngine):
                             begun = True
                             yield piece
                     return
-                except (EngineBusy, EngineUnavailable, UnknownVersion) as failed:
+                except (EngineBusy, EngineError, UnknownVersion) as failed:
                     self._judge(replica, version, failed)
                     trouble = failed
                 if begun:
@@ -123,8 +126,7 @@ class Replicas(HttpEngine):
         told = await asyncio.gather(*(self._look(replica) for replica in self.replicas))
         facts = next((fact for fact, r in zip(told, self.replicas, strict=True) if fact and r.is_in), None)
         if facts is None:
-            why = "; ".join(f"{replica.engine.url}: {replica.trouble}" for replica in self.replicas)
-            raise EngineUnavailable(f"No engine is ready: {why}", "It is looked at again and again.")
+            raise EngineUnavailable("No engine is ready.", "It is looked at again and again.")
         return {**facts, "replicas": list(self._described())}
 
     def _described(self) -> Iterator[dict[str, Any]]:
@@ -143,7 +145,9 @@ class Replicas(HttpEngine):
             return facts
         except (HoneError, TimeoutError) as lost:
             replica.drop(lost)
-        except (LookupError, TypeError, ValueError) as odd:
+        except Exception as odd:
+            # Whatever it is, this replica is looked at again.
+            log.exception("%s answers oddly", replica.engine.url)
             replica.drop(EngineError(f"It does not answer as an engine of this kind does ({odd!r})."))
         replica.rest()
         return None
@@ -187,19 +191,30 @@ class Replicas(HttpEngine):
             BadAdapter, CannotSwap: One replica refuses it; none keeps it.
         """
         async with self._swap:
-            done: list[Replica] = []
+            holding = [replica for replica in self._some_in() if version in replica.held]
+            done = list(holding)
             for replica in self._some_in():
+                if replica in holding:
+                    continue
                 try:
                     await replica.give(version, folder, drain=self._drained())
                     done.append(replica)
                 except EngineUnavailable as lost:
                     replica.drop(lost)
-                except (BadAdapter, CannotSwap):
+                except (BadAdapter, CannotSwap) as refused:
+                    if (
+                        holding
+                    ):  # it is served already, and what one replica lacks is not taken from the others
+                        replica.refused[version] = str(refused)
+                        continue
                     await self._take(version, done)
                     raise
             if not done:
                 raise EngineUnavailable(f"No engine could take {version}.", "See `hone status`.")
             self._wanted[version] = folder
+
+    def expect(self, version: str, folder: Path) -> None:
+        self._wanted[version] = folder
 
     async def unload(self, version: str) -> None:
         async with self._swap:
