@@ -156,7 +156,9 @@ class Watch(Supervisor):
                     self.state, self.trouble = "ready", ""
             except (HoneError, OSError) as fault:
                 self.restarts += self.state == "ready"
-                self.state, self.trouble = "restarting", str(fault)
+                # Where each is and what ails it is for operators; callers hear only that none is ready.
+                each = [f"{known['url']}: {known['trouble']}" for known in self._engine.described()]
+                self.state, self.trouble = "restarting", " ".join([str(fault), *each])
             await asyncio.sleep(self._every)
 
     async def _end_process(self) -> None:

@@ -47,6 +47,10 @@ def status(home: HomeOption = DEFAULT_HOME) -> None:
     screen.print(
         f"engine    {engine['state']} {engine.get('dtype', '')} {engine.get('trouble', '')}".rstrip()
     )
+    for replica in engine.get("replicas", ()):
+        where = "in" if replica["in"] else "out"
+        line = f"replica   {replica['url']} {where}, {replica['in_flight']} in flight {replica['trouble']}"
+        screen.print(line.rstrip(), markup=False)
     for limit in router["limits"]:
         screen.print(f"limit     {limit}", markup=False)
     for version in call(home, "GET", "/v1/versions")["data"]:

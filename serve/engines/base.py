@@ -178,6 +178,10 @@ class HttpEngine:
         """Load a version beside the others; one that is loaded already stays as it is."""
         raise CannotSwap("This engine cannot load a version while it runs.", "Restart it with the version.")
 
+    def described(self) -> list[dict[str, Any]]:
+        """Address and trouble of each server behind this one, for operators."""
+        return []
+
     def expect(self, version: str, folder: Path) -> None:
         """Note that a version which is held already is to stay; for those who count on more than one."""
 

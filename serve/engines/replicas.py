@@ -10,7 +10,7 @@ Trail: serve/router.py -> here -> serve/engines/replica.py
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -127,11 +127,13 @@ class Replicas(HttpEngine):
         facts = next((fact for fact, r in zip(told, self.replicas, strict=True) if fact and r.is_in), None)
         if facts is None:
             raise EngineUnavailable("No engine is ready.", "It is looked at again and again.")
-        return {**facts, "replicas": list(self._described())}
+        return {**facts, "replicas": self.described()}
 
-    def _described(self) -> Iterator[dict[str, Any]]:
-        for r in self.replicas:
-            yield {"url": r.engine.url, "in": r.is_in, "in_flight": r.in_flight, "trouble": r.trouble}
+    def described(self) -> list[dict[str, Any]]:
+        return [
+            {"url": r.engine.url, "in": r.is_in, "in_flight": r.in_flight, "trouble": r.trouble}
+            for r in self.replicas
+        ]
 
     async def _look(self, replica: Replica) -> dict[str, Any] | None:
         """What a replica says of itself; it is in afterwards, or out with the reason."""
