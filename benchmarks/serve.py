@@ -120,7 +120,8 @@ class Run:
         for server in self.servers[:2]:
             say(f"swapping under load: {server.name}")
             plan = self.size.stall if server is self.hone else self.size.stall_of_others
-            stalls[server.name] = await swaps.stall(server, self.adapters, plan)
+            with throughput.alone(server, [contender.who for contender in self.contenders]):
+                stalls[server.name] = await swaps.stall(server, self.adapters, plan)
         say("swapping under load in float32: is every answer what its version says when alone?")
         exact = await servers.start_hone(self.model, self.folder, "float32", self.size.threads)
         try:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tiny_base import FAST, LocalServer, make_base
 
-from feedback import imports
+from feedback import imports, snapshot
 from feedback.errors import Conflict, EngineUnavailable
 from feedback.imports import ImportRow
 from feedback.ledger import Ledger
@@ -135,9 +135,14 @@ async def test_a_few_pairs_are_trained_and_judged_and_left_to_a_person(house: Ho
     judged = house.ledger.evaluation(ended.id)
     assert judged
     item = judged["scorecard"]["items"][0]
-    asked = [Message("user", item["instruction"])]
-    said = await house.server.answer(ended.version, asked, max_tokens=30)
-    assert said.text == item["candidate"]["text"] != item["incumbent"]["text"]
+    frozen = snapshot.load(RunFolder(Path(ended.folder)).snapshot)
+    asked = next(row.messages for row in frozen.gate if row.messages[-1].content == item["instruction"])
+    # What was judged is what is live now. By its numbers: so small a model's answers hang on near ties.
+    (scores,) = await house.server.probe(ended.version, [(asked, item["references"][0])])
+    (before,) = await house.server.probe("general@0", [(asked, item["references"][0])])
+    assert -sum(scores) / len(scores) == pytest.approx(item["candidate"]["nll"], abs=0.01)
+    assert -sum(before) / len(before) > 1
+    assert item["candidate"]["text"] != item["incumbent"]["text"]
 
     # The next one starts from the base again, and is measured against what is live now.
     second = await house.run()

@@ -75,7 +75,8 @@ async def test_a_stream_is_the_same_while_a_version_comes_and_goes(
     engine: Engine, folder: Path, tmp_path: Path
 ) -> None:
     adapter = make_adapter(folder, tmp_path / "adapter", r=16, size=0.2)
-    request = ask("Tell me about rivers.", max_tokens=40)
+    # Without its stop token, and long enough that two loads and two answers fit in.
+    request = ask("Tell me about rivers.", max_tokens=400, ignore_stop_token=True)
     quiet, _ = await answer(engine, request)
     running = asyncio.create_task(answer(engine, request))
     for _ in range(2):

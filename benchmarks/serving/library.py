@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -61,8 +62,13 @@ class Library:
         made, seconds, first = await self._hear()
         return Burst.of(made, seconds, first)
 
+    def freeze(self, frozen: bool) -> None:
+        self._process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
+
     async def stop(self) -> None:
         assert self._process.stdin is not None
+        with contextlib.suppress(ProcessLookupError):
+            self.freeze(False)
         self._process.stdin.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), 20)

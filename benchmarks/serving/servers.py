@@ -88,8 +88,13 @@ class Server:
             await asyncio.sleep(0.05)
         response.raise_for_status()
 
+    def freeze(self, frozen: bool) -> None:
+        os.killpg(self._process.pid, signal.SIGSTOP if frozen else signal.SIGCONT)
+
     async def stop(self) -> None:
         """Ends the process and those it started; they are one group, and it leads it."""
+        with contextlib.suppress(ProcessLookupError):
+            self.freeze(False)
         await self.http.aclose()
         for what in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):

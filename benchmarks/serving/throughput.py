@@ -6,7 +6,8 @@ only one of them works at a time. Knows contenders by what they can do, not what
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -28,6 +29,8 @@ class Asked(Protocol):
 
     @property
     def memory(self) -> float: ...
+
+    def freeze(self, frozen: bool) -> None: ...
 
     async def burst(self, versions: Sequence[str], prompts: Sequence[str], tokens: int) -> Burst: ...
 
@@ -81,6 +84,19 @@ class Figures:
         }
 
 
+@contextmanager
+def alone(who: Asked, everyone: Sequence[Asked]) -> Iterator[None]:
+    """The others are stopped meanwhile: an idle server may poll, and take a core from the one at work."""
+    others = [other for other in everyone if other is not who]
+    for other in others:
+        other.freeze(True)
+    try:
+        yield
+    finally:
+        for other in others:
+            other.freeze(False)
+
+
 async def warm(contenders: Sequence[Contender], streams: Sequence[int]) -> None:
     """A short burst of every cell, so that no one's first-time set-up is timed."""
     for place, cell in enumerate(_cells(streams)):
@@ -104,8 +120,9 @@ async def measure(
             takers = [contender.who for contender in contenders if contender.takes(cell)]
             turn = (repeat + place) % len(takers)
             for who in takers[turn:] + takers[:turn]:
-                await asyncio.sleep(PAUSE)
-                burst = await who.burst(LOADS[cell[0]], prompts, tokens)
+                with alone(who, [contender.who for contender in contenders]):
+                    await asyncio.sleep(PAUSE)
+                    burst = await who.burst(LOADS[cell[0]], prompts, tokens)
                 figures.bursts[cell][who.name].append(burst)
             speeds = {who.name: round(figures.speeds(cell, who.name)[-1], 1) for who in takers}
             say(f"repeat {repeat + 1}/{repeats}, {cell[0]}, {cell[1]} streams: {speeds}")
