@@ -15,22 +15,30 @@ T = TypeVar("T")
 
 async def apart(work: Callable[[], T]) -> T:
     """What the work returns or raises."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def run() -> None:
-        try:
-            done = work()
-        except BaseException as error:
-            loop.call_soon_threadsafe(settle, future, error, None)
-        else:
-            loop.call_soon_threadsafe(settle, future, None, done)
-
+    run, future = promised(work)
     threading.Thread(target=run, name="apart", daemon=True).start()
     return await future
 
 
-def settle(future: "asyncio.Future[Any]", error: BaseException | None, result: Any) -> None:
+def promised(work: Callable[[], T]) -> tuple[Callable[[], None], "asyncio.Future[T]"]:
+    """Work for any thread to run, and what this event loop's waiter gets of it; not run once nobody waits."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def run() -> None:
+        if future.cancelled():
+            return
+        try:
+            done = work()
+        except BaseException as error:
+            loop.call_soon_threadsafe(_settle, future, error, None)
+        else:
+            loop.call_soon_threadsafe(_settle, future, None, done)
+
+    return run, future
+
+
+def _settle(future: "asyncio.Future[Any]", error: BaseException | None, result: Any) -> None:
     """Give a future its end, if it still waits for one."""
     if future.done():
         return

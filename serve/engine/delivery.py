@@ -21,7 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 from feedback.errors import HoneError
 from serve.engine.asking import Ended, Piece, Token
 from serve.engine.protocol import event
-from serve.engine.refusals import GenerationFailed, IncompleteAnswer
+from serve.engine.refusals import IncompleteAnswer, our_fault
 
 log = logging.getLogger("serve.engine")
 
@@ -131,7 +131,7 @@ async def _events(stream: Stream, writer: Writer, count: Callable[[HoneError], N
         yield event(writer.failure(error))
     except Exception:
         log.exception("a stream failed")
-        failed = GenerationFailed("The engine failed on this request.", "Its log says why.")
+        failed = our_fault()
         count(failed)
         yield event(writer.failure(failed))
     if writer.closing:

@@ -12,7 +12,7 @@ import torch
 
 from feedback.errors import HoneError
 from serve.engine.network import Span
-from serve.engine.refusals import GenerationFailed
+from serve.engine.refusals import GenerationFailed, our_fault
 from serve.engine.row import Row
 from serve.engine.sampling import Likely, choose, likelihood
 
@@ -47,7 +47,7 @@ def blame(row: Row, failure: Exception) -> None:
         row.error = failure
         return
     log.error("a row of version %s failed", row.version, exc_info=failure)
-    row.error = GenerationFailed("The engine failed on this request.", "Its log says why.")
+    row.error = our_fault()
 
 
 def _together(rows: Sequence[Row], logits: torch.Tensor) -> Chosen:

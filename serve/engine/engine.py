@@ -21,7 +21,7 @@ from feedback.errors import EngineUnavailable
 from feedback.fingerprint import require
 from feedback.template import Labelled
 from serve.engine.adapters import Adapters
-from serve.engine.apart import apart, settle
+from serve.engine.apart import apart, promised
 from serve.engine.asking import Ask, Drawing, Ended, Token
 from serve.engine.embedder import BATCH, Embedder
 from serve.engine.lora import read
@@ -163,7 +163,6 @@ class Engine:
 
     async def forget(self, owner: str) -> int:
         """Drop what is kept of an owner's conversations; how many prefixes there were."""
-
         self._forgettings += 1
 
         def forgotten() -> int:
@@ -247,20 +246,8 @@ class Engine:
 
     async def _between_steps(self, work: Callable[[], T]) -> T:
         """Have the model's thread do something, and wait for what it gives."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-
-        def chore() -> None:
-            if future.cancelled():
-                return
-            try:
-                done = work()
-            except Exception as error:
-                loop.call_soon_threadsafe(settle, future, error, None)
-            else:
-                loop.call_soon_threadsafe(settle, future, None, done)
-
-        self._worker.call(chore)
+        run, future = promised(work)
+        self._worker.call(run)
         return await future
 
     def _ended(self, row: Row) -> None:

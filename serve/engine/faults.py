@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 
 from feedback.errors import BadRequest, HoneError, NotFound, TryLater
 from serve.engine import openai_answers, tgi
-from serve.engine.refusals import GenerationFailed
+from serve.engine.refusals import our_fault
 
 TGI_ROUTES = frozenset(("/", "/generate", "/generate_stream", "/tokenize", "/chat_tokenize", "/info"))
 
@@ -63,9 +63,7 @@ def install(app: FastAPI, count: Callable[[HoneError], None]) -> None:
         return response
 
     async def failed(request: Request, error: Exception) -> JSONResponse:
-        return await refused(
-            request, GenerationFailed("The engine failed on this request.", "Its log says why.")
-        )
+        return await refused(request, our_fault())
 
     async def gone(_: Request, error: Exception) -> Response:
         return Response(status_code=499)  # nobody reads it; the number is for logs

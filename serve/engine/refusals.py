@@ -56,3 +56,13 @@ class DeadlineExceeded(EngineError):
 
     status = 504
     code = "deadline_exceeded"
+
+
+def our_fault() -> GenerationFailed:
+    """What a client is told of a fault of ours; the log has the rest."""
+    return GenerationFailed("The engine failed on this request.", "Its log says why.")
+
+
+def stopping() -> EngineUnavailable:
+    """What is told to whoever asks while the engine ends."""
+    return EngineUnavailable("The engine is stopping.", "Try again in a moment.")

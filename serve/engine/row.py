@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 
 from feedback.errors import HoneError
-from serve.engine.asking import Ask, Drawing, Ended, Piece, Token
+from serve.engine.asking import Ask, Ended, Piece, Token
 from serve.engine.network import Span
 from serve.engine.refusals import GenerationFailed
 from serve.engine.sampling import Drawer, Likely, likelihood
@@ -59,7 +59,6 @@ class Row:
         self.drawer = Drawer(ask.drawing, self.tokens)
         self.details = ask.top_logprobs
         self.scored_from = scored_from
-        self._drawing: Drawing = ask.drawing
         self._spelling = spelling
         self._emit = emit
         self._decoder = Decoder(spelling.text)
@@ -121,7 +120,7 @@ class Row:
             self.first_token_seconds = time.monotonic() - self.asked_at
         self.tokens.append(token)
         self.drawer.heard(token)
-        stopped = token in stop_tokens and not self._drawing.ignore_stop_token
+        stopped = token in stop_tokens and not self.drawer.drawing.ignore_stop_token
         text = self._shown(token, stopped, full=self.made >= self.limit)
         if likely is not None:
             self._unsaid.append(self._spelling.token(token, likely))

@@ -24,7 +24,7 @@ from serve.engine.pace import Pace
 from serve.engine.prefixes import Prefixes
 from serve.engine.protocol import BASE
 from serve.engine.queue import BACKGROUND_SHARE, Queue
-from serve.engine.refusals import DeadlineExceeded, GenerationFailed
+from serve.engine.refusals import DeadlineExceeded, our_fault, stopping
 from serve.engine.row import Row
 
 log = logging.getLogger(__name__)
@@ -60,8 +60,8 @@ class Worker:
         self._alone = ("", 0)
         self._stopping = False
         self._changed = threading.Condition()
-        self._running = False
         self._over = threading.Event()
+        self._over.set()
         self._thread = threading.Thread(target=self.run, name="model", daemon=True)
 
     def start(self) -> None:
@@ -70,7 +70,7 @@ class Worker:
 
     def run(self) -> None:
         """Take steps until the worker is stopped; the calling thread owns the model."""
-        self._running = True
+        self._over.clear()
         with torch.inference_mode():
             while True:
                 try:
@@ -79,7 +79,7 @@ class Worker:
                 except Exception:
                     # Nothing should come this far; whoever waits is told, and the next ones are served.
                     log.exception("the worker failed")
-                    self._abandon(GenerationFailed("The engine failed on this request.", "Its log says why."))
+                    self._abandon(our_fault())
                 self._flush()
             for chore in self._chores:
                 self._do(chore)
@@ -95,7 +95,7 @@ class Worker:
         """
         with self._changed:
             if self._stopping:
-                raise EngineUnavailable("The engine is stopping.", "Try again in a moment.")
+                raise stopping()
             self._queue.join(row, len(self._rows))
             self._changed.notify()
 
@@ -107,7 +107,7 @@ class Worker:
         """
         with self._changed:
             if self._stopping:
-                raise EngineUnavailable("The engine is stopping.", "Try again in a moment.")
+                raise stopping()
             self._chores.append(chore)
             self._changed.notify()
 
@@ -123,8 +123,7 @@ class Worker:
         with self._changed:
             self._stopping = True
             self._changed.notify()
-        if self._running:
-            self._over.wait(timeout)
+        self._over.wait(timeout)
 
     def load(self) -> tuple[int, int]:
         """How many rows are in use, and how many requests wait."""

@@ -10,12 +10,12 @@ from typing import TypeVar
 
 from jinja2 import TemplateError
 
-from feedback.errors import BadRequest, EngineBusy, EngineUnavailable
+from feedback.errors import BadRequest, EngineBusy
 from feedback.records import Message
 from feedback.template import Labelled, label, render
 from serve.engine.asking import Ask
 from serve.engine.model import Loaded
-from serve.engine.refusals import ContextTooLong
+from serve.engine.refusals import ContextTooLong, stopping
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ class Writing:
         try:
             written = asyncio.get_running_loop().run_in_executor(self._thread, _written, write)
         except RuntimeError as closed:
-            raise EngineUnavailable("The engine is stopping.", "Try again in a moment.") from closed
+            raise stopping() from closed
         self._waiting += 1
         try:
             return await written
