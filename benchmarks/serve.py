@@ -58,7 +58,7 @@ FULL = Size(
     repeats=3,
     tokens=64,
     stall=swaps.Plan(swaps=100, turns=4, streams=16, tokens=15),
-    stall_of_others=swaps.Plan(swaps=21, turns=3, streams=16, tokens=15),
+    stall_of_others=swaps.Plan(swaps=9, turns=3, streams=16, tokens=15),
     pinned=swaps.Plan(swaps=100, turns=1, streams=16, tokens=12),
     conversation=1450,
     threads=machine.cores(),

@@ -105,9 +105,17 @@ def alone(model: Any, prompt: Sequence[int], count: int) -> list[int]:
 
 @torch.inference_mode()
 def together(
-    network: Network, prompts: Sequence[Sequence[int]], count: int, *, chunk: int = 12, version: str = "base"
+    network: Network,
+    prompts: Sequence[Sequence[int]],
+    count: int,
+    *,
+    chunk: int = 12,
+    versions: Sequence[str] = ("base",) * 9,
 ) -> list[list[int]]:
-    """Greedy, all prompts in rows of one network: read in pieces, row 0 a piece ahead of row 1, and so on."""
+    """Greedy, all prompts in rows of one network: read in pieces, row 0 a piece ahead of row 1, and so on.
+
+    `versions` are the rows'.
+    """
     told = [list(prompt) for prompt in prompts]
     read = [0] * len(prompts)
     late = list(range(len(prompts)))
@@ -117,7 +125,7 @@ def together(
             if late[row]:
                 late[row] -= 1
             elif len(ids) < len(prompts[row]) + count:
-                spans.append(Span(row, read[row], ids[read[row] : read[row] + chunk], version))
+                spans.append(Span(row, read[row], ids[read[row] : read[row] + chunk], versions[row]))
         logits = network.forward(spans)
         assert logits.shape[0] == len(spans)
         for span, likeliest in zip(spans, logits.argmax(-1).tolist(), strict=True):
@@ -170,7 +178,7 @@ def test_other_families_answer_with_versions_as_peft_does(
     network.add("v", read(adapter, network.shapes, torch.float32, CPU))
     for row in range(4):
         network.free(row, spoiled=False)
-    said = together(network, PROMPTS, 8, version="v")
+    said = together(network, PROMPTS, 8, versions=["v"] * 4)
     assert said == [alone(peft, prompt, 8) for prompt in PROMPTS]
     assert said != base
 
@@ -301,43 +309,66 @@ def network() -> LeanNetwork:
     return network
 
 
-def test_settling_step_by_step_changes_no_token(network: LeanNetwork) -> None:
-    alone = {version: together(network, PROMPTS, 8, version=version) for version in ("base", "v", "w")}
-    assert len({str(said) for said in alone.values()}) == 3
-    steps = 0
-    done = False
-    while not done:
-        done = network.settle("v")
-        steps += 1
-        assert {version: together(network, PROMPTS, 8, version=version) for version in alone} == alone
-    assert steps == 3
-    assert network.settle("v")
-    assert network.settle("w") is False
-    assert {version: together(network, PROMPTS, 8, version=version) for version in alone} == alone
+V, W, BOTH, BESIDE = (frozenset(names) for names in (["v"], ["w"], ["v", "w"], ["base", "v"]))
+MIXES = [
+    ["base"] * 4,
+    ["v"] * 4,
+    ["w"] * 4,
+    ["v", "w", "v", "w"],
+    ["v", "base", "w", "v"],
+    ["base", "v", "v", "base"],
+]
 
 
-def test_versions_come_and_go_while_one_is_settled_on(network: LeanNetwork) -> None:
-    alone = {version: together(network, PROMPTS, 8, version=version) for version in ("base", "v", "w")}
-    while not network.settle("v"):
+def answers(network: LeanNetwork) -> list[list[list[int]]]:
+    """What each mix of versions says to the four prompts, one pass for all four."""
+    return [together(network, PROMPTS, 8, versions=mix) for mix in MIXES]
+
+
+def settle(network: LeanNetwork, versions: frozenset[str]) -> None:
+    while not network.settle(versions):
         pass
+
+
+@pytest.mark.parametrize("versions", [V, BOTH, BESIDE], ids=["one", "two", "one beside the base"])
+def test_settling_step_by_step_changes_no_token(network: LeanNetwork, versions: frozenset[str]) -> None:
+    before = answers(network)
+    assert len({str(said) for said in before}) == len(MIXES)
+    steps, done = 0, False
+    while not done:
+        done = network.settle(versions)
+        steps += 1
+        assert answers(network) == before
+    assert steps == 3
+    assert network.settle(versions)
+    assert network.settle(W) is False
+    assert answers(network) == before
+
+
+@pytest.mark.parametrize("versions", [V, BOTH])
+def test_versions_come_and_go_while_some_are_settled_on(
+    network: LeanNetwork, versions: frozenset[str]
+) -> None:
+    before = [together(network, PROMPTS, 8, versions=[name] * 4) for name in ("base", "v", "w")]
+    settle(network, versions)
     network.drop("w")
     network.add("x", deltas(network, 2))
-    alone["x"] = alone.pop("w")
-    assert {version: together(network, PROMPTS, 8, version=version) for version in alone} == alone
+    assert [together(network, PROMPTS, 8, versions=[name] * 4) for name in ("base", "v", "x")] == before
 
 
-def test_a_version_that_is_dropped_while_settled_on_leaves_nothing_behind(network: LeanNetwork) -> None:
-    alone = {version: together(network, PROMPTS, 8, version=version) for version in ("base", "w")}
-    while not network.settle("v"):
-        pass
+@pytest.mark.parametrize("versions", [V, BOTH, BESIDE])
+def test_a_version_that_is_dropped_while_settled_on_leaves_nothing_behind(
+    network: LeanNetwork, versions: frozenset[str]
+) -> None:
+    base, second = (together(network, PROMPTS, 8, versions=[name] * 4) for name in ("base", "w"))
+    settle(network, versions)
     network.drop("v")
-    assert not any(linear._fused for linear in network._linears())
+    assert not any(linear._settled for linear in network._linears())
     network.add("v", deltas(network, 2))  # the same name, other weights
-    assert together(network, PROMPTS, 8, version="v") == alone["w"]
-    while not network.settle("v"):
-        pass
-    assert together(network, PROMPTS, 8, version="v") == alone["w"]
-    assert together(network, PROMPTS, 8) == alone["base"]
+    for _ in range(2):
+        assert together(network, PROMPTS, 8, versions=["v", "w"] * 2) == second
+        assert together(network, PROMPTS, 8, versions=["base"] * 4) == base
+        settle(network, versions)
 
 
 # Room

@@ -17,12 +17,12 @@ from serve.engine.asking import Ask, Drawing, Ended, Piece
 from serve.engine.lora import read
 from serve.engine.model import Loaded
 from serve.engine.network import Span
-from serve.engine.pace import LARGEST, LEAST, SMALLEST, Pace
+from serve.engine.pace import FIRST, LARGEST, LEAST, SMALLEST, Pace
 from serve.engine.prefixes import Prefixes
 from serve.engine.refusals import DeadlineExceeded, GenerationFailed
 from serve.engine.row import Row
 from serve.engine.spelling import Spelling
-from serve.engine.worker import ALONE, BACKGROUND_SHARE, Worker
+from serve.engine.worker import BACKGROUND_SHARE, TOGETHER, Worker
 
 CPU = torch.device("cpu")
 PATIENCE = 30.0
@@ -185,23 +185,44 @@ def test_more_prompts_than_a_step_has_room_for_wait_their_turn(house: House) -> 
     assert sum(tokens for _, tokens in given) == 64
 
 
-def test_steps_that_take_long_read_less_and_quick_ones_more(house: House) -> None:
+def test_a_step_reads_as_much_as_fits_beside_its_answers(house: House) -> None:
     (waiting,) = rows(house, 3000)
 
     def share(pace: Pace) -> int:
         return pace.shares([waiting], answering=True)[0][1]
 
+    def learnt(alone: float, each: float) -> int:
+        pace = Pace()
+        for _ in range(40):
+            pace.took(alone, 0, answering=True)
+            pace.took(alone + each * share(pace), share(pace), answering=True)
+        return share(pace)
+
+    assert share(Pace()) == FIRST
+    assert learnt(0.04, 0.0001) == LARGEST
+    assert abs(learnt(0.04, 0.001) - 80) <= 1  # 40 ms and 80 times 1 ms
+    assert learnt(0.04, 0.1) == SMALLEST
+    # On a slow machine prompts still go on: by half of what a step takes anyway.
+    assert abs(learnt(0.4, 0.002) - 100) <= 1
+
+
+def test_one_slow_step_does_not_slow_the_reading_for_long(house: House) -> None:
+    (waiting,) = rows(house, 3000)
     pace = Pace()
-    pace.took(9.0, 64, mixed=False)
-    assert share(pace) == 64
-    for _ in range(10):
-        pace.took(1.0, share(pace), mixed=True)
-    assert share(pace) == SMALLEST
-    pace.took(0.01, SMALLEST - 1, mixed=True)
-    assert share(pace) == SMALLEST
-    for _ in range(10):
-        pace.took(0.01, share(pace), mixed=True)
-    assert share(pace) == LARGEST
+
+    def share() -> int:
+        return pace.shares([waiting], answering=True)[0][1]
+
+    for _ in range(20):
+        pace.took(0.04, 0, answering=True)
+        pace.took(0.04 + 0.001 * share(), share(), answering=True)
+    usual = share()
+    pace.took(9.0, share(), answering=True)
+    assert usual // 2 <= share() < usual
+    pace.took(9.0, 30, answering=False)  # a step without answers holds nobody up
+    for _ in range(20):
+        pace.took(0.04 + 0.001 * share(), share(), answering=True)
+    assert abs(share() - usual) <= 2
 
 
 def test_a_long_prompt_does_not_stop_an_answer(house: House, model: Loaded) -> None:
@@ -372,16 +393,28 @@ def test_what_is_asked_of_the_thread_is_done_between_steps_in_order(house: House
 def test_one_version_alone_for_a_while_is_settled_on(
     house: House, model: Loaded, adapters: dict[str, Path]
 ) -> None:
-    mine = house.ask(prompt(1, 8), ALONE + 20, "v")
+    mine = house.ask(prompt(1, 8), TOGETHER + 20, "v")
     house.worker.start()
     house.wait(mine)
-    assert all(linear._fused for layer in model.network._layers for linear in layer.linears())  # type: ignore[attr-defined]
-    base, again = house.ask(prompt(2, 8), 20), house.ask(prompt(1, 8), ALONE + 20, "v")
+    assert all(linear._settled for layer in model.network._layers for linear in layer.linears())  # type: ignore[attr-defined]
+    base, again = house.ask(prompt(2, 8), 20), house.ask(prompt(1, 8), TOGETHER + 20, "v")
     house.wait()
     model.network.drop("v")
     model.network.add("v", read(adapters["v"], model.network.shapes, torch.float32, CPU))
-    assert mine.tokens == again.tokens == greedy(model, prompt(1, 8), ALONE + 20, "v")
+    assert mine.tokens == again.tokens == greedy(model, prompt(1, 8), TOGETHER + 20, "v")
     assert base.tokens == greedy(model, prompt(2, 8), 20)
+
+
+def test_versions_that_keep_coming_together_are_settled_on_together(house: House, model: Loaded) -> None:
+    mine, other = house.ask(prompt(1, 8), TOGETHER + 20, "v"), house.ask(prompt(2, 8), TOGETHER + 20, "w")
+    base = house.ask(prompt(3, 8), TOGETHER + 20)
+    house.worker.start()
+    house.wait()
+    settled = model.network._layers[0].qkv._settled  # type: ignore[attr-defined]
+    assert (settled.versions, settled.pure) == (("v", "w"), False)
+    assert mine.tokens == greedy(model, prompt(1, 8), TOGETHER + 20, "v")
+    assert other.tokens == greedy(model, prompt(2, 8), TOGETHER + 20, "w")
+    assert base.tokens == greedy(model, prompt(3, 8), TOGETHER + 20)
 
 
 # Faults
@@ -528,7 +561,7 @@ def test_a_network_that_fails_between_passes_does_not_end_the_thread(
         house.worker.start()
         for _ in range(2):
             house.ask(prompt(1, 50), 3, "v", owner="ann")
-            house.ask(prompt(2, 50), ALONE + 9, "v", owner="bob")
+            house.ask(prompt(2, 50), TOGETHER + 9, "v", owner="bob")
             house.wait()
         assert failed
         last = house.ask(prompt(3, 9), 5)

@@ -221,8 +221,9 @@ class Stall:
 async def stall(server: Server, folders: Sequence[Path], plan: Plan) -> Stall:
     """Turns with swaps and without, each pair the other way round than the one before."""
     traffic = Traffic(server, folders, plan)
-    # As many swaps as there are folders, so that what is kept once for each is there before the count.
+    # As many swaps as there are folders, and a stretch without: what is kept once is there before the count.
     seconds = (await traffic.run(swaps=len(folders))).seconds
+    await traffic.run(seconds=seconds)
     found = Stall(memory_before=server.memory)
     for number in range(plan.turns):
         if number % 2:

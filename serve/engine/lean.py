@@ -110,7 +110,7 @@ class LeanNetwork:
             device=self.device,
         )
         self._attention = Attention(self._arena, config.num_attention_heads, _rotation(model, longest))
-        self._settled: tuple[str | None, int] = (None, 0)
+        self._settled: tuple[frozenset[str], int] = (frozenset(), 0)
         self._copied = sum(out * into for out, into in self.shapes.values()) * self.dtype.itemsize
 
     def forward(self, spans: Sequence[Span]) -> torch.Tensor:
@@ -152,23 +152,24 @@ class LeanNetwork:
     def drop(self, version: str) -> None:
         for linear in self._linears():
             linear.drop(version)
-        if self._settled[0] == version:
-            self._settled = (None, 0)
+        if version in self._settled[0]:
+            self._settled = (frozenset(), 0)
 
-    def settle(self, version: str) -> bool:
-        """Fuse one more layer with a version that answers alone, where memory has room for a copy."""
+    def settle(self, versions: frozenset[str]) -> bool:
+        """Settle one more layer on these versions, where memory has room for a copy of the weights."""
         known, done = self._settled
-        if known != version:
+        if known != versions:
             for linear in self._linears():
-                linear.unfuse()
+                linear.unsettle()
             done = 0
             if free_memory(self.device) < 2 * self._copied:
                 done = len(self._layers)
         if done < len(self._layers):
+            own = tuple(sorted(versions - {BASE}))
             for linear in self._layers[done].linears():
-                linear.fuse(version)
+                linear.settle(own, pure=len(versions) == 1)
             done += 1
-        self._settled = (version, done)
+        self._settled = (versions, done)
         return done == len(self._layers)
 
     def _linears(self) -> list[SlotLinear]:

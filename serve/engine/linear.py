@@ -2,7 +2,8 @@
 
 The versions in a batch are laid side by side and multiplied together, each token masked to its own:
 `y = W x + B (A x, masked)`. So a batch of any mix costs two thin products more, and loading a version
-touches nothing that another uses. Knows nothing of requests or slots.
+touches nothing that another uses. For versions that keep coming together the layer can settle on a copy
+of its weights that spares a product or both. Knows nothing of requests or slots.
 
 Trail: serve/engine/lean.py -> here -> serve/engine/matrix.py
 """
@@ -56,6 +57,29 @@ class _Side:
 
 
 @dataclass(frozen=True, slots=True)
+class _Settled:
+    """A copy of the weights made for one set of versions.
+
+    One version alone is added to them. Several, or one beside the base, stand at their right: `[W, B]`
+    reads a token together with what its version's `A` made of it.
+    """
+
+    versions: tuple[str, ...]
+    pure: bool
+    weights: Matrix
+    down: Matrix | None = None
+    widths: tuple[int, ...] = ()
+
+    def serves(self, mix: Mix) -> bool:
+        return mix.versions == self.versions and mix.pure == self.pure
+
+    def __call__(self, x: torch.Tensor, mix: Mix) -> torch.Tensor:
+        if self.down is None:
+            return self.weights(x)
+        return self.weights(torch.cat((x, _masked(self.down(x), mix, self.widths)), dim=1))
+
+
+@dataclass(frozen=True, slots=True)
 class _Pair:
     """One version's change of the whole layer: `down` `(ranks, in)`, `up` `(out, ranks)`, and alone."""
 
@@ -75,22 +99,19 @@ class SlotLinear:
         self._base = Matrix(weight, torch.cat(biases).detach() if biases else None)
         self._pairs: dict[str, _Pair] = {}
         self._sides: OrderedDict[tuple[str, ...], _Side | None] = OrderedDict()
-        self._fused: tuple[str, Matrix] | None = None
+        self._settled: _Settled | None = None
 
     def __call__(self, x: torch.Tensor, mix: Mix) -> torch.Tensor:
         """`(tokens, in)` becomes `(tokens, out)`."""
         if not mix.versions:
             return self._base(x)
-        if mix.pure and self._fused is not None and self._fused[0] == mix.versions[0]:
-            return self._fused[1](x)
+        if self._settled is not None and self._settled.serves(mix):
+            return self._settled(x, mix)
         y = self._base(x)
         side = self._side(mix.versions)
         if side is None:
             return y
-        h = side.down(x)
-        mask = mix.mask(side.widths)
-        # Filled, not multiplied: a version whose numbers overflow must not reach its neighbours.
-        return side.up.add(h if mask is None else h.masked_fill_(mask, 0), y)
+        return side.up.add(_masked(side.down(x), mix, side.widths), y)
 
     def add(self, version: str, deltas: Mapping[str, Delta]) -> None:
         """Lay a version beside the others; deltas of other layers are left out. Any thread may call."""
@@ -102,21 +123,28 @@ class SlotLinear:
         self._pairs.pop(version, None)
         for mixed in [mixed for mixed in self._sides if version in mixed]:
             del self._sides[mixed]
-        if self._fused is not None and self._fused[0] == version:
-            self._fused = None
+        if self._settled is not None and version in self._settled.versions:
+            self._settled = None
 
-    def fuse(self, version: str) -> None:
-        """Keep a copy of the weights with this version's delta in them, for batches of it alone."""
-        pair = self._pairs.get(version)
-        if pair is None:
-            self._fused = (version, self._base)
-            return
-        change = pair.up.float() @ pair.down.float()
+    def settle(self, versions: tuple[str, ...], *, pure: bool) -> None:
+        """Keep a copy of the weights for batches of these; `pure`: of one alone, without the base."""
+        side = self._side(versions)
+        if side is None:
+            self._settled = _Settled(versions, pure, self._base)
+        elif pure:
+            self._settled = _Settled(versions, pure, self._changed(self._pairs[versions[0]]))
+        else:
+            beside = torch.cat((self._base.plain(), side.up.plain()), dim=1)
+            weights = Matrix(beside, self._base.bias)
+            self._settled = _Settled(versions, pure, weights, side.down, side.widths)
+
+    def unsettle(self) -> None:
+        self._settled = None
+
+    def _changed(self, pair: _Pair) -> Matrix:
         weight = self._base.plain()
-        self._fused = (version, Matrix((weight.float() + change).to(weight.dtype), self._base.bias))
-
-    def unfuse(self) -> None:
-        self._fused = None
+        change = pair.up.float() @ pair.down.float()
+        return Matrix((weight.float() + change).to(weight.dtype), self._base.bias)
 
     def _joined(self, own: Mapping[str, Delta]) -> _Pair:
         """The parts' deltas as one: their `down` stacked, their `up` on the diagonal."""
@@ -150,3 +178,12 @@ class SlotLinear:
         while len(self._sides) > MIXES:
             self._sides.popitem(last=False)
         return side
+
+
+def _masked(h: torch.Tensor, mix: Mix, widths: tuple[int, ...]) -> torch.Tensor:
+    """Each token's own version's ranks alone.
+
+    Filled, not multiplied: a version whose numbers overflow must not reach its neighbours.
+    """
+    mask = mix.mask(widths)
+    return h if mask is None else h.masked_fill_(mask, 0)

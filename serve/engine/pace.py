@@ -1,7 +1,7 @@
 """How much of the waiting prompts a step reads, so that a long one never holds the answers up.
 
-Measures the steps and adapts: a step that mixes prompts with answers is to take about an eighth of a
-second. Knows nothing of models.
+Learns from the steps' times what a step takes by itself and what each prompt token adds to it; a step that
+mixes prompts with answers reads what fits beside the answers. Knows nothing of models.
 
 Trail: serve/engine/worker.py -> here
 """
@@ -12,19 +12,26 @@ from serve.engine.row import Row
 
 SMALLEST, LARGEST = 16, 512
 """Prompt tokens of one step."""
-LONG_SECONDS, SHORT_SECONDS = 0.15, 0.09
-"""A mixed step that takes longer, or less, changes how much the next one reads."""
+FIRST = 64
+"""Prompt tokens of a mixed step before anything was learnt."""
+STEP_SECONDS = 0.12
+"""What a mixed step is to take in all."""
+ADDED_SHARE = 0.5
+"""Prompts may make a step longer by this share of what it takes without, however slow the machine is."""
 LEAST = 8
 """Tokens below which a share of a step is not worth its attention call."""
+LEARNING = 0.3
+"""How far one step's time moves what is believed."""
 
 
 class Pace:
     def __init__(self) -> None:
-        self._mixed = 64
+        self._alone: float | None = None
+        self._each: float | None = None
 
     def shares(self, reading: Sequence[Row], *, answering: bool) -> list[tuple[Row, int]]:
         """Which prompts are read in this step, and how many tokens of each; in equal shares."""
-        left = self._mixed if answering else LARGEST
+        left = self._mixed() if answering else LARGEST
         share = max(LEAST, left // max(1, len(reading)))
         given: list[tuple[Row, int]] = []
         for row in reading:
@@ -40,11 +47,25 @@ class Pace:
             left -= more
         return given
 
-    def took(self, seconds: float, tokens: int, *, mixed: bool) -> None:
+    def took(self, seconds: float, tokens: int, *, answering: bool) -> None:
         """Learn from a step's time; `tokens` is how many of them were prompts'."""
-        if not mixed:
+        if not answering:
             return
-        if seconds > LONG_SECONDS:
-            self._mixed = max(SMALLEST, self._mixed // 2)
-        elif seconds < SHORT_SECONDS and tokens >= self._mixed:
-            self._mixed = min(LARGEST, self._mixed * 2)
+        if tokens == 0:
+            self._alone = _moved(self._alone, seconds)
+        elif self._alone is not None:
+            self._each = _moved(self._each, max(0.0, seconds - self._alone) / tokens)
+
+    def _mixed(self) -> int:
+        """Prompt tokens that fit into a step beside its answers."""
+        if self._alone is None or self._each is None:
+            return FIRST
+        room = max(STEP_SECONDS - self._alone, ADDED_SHARE * self._alone)
+        return int(min(LARGEST, max(SMALLEST, room / max(self._each, 1e-9))))
+
+
+def _moved(known: float | None, seen: float) -> float:
+    """What is believed after one more step; one that took long for another reason counts little."""
+    if known is None:
+        return seen
+    return known + LEARNING * (min(seen, 2 * known + 1e-6) - known)

@@ -29,8 +29,8 @@ from serve.engine.row import Row
 
 log = logging.getLogger(__name__)
 
-ALONE = 32
-"""Steps in a row that one version must have to itself before the network is settled on it."""
+TOGETHER = 32
+"""Steps in a row that the same versions must have to themselves before the network settles on them."""
 
 Chore = Callable[[], object]
 """Something short that is done between two steps."""
@@ -57,7 +57,7 @@ class Worker:
         self._chores: deque[Chore] = deque()
         self._pace = Pace()
         self._steps = 0
-        self._alone = ("", 0)
+        self._together: tuple[frozenset[str], int] = (frozenset(), 0)
         self._stopping = False
         self._changed = threading.Condition()
         self._over = threading.Event()
@@ -185,7 +185,7 @@ class Worker:
         begun = time.monotonic()
         self._advance([row for row, _ in turns], spans)
         read = sum(len(span.ids) for span in spans) - len(answering)
-        self._pace.took(time.monotonic() - begun, read, mixed=bool(answering and read))
+        self._pace.took(time.monotonic() - begun, read, answering=bool(answering))
         self._part([row for row in places if row.complete or row.error])
         self._settle({span.version for span in spans})
 
@@ -245,15 +245,14 @@ class Worker:
             self._prefixes.keep(row.version, row.owner, row.tokens, kept)
 
     def _settle(self, versions: set[str]) -> None:
-        """Once one version has had the engine to itself for a while, prepare the network for it."""
-        if len(versions) > 1 or BASE in versions:
-            self._alone = ("", 0)
-            return
-        (only,) = versions
-        known, steps = self._alone
-        self._alone = (only, steps + 1 if only == known else 1)
-        if self._alone[1] > ALONE:
-            self._do(partial(self._network.settle, only))
+        """Once the same versions have had the engine to themselves for a while, settle on them."""
+        own = versions - {BASE}
+        # Beside two versions the base makes no difference; beside one it does.
+        now = frozenset(versions if len(own) == 1 else own)
+        known, steps = self._together
+        self._together = (now, steps + 1 if now == known else 1)
+        if now and self._together[1] > TOGETHER:
+            self._do(partial(self._network.settle, now))
 
     def _finish(self, row: Row) -> None:
         if row.error is None and row.outcome == "cancelled" and not row.cancelled:
