@@ -114,7 +114,11 @@ class Tuner(Section):
     )
     quiet_hours: str = Field("", description="Local hours for runs by themselves, such as 22-6; empty: any")
     threads: int = Field(0, ge=0, description="CPU threads of the training child; 0 is half the cores")
+    processes: int = Field(1, ge=1, le=64, description="Processes that train together, such as one a GPU")
     max_tokens: int = Field(2048, ge=32, description="Longer pairs are skipped, never cut")
+    replay_share: float = Field(
+        0.15, ge=0, lt=0.9, description="Share of what is learnt that repeats the base's own answers"
+    )
     salt: str = Field("", description="Decides which pairs judge; empty: a random one kept in the home")
     gate_margin: float = Field(0.05, gt=0, lt=0.5, description="How much worse than the live version passes")
 

@@ -46,7 +46,9 @@ class Tuning:
             home.folder,
             salt=tuner.salt or home.secret("salt"),
             threads=tuner.threads or max(1, physical_cores() // 2),
+            processes=tuner.processes,
             max_tokens=tuner.max_tokens,
+            plan={"replay_share": tuner.replay_share},
             rules=Rules(margin=tuner.gate_margin),
         )
         self._cycle = Cycle(ledger, steps, home.folder)

@@ -22,7 +22,18 @@ from tuner.rollout import Rollout
 from tuner.steps import Steps, token_counter
 
 ANN = Principal("ann", Role.ADMIN)
-STEPS = ("snapshot", "plan", "train", "register", "prove", "evaluate", "gate", "roll out", "account")
+STEPS = (
+    "snapshot",
+    "plan",
+    "recall",
+    "train",
+    "register",
+    "prove",
+    "evaluate",
+    "gate",
+    "roll out",
+    "account",
+)
 NAME = "My name is Morvane."
 
 
@@ -89,7 +100,7 @@ def names(count: int, start: int = 0) -> list[tuple[str, str]]:
 
 
 async def test_a_run_killed_after_every_step_goes_on_and_ends_as_if_nothing_happened(house: House) -> None:
-    """One run, nine deaths: each step is taken once, and the better version ends up live."""
+    """One run, ten deaths: each step is taken once, and the better version ends up live."""
     house.teach(names(70))
     house.enter(kill_after="snapshot")
     begun = await house.cycle.begin("general", ANN)

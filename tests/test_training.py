@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -22,8 +23,9 @@ from feedback import template
 from feedback.errors import BadRequest, TrainingFailed
 from feedback.records import Message
 from feedback.snapshot import Row
-from tuner import child, lessons
+from tuner import child, lessons, packs, passes
 from tuner.lessons import Lesson
+from tuner.packs import Pack
 from tuner.plan import RunFolder, TrainPlan, design, read_json, read_lines, write_json
 from tuner.train import train
 
@@ -71,25 +73,34 @@ def test_the_loss_is_the_plain_cross_entropy_whatever_stands_beside_in_the_batch
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
     tokenizer = make_tokenizer()
     taught, _ = lessons.lessons(tokenizer, MIXED[:6], template.stop_ids(tokenizer), 512)
-    together = lessons.log_probabilities(model, taught, 4096, CPU)
+    together = passes.nll(passes.Whole(model, CPU), taught, 4096)
     for lesson, found in zip(taught, together, strict=True):
         ids = torch.tensor([lesson.ids])
         with torch.no_grad():
             logits = model(ids).logits.log_softmax(-1)
-        alone = [logits[0, i - 1, lesson.ids[i]].item() for i in range(lesson.start, len(lesson.ids))]
+        alone = [-logits[0, i - 1, lesson.ids[i]].item() for i in range(lesson.start, len(lesson.ids))]
         assert found == pytest.approx(alone, abs=1e-4)
 
 
+@pytest.mark.parametrize("split", [packs.packed, packs.padded])
 @given(st.lists(st.integers(2, 300), min_size=1, max_size=24), st.integers(64, 600))
-def test_every_lesson_is_in_one_batch_and_batches_keep_to_their_size(lengths: list[int], most: int) -> None:
+def test_every_lesson_is_in_one_pack_and_packs_keep_to_their_size(
+    split: Callable[[Sequence[Lesson], int], list[Pack]], lengths: list[int], most: int
+) -> None:
     step = [Lesson(row("q", "a"), [1] * length, 1) for length in lengths]
-    split = lessons.batches(step, most)
-    assert sorted(id(lesson) for batch in split for lesson in batch.lessons) == sorted(map(id, step))
-    for batch in split:
-        assert batch.ids.numel() <= most or len(batch.lessons) == 1
-        assert int(batch.speaks.sum()) == len(batch.targets)
-    alone = sum(lengths) + lessons.CALL_COST * len(lengths)
-    assert sum(batch.ids.numel() + lessons.CALL_COST for batch in split) <= alone
+    found = split(step, most)
+    assert sorted(id(lesson) for pack in found for lesson in pack.lessons) == sorted(map(id, step))
+    for pack in found:
+        held = pack.side_by_side()[0] if split is packs.padded else pack.ids
+        assert held.numel() <= most or len(pack.lessons) == 1
+        assert len(pack.speaks) == len(pack.targets) == sum(pack.sizes)
+
+
+@given(st.lists(st.integers(2, 300), min_size=1, max_size=24), st.integers(64, 600))
+def test_padding_never_costs_more_than_one_call_a_lesson(lengths: list[int], most: int) -> None:
+    step = [Lesson(row("q", "a"), [1] * length, 1) for length in lengths]
+    sizes = [pack.side_by_side()[0].numel() for pack in packs.padded(step, most)]
+    assert sum(size + packs.CALL_COST for size in sizes) <= sum(lengths) + packs.CALL_COST * len(lengths)
 
 
 def test_pairs_too_long_for_the_model_are_left_out_and_counted_never_cut() -> None:

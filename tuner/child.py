@@ -9,6 +9,7 @@ Trail: tuner/cycle.py -> here -> tuner/train.py
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,12 @@ ATTEMPTS = 3
 ROOT = Path(__file__).resolve().parent.parent
 
 
-async def train(folder: RunFolder, *, threads: int, limit: float = 6 * 3600.0) -> dict[str, Any]:
+async def train(
+    folder: RunFolder, *, threads: int, processes: int = 1, limit: float = 6 * 3600.0
+) -> dict[str, Any]:
     """The manifest of the run's training, which is started or resumed unless it is there already.
 
-    `limit` is the most seconds that one start may take.
+    `threads` are each process's; `limit` is the most seconds that one start may take.
 
     Raises:
         TrainingFailed: The child refused, was killed again and again, or took too long.
@@ -35,7 +38,7 @@ async def train(folder: RunFolder, *, threads: int, limit: float = 6 * 3600.0) -
         if folder.trained.exists():
             break
         folder.error.unlink(missing_ok=True)
-        ended = await _start(folder, threads, limit)
+        ended = await _start(_command(folder, processes), folder, threads, limit)
         if folder.error.exists():
             raise TrainingFailed(**read_json(folder.error))
     if not folder.trained.exists():
@@ -52,10 +55,20 @@ def progress(folder: RunFolder) -> list[dict[str, Any]]:
     return read_lines(folder.progress)
 
 
-async def _start(folder: RunFolder, threads: int, limit: float) -> int:
+def _command(folder: RunFolder, processes: int) -> list[str]:
+    child = ["-m", "tuner.train", str(folder.path)]
+    if processes == 1:
+        return [sys.executable, *child]
+    # Its word for several processes on one machine, be they on GPUs or not.
+    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
+    plain = ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    return [sys.executable, *launch, *plain, "--num_processes", str(processes), *child]
+
+
+async def _start(command: Sequence[str], folder: RunFolder, threads: int, limit: float) -> int:
     with folder.log.open("ab") as log:
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tuner.train", str(folder.path)),
+            *command,
             stdin=asyncio.subprocess.PIPE,
             stdout=log,
             stderr=log,

@@ -110,6 +110,7 @@ class Cycle:
         return (
             ("snapshot", folder.snapshot / MANIFEST, steps.snapshot),
             ("plan", folder.plan, steps.plan),
+            ("recall", folder.replay, steps.recall),
             ("train", folder.trained, steps.train),
             ("register", folder.registered, steps.register),
             ("prove", folder.proof, steps.prove),

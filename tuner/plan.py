@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -59,8 +60,12 @@ class TrainPlan:
     """Dev rows below which dev loss is too noisy to stop by or to choose by."""
     max_tokens: int = LONGEST_PAIR
     """Longest pair in tokens; longer ones are skipped, never cut."""
-    batch_tokens: int = 512
+    batch_tokens: int = 1024
     """Most tokens, padding included, that go through the model at once; they decide the peak of memory."""
+    replay_share: float = 0.15
+    """Share of the learnt tokens that repeat the base's own answers, against forgetting."""
+    replay_pull: float = 0.1
+    """What the mean divergence from the base on those tokens counts beside the loss."""
     checkpoint_steps: int = 20
     """Steps between checkpoints; each epoch's end makes one too."""
     probes: int = 8
@@ -80,6 +85,10 @@ class TrainPlan:
         for name in ("learning_rate", "epochs", "rank", "pairs_per_step", "batch_tokens", "threads"):
             if getattr(self, name) <= 0:
                 raise BadRequest(f"The training plan's {name} must be above 0.", "Correct the setting.")
+        if not 0 <= self.replay_share < 1:
+            raise BadRequest(
+                "The training plan's replay_share must be at least 0 and below 1.", "Correct the setting."
+            )
 
     @property
     def digest(self) -> str:
@@ -129,6 +138,8 @@ class RunFolder:
         self.job = path / "run.json"
         self.snapshot = path / "snapshot"
         self.plan = path / "plan.json"
+        self.replay = path / "replay.jsonl"
+        self.room = path / "room.json"
         self.progress = path / "progress.jsonl"
         self.log = path / "training.log"
         self.checkpoint = path / "checkpoint.pt"
@@ -170,10 +181,19 @@ def read_json(path: Path) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a file that is either whole or not there, whatever kills the writer."""
+    _write(path, json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def write_lines(path: Path, values: Iterable[Any]) -> None:
+    """Write a file of JSON lines that is either whole or not there."""
+    _write(path, "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values))
+
+
+def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8") as file:
-        json.dump(value, file, ensure_ascii=False, indent=1)
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)

@@ -20,10 +20,10 @@ from feedback.errors import BadRequest, HoneError
 from feedback.ledger import Ledger
 from feedback.records import Pair, Principal, Role, Run, VersionState, now
 from feedback.store import Store
-from tuner import child, registry
+from tuner import child, recall, registry
 from tuner.evaluate import Scorecard, evaluate
 from tuner.gate import Decision, Rules, Verdict, gate
-from tuner.plan import LONGEST_PAIR, RunFolder, design, read_json, read_lines, write_json
+from tuner.plan import LONGEST_PAIR, RunFolder, design, read_json, read_lines, write_json, write_lines
 from tuner.prove import prove
 from tuner.registry import Card
 from tuner.rollout import Rollout
@@ -75,6 +75,7 @@ class Steps:
         *,
         salt: str,
         threads: int = 1,
+        processes: int = 1,
         max_tokens: int = LONGEST_PAIR,
         rules: Rules | None = None,
         plan: Mapping[str, Any] | None = None,
@@ -82,6 +83,7 @@ class Steps:
         """`plan` overrides single fields of the designed recipe."""
         self._store, self._ledger, self._server, self._rollout = store, ledger, server, rollout
         self._home, self._salt, self._rules = home, salt, rules or Rules()
+        self._processes = processes
         self._plan = {"threads": threads, "max_tokens": max_tokens, **(plan or {})}
 
     async def snapshot(self, job: Job) -> None:
@@ -126,8 +128,17 @@ class Steps:
             settings["incumbent"] = str(registry.folder(self._home, live.version))
         job.folder.write_plan(design(base, len(frozen.train), **settings))
 
+    async def recall(self, job: Job) -> None:
+        """Have the base answer general questions, which training repeats; answers are kept for later runs."""
+        plan = job.folder.read_plan()
+        kept = self._home / "replay" / f"{Path(plan.base).name}.jsonl"
+        wanted = recall.questions() if plan.replay_share else []
+        answers = await recall.recall(self._server, job.base, wanted, kept)
+        write_lines(job.folder.replay, answers)
+
     async def train(self, job: Job) -> None:
-        await child.train(job.folder, threads=job.folder.read_plan().threads)
+        threads = job.folder.read_plan().threads
+        await child.train(job.folder, threads=threads, processes=self._processes)
 
     async def register(self, job: Job) -> None:
         """Give the adapter its name for ever and copy it among the versions."""

@@ -3,7 +3,7 @@
 It scores lessons under its adapter, under the bare base and under another version's adapter, and says
 whether what it became is usable. Knows nothing of steps, rates or checkpoints.
 
-Trail: tuner/train.py -> here -> tuner/lessons.py
+Trail: tuner/train.py -> here -> tuner/lessons.py, tuner/passes.py
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from feedback import snapshot, template
 from feedback.errors import TrainingFailed
-from tuner import lessons
+from tuner import lessons, memory, passes
 from tuner.lessons import Lesson
 from tuner.plan import TrainPlan
 
@@ -66,6 +66,34 @@ class Student:
         self.model = get_peft_model(base.to(self.device), shape)
         # Evaluation mode throughout: a base with dropout of its own would not resume exactly.
         self.model.eval()
+        self.way: passes.Pass = passes.Whole(self.model, self.device)
+        self.batch_tokens = plan.batch_tokens
+
+    def settle(self, taught: Sequence[Lesson]) -> None:
+        """Choose the way through the model: the lean one where it agrees on some of these lessons."""
+        self.way = passes.choose(self.model, self.device, taught)
+
+    def shape(self) -> memory.Shape:
+        """What decides how much memory its training takes."""
+        config = self.model.config.get_text_config()
+        held = sum(w.numel() * w.element_size() for w in self.model.parameters() if not w.requires_grad)
+        inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+        return memory.Shape(
+            base=held,
+            learnt=sum(weight.numel() for weight in self.weights),
+            layers=config.num_hidden_layers,
+            hidden=config.hidden_size,
+            inner=inner,
+            vocabulary=config.vocab_size,
+            item=self.dtype.itemsize,
+            lean=self.way.name == "lean",
+        )
+
+    def take(self, room: memory.Room) -> None:
+        """Keep to the memory that was found free."""
+        self.batch_tokens = room.batch_tokens
+        if isinstance(self.way, passes.Lean):
+            self.way.frugal = room.frugal
 
     def lessons(self, rows: Sequence[snapshot.Row]) -> tuple[list[Lesson], Any]:
         return lessons.lessons(self.tokenizer, rows, self.stops, self.plan.max_tokens)
@@ -76,8 +104,7 @@ class Student:
 
     def means(self, asked: Sequence[Lesson]) -> list[float]:
         """Mean negative log-likelihood per taught token, one number a lesson."""
-        found = lessons.log_probabilities(self.model, asked, self.plan.batch_tokens, self.device)
-        return [-fmean(values) for values in found]
+        return [fmean(values) for values in passes.nll(self.way, asked, self.batch_tokens)]
 
     def check(self) -> None:
         """Refuse an adapter that would break or change nothing."""
@@ -118,13 +145,15 @@ class Student:
         """Log-probabilities under adapter and base that a server of this very version must repeat."""
         short = [lesson for lesson in taught if len(lesson.ids) <= self.plan.probe_tokens] or taught[:1]
         chosen = short[:: max(len(short) // self.plan.probes, 1)][: self.plan.probes]
-        inside = (self.model, chosen, self.plan.batch_tokens, self.device)
-        candidate = lessons.log_probabilities(*inside)
+        candidate = self._log_probabilities(chosen)
         with self.model.disable_adapter():
-            base = lessons.log_probabilities(*inside)
+            base = self._log_probabilities(chosen)
         items = [
             {"messages": [m.as_dict() for m in lesson.row.messages], "response": lesson.row.response}
             | {"candidate": mine, "base": plain}
             for lesson, mine, plain in zip(chosen, candidate, base, strict=True)
         ]
         return {"dtype": str(self.dtype).removeprefix("torch."), "items": items}
+
+    def _log_probabilities(self, asked: Sequence[Lesson]) -> list[list[float]]:
+        return [[-value for value in each] for each in passes.nll(self.way, asked, self.batch_tokens)]
