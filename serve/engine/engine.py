@@ -23,7 +23,7 @@ from feedback.template import Labelled
 from serve.engine.adapters import Adapters
 from serve.engine.apart import apart, promised
 from serve.engine.asking import Ask, Drawing, Ended, Token
-from serve.engine.embedder import BATCH, Embedder
+from serve.engine.embedder import Embedder
 from serve.engine.lora import read
 from serve.engine.metrics import Metrics
 from serve.engine.model import Loaded
@@ -137,8 +137,7 @@ class Engine:
         """One unit vector of 384 numbers a text."""
         await apart(self._embedder.load)
         rows: list[list[float]] = []
-        for at in range(0, len(texts), BATCH):
-            batch = texts[at : at + BATCH]
+        for batch in await asyncio.to_thread(self._embedder.batches, texts):
             rows += await self._between_steps(partial(self._embedder.encode, batch))
         return rows
 

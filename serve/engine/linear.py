@@ -142,9 +142,8 @@ class SlotLinear:
         self._settled = None
 
     def _changed(self, pair: _Pair) -> Matrix:
-        weight = self._base.plain()
-        change = pair.up.float() @ pair.down.float()
-        return Matrix((weight.float() + change).to(weight.dtype), self._base.bias)
+        """The weights with a version's change added, rounded once."""
+        return Matrix(torch.addmm(self._base.plain(), pair.up, pair.down), self._base.bias)
 
     def _joined(self, own: Mapping[str, Delta]) -> _Pair:
         """The parts' deltas as one: their `down` stacked, their `up` on the diagonal."""
