@@ -48,6 +48,8 @@ FAMILIES = {
     ),
     "gemma": (GEMMA, ["<bos>", "<start_of_turn>", "<end_of_turn>"], "<end_of_turn>"),
 }
+SILENT = -100
+"""TRL's label of a token that carries no loss."""
 ROWS = [
     row("Hi", "Yes."),
     row("서울은 어디에 있나요?", "서울은 대한민국에 있습니다 🎉"),
@@ -124,7 +126,8 @@ def test_the_labels_are_trls_up_to_the_stop_token(family: str, base: Path, tmp_p
     for lesson, their in zip(ours, theirs, strict=True):
         length = len(lesson.ids)
         assert list(their["input_ids"][:length]) == lesson.ids
-        assert list(their["completion_mask"][:length]) == [0] * lesson.start + [1] * lesson.taught
+        silent = [SILENT] * lesson.start
+        assert list(their["labels"][:length]) == silent + lesson.ids[lesson.start :]
         # What TRL has after the stop token is the template's own line break.
         assert not tokenizer.decode(their["input_ids"][length:]).strip()
 
@@ -137,9 +140,9 @@ def taught(base: Path) -> list[Lesson]:
 
 def cut(row: dict[str, Any], stops: set[int]) -> dict[str, Any]:
     """A row of TRL's without what follows the stop token, which ours leaves out."""
-    begin = row["completion_mask"].index(1)
+    begin = next(i for i, label in enumerate(row["labels"]) if label != SILENT)
     end = next(i for i in range(begin, len(row["input_ids"])) if row["input_ids"][i] in stops) + 1
-    return {name: values[:end] for name, values in row.items() if isinstance(values, list)}
+    return {name: list(row[name])[:end] for name in ("input_ids", "labels")}
 
 
 def test_losses_and_gradients_over_four_steps_are_trls(base: Path, tmp_path: Path) -> None:
