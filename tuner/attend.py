@@ -29,8 +29,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int], scale: float
 
 def _group(q: Tensor, k: Tensor, v: Tensor, group: tuple[int, int], scale: float) -> Tensor:
     length, count = group
-    sides = [side.view(count, length, *side.shape[1:]).transpose(1, 2) for side in (q, k, v)]
-    seen = functional.scaled_dot_product_attention(*sides, is_causal=True, scale=scale)
+    q, k, v = (side.view(count, length, *side.shape[1:]).transpose(1, 2) for side in (q, k, v))
+    seen = functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
     return seen.transpose(1, 2).reshape(length * count, -1)
 
 

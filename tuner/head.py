@@ -36,11 +36,11 @@ class Aim:
     """(tokens, k) Their log-probabilities."""
 
     def part(self, of: slice) -> "Aim":
-        return Aim(*(None if each is None else each[of] for each in self._all()))  # type: ignore[arg-type]
+        return Aim(*(None if each is None else each[of] for each in self._all()))
 
     def to(self, device: torch.device) -> "Aim":
         moved = (None if each is None else each.to(device, non_blocking=True) for each in self._all())
-        return Aim(*moved)  # type: ignore[arg-type]
+        return Aim(*moved)
 
     def _all(self) -> tuple[Tensor | None, ...]:
         return self.targets, self.weights, self.pulls, self.named, self.known

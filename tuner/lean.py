@@ -61,7 +61,7 @@ class _Joined:
         down = torch.cat([pair[0] for pair in pairs if pair is not None]).to(x.dtype)
         ups = [self._up(part, pair) for part, pair in zip(self._parts, pairs, strict=True)]
         up = (ups[0] if len(ups) == 1 else torch.block_diag(*ups)).to(x.dtype)
-        return LoraLinear.apply(x, self._weight, self._bias, down, up)  # type: ignore[no-any-return]
+        return LoraLinear.apply(x, self._weight, self._bias, down, up)
 
     def _up(self, part: Any, pair: tuple[Tensor, Tensor] | None) -> Tensor:
         return pair[1] if pair is not None else self._weight.new_zeros(_base(part).out_features, 0)
@@ -86,7 +86,7 @@ class _Norm:
         self._weight, self._epsilon = norm.weight.detach(), norm.variance_epsilon
 
     def __call__(self, x: Tensor) -> Tensor:
-        return RmsNorm.apply(x, self._weight, self._epsilon)  # type: ignore[no-any-return]
+        return RmsNorm.apply(x, self._weight, self._epsilon)
 
 
 class _Layer:
