@@ -48,6 +48,8 @@ class Tuning:
             threads=tuner.threads or max(1, physical_cores() // 2),
             max_tokens=tuner.max_tokens,
             rules=Rules(margin=tuner.gate_margin),
+            general_items=tuner.general_items,
+            engine=f"{settings.engine.kind} {settings.engine.device} {settings.engine.dtype}",
         )
         self._cycle = Cycle(ledger, steps, home.folder)
         self._schedule = Schedule(
