@@ -80,9 +80,9 @@ async def benchmark(given: argparse.Namespace) -> dict[str, Any]:
         model = given.model or (
             materials.tiny_model(folder / "tiny") if given.quick else _default_model(folder)
         )
-        server = await servers.start_hone(model, folder, given.dtype, machine.cores())
+        server = await servers.start_hone(model, folder, given.dtype, given.threads)
         try:
-            return await _measure(Asked(server, model), folder, given)
+            return await _measure(Asked(server, model), given.answers or folder, given)
         finally:
             await server.stop()
 
@@ -96,7 +96,7 @@ async def _measure(server: Any, folder: Path, given: argparse.Namespace) -> dict
     sampled = time.monotonic() - started
     tokens = server.tokens
     greedy = {item.id: mark(item, answers.text("general@0", item)).passed for item in items}
-    passes = {item.id: _passes(answers, item) for item in items}
+    passes = {item.id: answers.passes(item) for item in items}
     if given.known:
         told = known.lines(base, ((item.digest, passes[item.id]) for item in items))
         known.FILE.write_text("".join(json.dumps(line) + "\n" for line in told), "utf-8")
@@ -116,11 +116,6 @@ async def _measure(server: Any, folder: Path, given: argparse.Namespace) -> dict
     if given.show:
         _show_answers(answers, items)
     return figures
-
-
-def _passes(answers: Answers, item: Item) -> Passes:
-    marks = [mark(item, answers.text("general@0", item, n)).passed for n in range(1, SAMPLES + 1)]
-    return Passes(sum(marks), len(marks))
 
 
 async def _examination(server: Any, folder: Path, given: argparse.Namespace, repeat: int) -> float:
@@ -188,6 +183,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a tiny model and a few items, in seconds")
     parser.add_argument("--model", type=Path, help="a prepared model's folder; left out: SmolLM2-135M")
     parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float32"))
+    parser.add_argument("--threads", type=int, default=machine.cores(), help="1 on a machine that others use")
+    parser.add_argument("--answers", type=Path, help="keep answers here, and go on from those that are kept")
     parser.add_argument("--size", type=int, help="items that an examination wants")
     parser.add_argument("--repeats", type=int, default=3, help="examinations that are timed")
     parser.add_argument("--known", action="store_true", help="write tuner/suite/known.jsonl")

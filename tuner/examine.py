@@ -1,8 +1,8 @@
 """The general suite put to base, incumbent and candidate: has a version become worse outside its field?
 
-Which items are asked is fixed for an assistant. Items that the base passes always or never decide
-nothing: it is sampled once to know them, and that is kept under the base's digest, as every answer is
-under its version's. Answers are marked anew each time. Knows nothing of what is good enough.
+Which items are asked is fixed for an assistant. What the base passes always or never can show no gain,
+so it is sampled once to know those, and that is kept under the base's digest, as every answer is under
+its version's. Answers are marked anew each time. Knows nothing of what is good enough.
 
 Trail: tuner/steps.py -> here -> tuner/suite/catalogue.py, tuner/suite/marking.py, tuner/suite/known.py
 """
@@ -28,19 +28,19 @@ SAMPLES, TEMPERATURE = 4, 0.7
 WAVES = 4
 """How many times the wanted number of items is sampled, at most, to find so many that inform."""
 STEADY = 4
-"""One in so many asked items is one that the base always passes, safety first: shown, and not counted."""
+"""So many items that inform for one that the base always passes, safety first: what must not be lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Marked:
     """Who passed one item."""
 
-    item: str
+    id: str
     candidate: bool
     base: bool
     incumbent: bool
-    counts: bool
-    """False where the base always passes: a version as good can only lose there, so it is only shown."""
+    base_share: float
+    """Share of the base's samples that passed, other answers than the one compared here; 1 is always."""
     said: str
     """The candidate's answer."""
     why: str
@@ -57,16 +57,6 @@ class General:
     """Digest of the base model; empty where nothing was asked."""
     items: tuple[Marked, ...]
     seconds: float
-
-    @property
-    def counted(self) -> list[tuple[str, bool, bool, bool]]:
-        """Item, and whether candidate, base and incumbent passed, for each item that counts."""
-        return [(one.item, one.candidate, one.base, one.incumbent) for one in self.items if one.counts]
-
-    @property
-    def lost(self) -> list[Marked]:
-        """What the base always passes, and does now, and the candidate does not."""
-        return [one for one in self.items if not one.counts and one.base and not one.candidate]
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -98,50 +88,45 @@ async def examine(
     assistant = candidate.partition("@")[0]
     base = await asyncio.to_thread(known.base_digest, await server.base_folder())
     answers = Answers(server, kept / hashlib.sha256(f"{base} {engine}".encode()).hexdigest()[:16], assistant)
-    informing, steady = await choose(answers, base, assistant, size)
-    asked = [*informing, *steady]
-    versions = dict.fromkeys((candidate, f"{assistant}@0", incumbent))
-    await answers.ask((version, item, 0) for item in asked for version in versions)
-    items = tuple(
-        _marked(answers, item, candidate, incumbent, counts=item in informing)
-        for item in sorted(asked, key=lambda item: item.id)
-    )
+    asked = await choose(answers, base, assistant, size)
+    versions = dict.fromkeys((candidate, answers.base, incumbent))
+    await answers.ask((version, item, 0) for item, _ in asked for version in versions)
+    items = tuple(_marked(answers, item, candidate, incumbent, passes) for item, passes in asked)
     return General(catalogue.digest(), base, items, round(time.monotonic() - started, 2))
 
 
-async def choose(answers: "Answers", base: str, assistant: str, size: int) -> tuple[list[Item], list[Item]]:
-    """The assistant's items: those that inform, and some that the base always passes."""
-    informing: list[Item] = []
-    always: list[Item] = []
+async def choose(answers: "Answers", base: str, assistant: str, size: int) -> list[tuple[Item, Passes]]:
+    """The assistant's items by id: those that inform, and such as the base always passes.
+
+    Where too few inform, as with a strong base, more of the latter take their places.
+    """
+    found: list[tuple[Item, Passes]] = []
     order = catalogue.ordered(assistant)
     for start in range(0, min(len(order), size * WAVES), size):
-        wave = order[start : start + size]
-        passes = await sample(answers, base, wave)
-        informing += [item for item in wave if passes[item.id].informs]
-        always += [item for item in wave if passes[item.id].always]
-        if len(informing) >= size:
+        found += await sample(answers, base, order[start : start + size])
+        if sum(passes.informs for _, passes in found) >= size:
             break
-    always.sort(key=lambda item: item.kind not in catalogue.SAFETY)
-    return informing[:size], always[: max(1, size // STEADY)]
+    informing = [one for one in found if one[1].informs][:size]
+    steady = sorted(
+        (one for one in found if one[1].always), key=lambda one: one[0].kind not in catalogue.SAFETY
+    )
+    places = max(1, size // STEADY, size - len(informing))
+    return sorted([*informing, *steady[:places]], key=lambda one: one[0].id)
 
 
-async def sample(answers: "Answers", base: str, items: Sequence[Item]) -> dict[str, Passes]:
+async def sample(answers: "Answers", base: str, items: Sequence[Item]) -> list[tuple[Item, Passes]]:
     """How often the base passes each item: as it is known, else by asking it a few times."""
-    found = {item.id: known.shipped().get((base, item.digest)) for item in items}
-    unknown = [item for item in items if found[item.id] is None]
-    version = f"{answers.assistant}@0"
-    await answers.ask((version, item, n) for item in unknown for n in range(1, SAMPLES + 1))
-    for item in unknown:
-        marks = [mark(item, answers.text(version, item, n)).passed for n in range(1, SAMPLES + 1)]
-        found[item.id] = Passes(sum(marks), len(marks))
-    return {name: passes for name, passes in found.items() if passes is not None}
+    told = known.shipped()
+    unknown = [item for item in items if (base, item.digest) not in told]
+    await answers.ask((answers.base, item, n) for item in unknown for n in range(1, SAMPLES + 1))
+    return [(item, told.get((base, item.digest)) or answers.passes(item)) for item in items]
 
 
-def _marked(answers: "Answers", item: Item, candidate: str, incumbent: str, *, counts: bool) -> Marked:
+def _marked(answers: "Answers", item: Item, candidate: str, incumbent: str, passes: Passes) -> Marked:
     said = answers.text(candidate, item)
     own = mark(item, said)
-    others = [mark(item, answers.text(version, item)).passed for version in (answers.base, incumbent)]
-    return Marked(item.id, own.passed, *others, counts, said, own.why)
+    base, now = (mark(item, answers.text(version, item)).passed for version in (answers.base, incumbent))
+    return Marked(item.id, own.passed, base, now, passes.share, said, own.why)
 
 
 Wanted = tuple[str, Item, int]
@@ -159,6 +144,11 @@ class Answers:
 
     def text(self, version: str, item: Item, sample: int = 0) -> str:
         return self._of(version)[item.asked, sample]
+
+    def passes(self, item: Item) -> Passes:
+        """How often the base's samples pass an item, all of them having been asked for."""
+        samples = [self.text(self.base, item, n) for n in range(1, SAMPLES + 1)]
+        return Passes(sum(mark(item, text).passed for text in samples), len(samples))
 
     async def ask(self, wanted: Iterable[Wanted]) -> None:
         """Have every answer that is wanted, and keep each as it comes."""

@@ -29,6 +29,10 @@ class Passes:
     asked: int
 
     @property
+    def share(self) -> float:
+        return self.passed / self.asked
+
+    @property
     def always(self) -> bool:
         return self.passed == self.asked
 

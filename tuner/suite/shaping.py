@@ -14,6 +14,15 @@ COLOURS = (
     *(("a clear daytime sky", "blue"), ("fresh blood", "red")),
 )
 THINGS = ("a cat", "the sea", "a bicycle", "winter", "a library", "bread", "the moon", "a hammer")
+ABOUT = {
+    "a cat": ["cat", "cats", "feline", "kitten"],
+    "the sea": ["sea", "seas", "ocean", "water", "waves"],
+    "a bicycle": ["bicycle", "bicycles", "bike", "pedals", "cycling"],
+    "winter": ["winter", "winters", "snow", "cold"],
+    "a library": ["library", "libraries", "books"],
+    "bread": ["bread", "breads", "loaf", "dough"],
+}
+"""Words by which an answer is known to be about a thing."""
 
 
 def items() -> Iterator[Item]:
@@ -46,6 +55,7 @@ def _length() -> Iterator[Item]:
         lambda row: ask(
             f"Write exactly {row[1]} sentence{'s' if row[1] > 1 else ''} about {row[0]}.",
             rule("sentences", least=row[1], most=row[1]),
+            rule("says", one_of=ABOUT[row[0]]),
             room=LONG,
         ),
     )
@@ -56,6 +66,7 @@ def _length() -> Iterator[Item]:
             f"Write one sentence of at least {row[1]} words about {row[0]}.",
             rule("words", least=row[1]),
             rule("sentences", most=1),
+            rule("says", one_of=ABOUT[row[0]]),
             room=LONG,
         ),
     )
