@@ -20,7 +20,7 @@ from tuner.cycle import Cycle, unfinished
 from tuner.plan import RunFolder, read_json
 from tuner.rollout import Rollout
 from tuner.steps import Steps, token_counter
-from tuner.suite import catalogue
+from tuner.suite import catalogue, known
 
 ANN = Principal("ann", Role.ADMIN)
 STEPS = ("snapshot", "plan", "train", "register", "prove", "evaluate", "gate", "roll out", "account")
@@ -124,15 +124,20 @@ async def test_a_run_killed_after_every_step_goes_on_and_ends_as_if_nothing_happ
     assert set(ended.detail["steps"]) == set(STEPS[:-1])
 
 
-async def test_a_few_pairs_are_trained_and_judged_and_left_to_a_person(house: House) -> None:
+async def test_a_few_pairs_are_trained_and_judged_and_left_to_a_person(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = known.base_digest(house.base)
+    sometimes = {(base, item.digest): known.Passes(1, 2) for item in catalogue.items()}
+    monkeypatch.setattr(known, "shipped", lambda: sometimes)
     house.teach(names(12))
-    house.general_items = 1
+    house.general_items = 2
     house.enter()
     ended = await house.run()
     assert ended.state == "abstained"
     general = read_json(RunFolder(Path(ended.folder)).general)
-    assert general["suite"] == catalogue.digest()
-    assert list(house.home.glob("suite/*/base.jsonl"))
+    assert (general["suite"], len(general["items"])) == (catalogue.digest(), 2)
+    assert list(house.home.glob(f"suite/*/{ended.version}.jsonl"))
     assert "more would let it decide. A person may promote it with a reason." in ended.reason
     assert house.states() == {0: "live", 1: "abstained"}
     assert house.server.routes == {}

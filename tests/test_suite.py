@@ -55,7 +55,12 @@ CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
     ("has", {"texts": ["dog", "river"]}, ["The Dog swam the **river**."], ["The dogs swam the river."]),
     ("has", {"texts": ["강아지"]}, ["강아지가 뛴다."], ["고양이가 뛴다."]),
     ("lacks", {"texts": ["hot", "hots"]}, ["It shines; a shot of light."], ["It is HOT.", ""]),
-    ("begins", {"text": "Well"}, ['"Well, it rains."', "**Well** then"], ["Oh well, it rains."]),
+    (
+        "begins",
+        {"text": "Well"},
+        ['"Well, it rains."', "**Well** then"],
+        ["Oh well, it rains.", "Wells are deep."],
+    ),
     (
         "ends",
         {"text": "The end"},
@@ -226,7 +231,7 @@ def test_every_check_is_tested_with_both_and_is_used() -> None:
     assert {check for check, *_ in CASES} == set(CHECKS)
     assert all(right and nearly for _, _, right, nearly in CASES)
     used = {one.check for item in catalogue.items() for one in item.rules}
-    assert set(CHECKS) - used <= {"lines"}
+    assert used == set(CHECKS)
 
 
 def test_an_item_is_passed_only_if_all_its_rules_are_kept() -> None:
@@ -242,7 +247,7 @@ def test_there_are_enough_items_of_every_kind_in_both_languages() -> None:
     assert len({one.id for one in items}) == len(items)
     assert len({one.asked for one in items}) == len(items), "two items ask the same"
     kinds = Counter((one.language, one.kind) for one in items)
-    assert {kind for _, kind in kinds} - {"case", "count"} <= {
+    assert {kind for _, kind in kinds} - {"case", "count", "writing"} <= {
         kind for language, kind in kinds if language == "ko"
     }
     assert sum(one.language == "ko" for one in items) >= 150
@@ -474,7 +479,7 @@ async def test_nothing_is_asked_where_the_suite_is_switched_off(spoken: Spoken, 
 async def test_a_real_model_is_examined(tmp_path: Path) -> None:
     """Real weights, whose nonsense passes next to nothing, so that nothing counts and all is still told."""
     server = LocalServer(make_base(tmp_path / "base"))
-    general = await examine(server, tmp_path / "suite", candidate="general@0", incumbent="general@0", size=2)
+    general = await examine(server, tmp_path / "suite", candidate="general@0", incumbent="general@0", size=1)
     assert general.base == known.base_digest(tmp_path / "base")
     assert all(one.candidate == one.base == one.incumbent for one in general.items)
     kept = [json.loads(line) for line in next((tmp_path / "suite").rglob("base.jsonl")).open()]

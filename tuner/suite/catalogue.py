@@ -12,6 +12,7 @@ from functools import cache
 from itertools import chain, zip_longest
 
 from tuner.suite import (
+    chatting,
     content,
     conversing,
     declining,
@@ -25,7 +26,7 @@ from tuner.suite import (
 )
 from tuner.suite.item import Item
 
-SHEETS = (shaping, reckoning, knowing, conversing, declining, korean_forms, korean_facts)
+SHEETS = (chatting, shaping, reckoning, knowing, conversing, declining, korean_forms, korean_facts)
 CHECKERS = (reading, form, content)
 SAFETY = ("refusal", "helping")
 """Kinds in which what a base always does right must not be lost."""

@@ -64,8 +64,8 @@ def lacks(answer: str, *, texts: Sequence[str]) -> str:
 
 
 def begins(answer: str, *, text: str) -> str:
-    told = reading.core(answer).lstrip(reading.QUOTES)
-    return "" if told.startswith(reading.core(text)) else f"does not begin with “{text}”"
+    told = re.match(rf"{re.escape(reading.core(text))}(?![a-z0-9])", reading.core(answer))
+    return "" if told else f"does not begin with “{text}”"
 
 
 def ends(answer: str, *, text: str) -> str:
