@@ -73,12 +73,17 @@ CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
     (
         "json_object",
         NAMED,
-        ['{"name": "Anna", "age": 30}', '```json\n{"age": "30", "name": "anna"}\n```'],
+        [
+            '{"name": "Anna", "age": 30}',
+            '```json\n{"age": "30", "name": "anna"}\n```',
+            '```json\n{"name": "Anna", "age": 30}',
+        ],
         [
             '{"name": "Anna", "age": 31}',
             '{"name": "Anna"}',
             '{"name": "Anna", "age": 30, "city": ""}',
             'Sure: {"name": "Anna", "age": 30}',
+            '{"name": "Anna", "age": 30}\n```\nThis is JSON.',
             '[{"name": "Anna", "age": 30}]',
             "{'name': 'Anna', 'age': 30}",
             '{"name": "Anna", "age": true}',

@@ -98,10 +98,9 @@ def _follow_up() -> Iterator[Item]:
             (
                 f"What is the capital of {row[0]}?",
                 f"The capital is {row[1]}.",
-                f"No, it is {row[2]}. So what is the capital of {row[0]}? Answer with one word.",
+                f"No, it is {row[2]}. So what is the capital of {row[0]}?",
             ),
-            rule("exactly", texts=[row[2]]),
-            room=SHORT,
+            rule("says", one_of=[row[2]], none_of=[row[1]]),
         ),
     )
 

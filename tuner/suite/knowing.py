@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from tuner.suite.item import MEDIUM, SHORT, Draft, Item, ask, rule, series
 
-FACTS = (
+FACTS: tuple[tuple[str, list[str], list[str]], ...] = (
     ("What is the capital of France?", ["Paris"], ["Lyon", "London"]),
     ("What is the capital of Japan?", ["Tokyo"], ["Kyoto", "Osaka"]),
     ("What is the capital of Italy?", ["Rome"], ["Milan"]),
@@ -94,7 +94,7 @@ def items() -> Iterator[Item]:
         lambda row: ask(
             f'Text: "{row[0]}"\nWhat is the {row[1]} in the text? Give only that.',
             rule("says", one_of=[row[2]]),
-            rule("words", most=len(row[2].split()) + 6),
+            rule("words", most=len(row[2].split()) + 9),
         ),
     )
 

@@ -96,6 +96,8 @@ def dates(text: str) -> list[tuple[int | None, int, int]]:
 
 def structure(text: str) -> Any:
     """The JSON that an answer is, alone or in one fence; ValueError where it is none."""
+    if text.count("```") == 1 and text.lstrip().startswith("```"):
+        text += "\n```"  # which it had no room left to write
     fenced = FENCE.search(text)
     alone = text.strip() if fenced is None else fenced[1].strip()
     if fenced and FENCE.sub("", text).strip():

@@ -37,7 +37,8 @@ def items() -> Iterator[Item]:
 
 def sums(stem: str, mark: str, highest: int, count: int) -> list[tuple[int, str, int, int]]:
     """So many different sums as left, mark, right and result; the result is neither of the two."""
-    draw, found = Random(stem), []  # noqa: S311
+    draw = Random(stem)  # noqa: S311
+    found: list[tuple[int, str, int, int]] = []
     while len(found) < count:
         left, right = draw.randint(3, highest), draw.randint(2, highest)
         result = {"+": left + right, "-": left - right, "×": left * right}[mark]
