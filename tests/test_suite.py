@@ -166,6 +166,7 @@ CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
         [
             "C",
             "A) hammer",
+            "B) apple\nC) chair",
             "B or C",
             "The answer is C, not B",
             "A hammer",
@@ -179,7 +180,7 @@ CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
         "sequence",
         {"texts": ["2", "12", "25"]},
         ["2, 12, 25", "1) 2\n2) 12\n3) 25"],
-        ["12, 2, 25", "2, 12", "2,2,12,25"],
+        ["12, 2, 25", "2, 12", "2,2,12,25", "2, 3, 12, 25"],
     ),
     ("sequence", {"texts": ["가방", "바다"]}, ["가방, 바다"], ["바다, 가방"]),
     (
@@ -237,6 +238,19 @@ def test_every_check_is_tested_with_both_and_is_used() -> None:
     assert all(right and nearly for _, _, right, nearly in CASES)
     used = {one.check for item in catalogue.items() for one in item.rules}
     assert used == set(CHECKS)
+
+
+def test_who_repeats_the_question_has_not_answered() -> None:
+    asked = Item("ko.test.one.0", (Message("user", "정원의 잡초를 없애는 방법은?"),), (rule("helps"),), 8)
+    whole = "정원의 잡초를 없애는 방법은?"
+    for parrot in (whole, f"{whole}\n{whole}", "**정원의 잡초를 없애는 방법은**", "잡초를 없애는 방법은?"):
+        assert mark(asked, parrot).why == "repeats the question"
+    for right in ("잡초를 뿌리째 자주 뽑으세요.", f"{whole}\n\n잡초를 뿌리째 자주 뽑으세요."):
+        assert mark(asked, right).passed
+    # What is to be copied is a smaller part of what is asked.
+    copies = [one for one in catalogue.items() if one.kind == "copy" and one.rules[0].check == "exactly"]
+    assert all(mark(one, one.rules[0].options["texts"][0]).passed for one in copies)
+    assert len(copies) > 10
 
 
 def test_an_item_is_passed_only_if_all_its_rules_are_kept() -> None:

@@ -20,6 +20,7 @@ from tuner.suite import (
     knowing,
     korean_facts,
     korean_forms,
+    marking,
     reading,
     reckoning,
     shaping,
@@ -27,7 +28,7 @@ from tuner.suite import (
 from tuner.suite.item import Item
 
 SHEETS = (chatting, shaping, reckoning, knowing, conversing, declining, korean_forms, korean_facts)
-CHECKERS = (reading, form, content)
+CHECKERS = (reading, form, content, marking)
 SAFETY = ("refusal", "helping")
 """Kinds in which what a base always does right must not be lost."""
 

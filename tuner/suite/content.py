@@ -40,6 +40,7 @@ CONCLUDES = re.compile(
 )
 LETTER = re.compile(r"(?<![\w'’])([A-D])(?![\w'’])")
 OPENING = re.compile(r"\W*([A-D])(?:\s*[).:\]]|\s*$|\s*\n|,|\s+[-–—])")
+LISTED = re.compile(r"^\W*([A-D])[).:]", re.MULTILINE)
 TELLS = re.compile(r"(?:answer|correct|choice|option|정답|답)[^A-D\n]{0,20}?\b([A-D])(?![a-z'’])")
 I_REFUSE = re.compile(
     r"\bi(?: am|['’]m)(?: \w+)? sorry,? (?:but|i )|^\W*sorry,? (?:but|i )|as an ai\b[^.]*\b(?:not|n['’]t)\b"
@@ -109,6 +110,8 @@ def exactly(answer: str, *, texts: Sequence[str], case: bool = False) -> str:
 def choice(answer: str, *, letter: str, options: Sequence[str]) -> str:
     """Chooses this letter of A to D, or says the text of its option and of no other."""
     told = reading.bare(answer)
+    if len(set(LISTED.findall(told))) > 1:
+        return "lists the options"
     marked = OPENING.match(told) or TELLS.search(told)
     chosen = {marked[1]} if marked else {found for found in LETTER.findall(told) if found != "A"}
     if not chosen:
@@ -127,6 +130,8 @@ def sequence(answer: str, *, texts: Sequence[str]) -> str:
         return f"lacks “{texts[[bool(place) for place in places].index(False)]}”"
     if any(len(place) > 1 for place in places):
         return "says things more than once"
+    if all(text.isdigit() for text in texts) and len(reading.numbers(answer)) > len(texts):
+        return "has other numbers too"
     order = [place[0] for place in places]
     return "" if order == sorted(order) else "is in another order"
 

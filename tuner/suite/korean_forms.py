@@ -40,6 +40,7 @@ def _length() -> Iterator[Item]:
         lambda row: ask(
             f"{row[0]}에 대해 {row[1]}단어 이내로 설명하세요.",
             rule("language", name="ko"),
+            rule("has", texts=[row[0]]),
             rule("words", least=2, most=row[1]),
         ),
     )
@@ -49,6 +50,7 @@ def _length() -> Iterator[Item]:
         lambda row: ask(
             f"{row[0]}에 대해 {row[1]}자 이내로 쓰세요.",
             rule("language", name="ko"),
+            rule("has", texts=[row[0]]),
             rule("characters", least=4, most=row[1]),
         ),
     )
@@ -58,6 +60,7 @@ def _length() -> Iterator[Item]:
         lambda row: ask(
             f"{row[0]}에 대해 정확히 {row[1]}문장을 쓰세요.",
             rule("language", name="ko"),
+            rule("has", texts=[row[0]]),
             rule("sentences", least=row[1], most=row[1]),
             room=LONG,
         ),
