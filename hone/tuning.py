@@ -50,6 +50,8 @@ class Tuning:
             max_tokens=tuner.max_tokens,
             plan={"replay_share": tuner.replay_share},
             rules=Rules(margin=tuner.gate_margin),
+            general_items=tuner.general_items,
+            engine=f"{settings.engine.kind} {settings.engine.device} {settings.engine.dtype}",
         )
         self._cycle = Cycle(ledger, steps, home.folder)
         self._schedule = Schedule(

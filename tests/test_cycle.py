@@ -20,6 +20,7 @@ from tuner.cycle import Cycle, unfinished
 from tuner.plan import RunFolder, read_json
 from tuner.rollout import Rollout
 from tuner.steps import Steps, token_counter
+from tuner.suite import catalogue, known
 
 ANN = Principal("ann", Role.ADMIN)
 STEPS = (
@@ -48,6 +49,7 @@ class House:
         self.home, self.base = home, base
         self.server = LocalServer(base)
         self.store = Store(home / "hone.duckdb")
+        self.general_items = 0
         self.enter()
 
     def enter(self, kill_after: str = "") -> None:
@@ -55,7 +57,8 @@ class House:
         self.ledger = Ledger(self.store)
         rollout = Rollout(self.ledger, self.server, self.home)
         plan = {**FAST, "pairs_per_step": 2}
-        steps = Steps(self.store, self.ledger, self.server, rollout, self.home, salt="salt", plan=plan)
+        parts = (self.store, self.ledger, self.server, rollout, self.home)
+        steps = Steps(*parts, salt="salt", plan=plan, general_items=self.general_items)
         if kill_after:
             _kill_after(steps, kill_after)
         self.cycle = Cycle(self.ledger, steps, self.home, waits=(0.01, 0.01))
@@ -132,10 +135,20 @@ async def test_a_run_killed_after_every_step_goes_on_and_ends_as_if_nothing_happ
     assert set(ended.detail["steps"]) == set(STEPS[:-1])
 
 
-async def test_a_few_pairs_are_trained_and_judged_and_left_to_a_person(house: House) -> None:
+async def test_a_few_pairs_are_trained_and_judged_and_left_to_a_person(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = known.base_digest(house.base)
+    sometimes = {(base, item.digest): known.Passes(1, 2) for item in catalogue.items()}
+    monkeypatch.setattr(known, "shipped", lambda: sometimes)
     house.teach(names(12))
+    house.general_items = 2
+    house.enter()
     ended = await house.run()
     assert ended.state == "abstained"
+    general = read_json(RunFolder(Path(ended.folder)).general)
+    assert (general["suite"], len(general["items"])) == (catalogue.digest(), 2)
+    assert list(house.home.glob(f"suite/*/{ended.version}.jsonl"))
     assert "more would let it decide. A person may promote it with a reason." in ended.reason
     assert house.states() == {0: "live", 1: "abstained"}
     assert house.server.routes == {}

@@ -151,6 +151,7 @@ class RunFolder:
         self.registered = path / "registered.json"
         self.proof = path / "proof.json"
         self.answers = path / "answers.jsonl"
+        self.general = path / "general.json"
         self.evaluation = path / "evaluation.json"
         self.verdict = path / "verdict.json"
         self.rollout = path / "rollout.json"

@@ -3,7 +3,8 @@
 A step whose file is there is never taken again, and each may be taken twice without harm, since a kill
 can fall between its work and its file. Knows neither their order nor how a run ends: that is the cycle's.
 
-Trail: tuner/cycle.py -> here -> feedback/snapshot.py, tuner/child.py, tuner/prove.py, tuner/evaluate.py
+Trail: tuner/cycle.py -> here -> feedback/snapshot.py, tuner/child.py, tuner/prove.py, tuner/evaluate.py,
+    tuner/examine.py
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from feedback.records import Pair, Principal, Role, Run, VersionState, now
 from feedback.store import Store
 from tuner import child, recall, registry
 from tuner.evaluate import Scorecard, evaluate
+from tuner.examine import examine
 from tuner.gate import Decision, Rules, Verdict, gate
 from tuner.plan import LONGEST_PAIR, RunFolder, design, read_json, read_lines, write_json, write_lines
 from tuner.prove import prove
@@ -79,11 +81,14 @@ class Steps:
         max_tokens: int = LONGEST_PAIR,
         rules: Rules | None = None,
         plan: Mapping[str, Any] | None = None,
+        general_items: int = 0,
+        engine: str = "",
     ) -> None:
-        """`plan` overrides single fields of the designed recipe."""
+        """`plan` overrides single fields of the designed recipe; `engine` says in words what answers."""
         self._store, self._ledger, self._server, self._rollout = store, ledger, server, rollout
         self._home, self._salt, self._rules = home, salt, rules or Rules()
         self._processes = processes
+        self._general_items, self._engine = general_items, engine
         self._plan = {"threads": threads, "max_tokens": max_tokens, **(plan or {})}
 
     async def snapshot(self, job: Job) -> None:
@@ -180,6 +185,14 @@ class Steps:
     async def evaluate(self, job: Job) -> None:
         """Let both versions answer what was kept back; the candidate is loaded again after a restart."""
         await self._server.load(job.version, registry.folder(self._home, job.version))
+        general = await examine(
+            *(self._server, self._home / "suite"),
+            candidate=job.version,
+            incumbent=job.incumbent,
+            size=self._general_items,
+            engine=self._engine,
+        )
+        write_json(job.folder.general, general.as_dict())
         frozen = await asyncio.to_thread(snapshot.load, job.folder.snapshot)
         card = await evaluate(
             *(self._server, job.version, job.incumbent, frozen.gate),
