@@ -115,6 +115,7 @@ def journeys(data: Path | None, bars: Bars) -> dict[str, Any]:
         for path in travelling.files(data) if data else travelling.own(Path(folder)):
             found = travelling.journey(store, path)
             told[path.stem] = asdict(found)
+            told[path.stem]["report"]["refused"] = told[path.stem]["report"]["refused"][:3]
             table.add_row(*_told(path.stem, found))
             if path.stem == travelling.RANKED:
                 told["ranked"] = travelling.comparisons(store, path)

@@ -1,10 +1,10 @@
 """Which pairs are fit to learn from, and which belong together: pure, no store, no model.
 
 Each step leaves pairs out for a reason that is kept with the pair. What stays is grouped: pairs of one
-conversation, pairs that ask nearly the same, and pairs answered with the same long words form one group,
-since a split must not put them on two sides. Several different approved responses of one instruction are
-all kept; those that contradict each other go back to review. Over-long pairs are skipped, never cut: half
-an answer teaches to stop half-way.
+conversation, pairs that ask nearly the same, and pairs answered with the same text form one group, since a
+split must not put them on two sides. Several different approved responses of one instruction are all kept;
+those that contradict each other go back to review. Over-long pairs are skipped, never cut: half an answer
+teaches to stop half-way.
 
 Trail: feedback/pairs.py -> here -> feedback/snapshot.py
 """
@@ -34,7 +34,11 @@ REASONS = (
 SAME_QUESTION = 0.7
 SAME_LESSON = 0.8
 LONG = 60
-"""Letters from which an answer is words of its own, and two that share them are no coincidence."""
+"""Letters from which an answer says enough by itself to be compared without its question's words."""
+SAME_WORDS = 0.95
+TEXT = 200
+"""Letters from which an answer is a text: the same one to two questions must not teach here and judge there.
+A fact in a sentence may: whether it is known when asked otherwise is what the gate wants to see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +219,8 @@ class _Sieve:
         return tuple(_group(joined) for joined in members.values())
 
     def _same_words(self) -> list[tuple[int, int]]:
-        long = [place for place, pair in enumerate(self._pairs) if len(letters(pair.response)) >= LONG]
-        return [(long[a], long[b]) for a, b in near([self._answers[place] for place in long], SAME_LESSON)]
+        long = [place for place, pair in enumerate(self._pairs) if len(letters(pair.response)) >= TEXT]
+        return [(long[a], long[b]) for a, b in near([self._answers[place] for place in long], SAME_WORDS)]
 
 
 class Ties:

@@ -163,11 +163,19 @@ class TestCurate:
         )
         assert len(kept.pairs) == 2
 
-    def test_pairs_answered_with_the_same_long_words_share_a_group(self):
-        answer = "Write to the landlord by registered post, keep the slip, and wait for fourteen days."
-        kept = curated(pair("How do I end my lease?", answer), pair("I want to move out. What now?", answer))
-        assert len(kept.groups) == 1
-        assert len(kept.pairs) == 2
+    def test_the_same_text_as_answer_shares_a_group_and_the_same_fact_does_not(self):
+        fact = "Write to the landlord by registered post, keep the slip, and wait for fourteen days."
+        text = (
+            f"{fact} If nothing comes back, go to the tenants' office in the town hall, which is open in the "
+        )
+        text += (
+            "morning, and bring the lease, the slip, and all letters that the two of you have written so far."
+        )
+        for answer, groups in ((fact, 2), (text, 1)):
+            asked = pair("How do I end my lease?", answer), pair("I want to move out. What now?", answer)
+            kept = curated(*asked)
+            assert len(kept.groups) == groups
+            assert len(kept.pairs) == 2
 
     def test_what_two_reviewers_approved_and_cannot_both_be_right_goes_back_to_review(self):
         yes = pair("May I sublet?", "Yes, if the landlord agrees.", reviewer="rita")
