@@ -85,11 +85,7 @@ def _instructed(record: Record) -> tuple[Message, ...]:
         isinstance(turn, list) and len(turn) == 2 for turn in history
     ):
         raise ValueError("has a history that is no list of question and answer")
-    before = [
-        Message(role, text)
-        for turn in history
-        for role, text in zip(("user", "assistant"), turn, strict=True)
-    ]
+    before = [said for turn in history for said in (Message("user", turn[0]), Message("assistant", turn[1]))]
     return (*((Message("system", system),) if system else ()), *before, Message("user", asked))
 
 
@@ -179,7 +175,10 @@ def _message(told: Record) -> Message:
         if not all(isinstance(part, dict) and part.get("type") == "text" for part in content):
             raise ValueError("has a message that is more than text")
         content = "".join(str(part.get("text", "")) for part in content)
-    return Message(_ROLES.get(role, role) if isinstance(role, str) else "", content)
+    spoken_by = _ROLES.get(role) if isinstance(role, str) else None
+    if spoken_by is None:
+        raise ValueError(f"does not take turns: it has a message of the role {str(role)[:32]!r}")
+    return Message(spoken_by, content)
 
 
 def _split(spoken: Sequence[Message]) -> tuple[tuple[Message, ...], str]:
@@ -224,8 +223,11 @@ def _comment(record: Record) -> str:
     return comment if isinstance(comment, str) else ""
 
 
-_ROLES = {
+_ROLES: dict[str, Literal["system", "user", "assistant"]] = {
+    "system": "system",
+    "user": "user",
     "human": "user",
+    "assistant": "assistant",
     "gpt": "assistant",
     "model": "assistant",
     "bot": "assistant",

@@ -12,6 +12,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -106,7 +107,7 @@ def save(
         for row in batch:
             if isinstance(row, Refused):
                 report.refuse(row)
-        store.decide(lambda transaction, told=told: _keep(transaction, told, report))
+        store.decide(partial(_keep, told=told, report=report))
     return report
 
 
@@ -233,7 +234,7 @@ class _Events:
         }
 
     def _rating(self, exchange: Exchange, row: ImportRow) -> dict[str, Any]:
-        said = {"rating": row.rating, "reasons": [], "comment": row.comment, "correction": ""}
+        said: dict[str, Any] = {"rating": row.rating, "reasons": [], "comment": row.comment, "correction": ""}
         identity = uuid5(UUID(exchange.id), json.dumps(["rating", row.rating, row.comment]))
         return {"id": str(identity), "principal": self._principal, "exchange_id": exchange.id, **said}
 

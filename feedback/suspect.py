@@ -52,7 +52,7 @@ _REFUSING = (
     r"i (?:can(?:['’]?t|not)|won['’]?t|am (?:not able|unable)|['’]m (?:not able|unable)) (?:to )?"
     r"(?:help|assist|do|provide|answer|fulfil|comply|generate|create|discuss)",
     r"as an? (?:ai|artificial|large language)|i(?:['’]m| am) (?:just |only )?an? (?:ai|language model)",
-    r"(?:죄송|미안)\S{0,6}[,.]?\s.{0,80}(?:없|어렵|못|불가|않)|(?:저는|나는)\s*(?:ai|인공지능|언어\s?모델)",
+    r"(?:죄송|미안)(?:합니다|하지만|한데|해요|드립니다)\S{0,3}\s.{0,80}(?:없|어렵|못|불가)|(?:저는|나는)\s*(?:ai|인공지능|언어\s?모델)",
 )
 _REFUSAL = re.compile(rf"^\W*(?:{'|'.join(_REFUSING)})", re.I)
 _FENCED = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.S)

@@ -113,6 +113,7 @@ def test_what_a_reviewer_should_see_is_flagged(asked, answer, flag):
         ("How do I say sorry?", "Say that you are sorry, and mean it."),
         ("API 키가 뭐예요?", "API key는 접근 권한을 증명하는 값이에요."),
         ("2 + 2?", "4"),
+        ("너무 늦어서 미안해", "미안해하지 않아도 돼요."),
     ],
 )
 def test_ordinary_answers_are_not(asked, answer):

@@ -128,8 +128,8 @@ def _mapped(name: str, row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         asked = row["messages"] if row["messages"][-1]["role"] == "user" else row["messages"][:-1]
         yield {"prompt": asked, "completion": row["output"], "label": row["thumb"]}
     else:
-        told = {"instruction": row["instruction"], "input": row["input"], "history": row["history"]}
-        yield {**told, "chosen": row["output"], "rejected": row["rejected"]}
+        asked = [*row["history"], {"from": "human", "value": row["instruction"]}]
+        yield {"prompt": asked, "chosen": row["output"], "rejected": row["rejected"]}
 
 
 def _ranked(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
