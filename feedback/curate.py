@@ -1,23 +1,44 @@
 """Which pairs are fit to learn from, and which belong together: pure, no store, no model.
 
-Pairs of one conversation, and pairs that ask the same thing, form a group, since a split must not put
-them on two sides. Several different approved responses of one instruction are all kept. Over-long pairs
-are skipped, never cut: half an answer teaches to stop half-way.
+Each step leaves pairs out for a reason that is kept with the pair. What stays is grouped: pairs of one
+conversation, pairs that ask nearly the same, and pairs answered with the same text form one group, since a
+split must not put them on two sides. Several different approved responses of one instruction are all kept;
+those that contradict each other go back to review. Over-long pairs are skipped, never cut: half an answer
+teaches to stop half-way.
 
 Trail: feedback/pairs.py -> here -> feedback/snapshot.py
 """
 
-import hashlib
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from feedback.records import Message, Pair
+from feedback import caps, suspect
+from feedback.agree import contradiction, numbers, same_facts
+from feedback.alike import gist, letters, near, overlap, runs
+from feedback.normal import asked, compared, normalise, question
+from feedback.records import Pair
+from feedback.screen import FLAGGED, PRIVATE, Policy, Screened, screen
 
 DUPLICATE = "duplicate"
+NEAR_DUPLICATE = "near_duplicate"
 EMPTY = "empty"
 TOO_LONG = "too_long"
+CONTRADICTED = "contradicted"
+REASONS = (
+    *(EMPTY, PRIVATE, FLAGGED, TOO_LONG, caps.UNSECONDED, DUPLICATE, CONTRADICTED, NEAR_DUPLICATE),
+    *(caps.CONTRIBUTOR_CAP, caps.REVIEWER_CAP),
+)
+"""Every reason for which a pair is left out, in the order in which they are looked for."""
+
+SAME_QUESTION = 0.7
+SAME_LESSON = 0.8
+LONG = 60
+"""Letters from which an answer says enough by itself to be compared without its question's words."""
+SAME_WORDS = 0.95
+TEXT = 200
+"""Letters from which an answer is a text: the same one to two questions must not teach here and judge there.
+A fact in a sentence may: whether it is known when asked otherwise is what the gate wants to see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,88 +51,193 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """One pair that is not learnt: a reason of REASONS, and in `detail` what it was, without its words."""
+
+    pair: Pair
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Curated:
-    """Groups in the order of their first pair, and how many pairs were left out for which reason."""
+    """Groups in the order of their first pair, what was left out, and what was found, by exchange."""
 
     groups: tuple[Group, ...]
-    dropped: Counter[str] = field(default_factory=Counter)
+    left_out: tuple[LeftOut, ...] = ()
+    finds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
         return tuple(pair for group in self.groups for pair in group.pairs)
 
+    @property
+    def dropped(self) -> Counter[str]:
+        """How many pairs were left out for which reason."""
+        return Counter(left.reason for left in self.left_out)
 
-def curate(pairs: Iterable[Pair], *, max_tokens: int, count_tokens: Callable[[Pair], int]) -> Curated:
-    """Normalise, leave out what cannot be learnt, and group the rest.
+    @property
+    def account(self) -> dict[str, object]:
+        """Counts for people to read: of rows, of finds and scripts in what is kept, and of who gave it."""
+        kept = self.pairs
+        found = Counter(find for pair in kept for find in self.finds.get(pair.exchange_id, ()))
+        return {
+            "approved": len(kept) + len(self.left_out),
+            "kept": len(kept),
+            "imported": sum(caps.imported(pair) for pair in kept),
+            "own": sum(pair.own and not caps.imported(pair) for pair in kept),
+            "contributors": len(caps.contributors(kept)),
+            "reviewers": len(caps.reviewers(kept)),
+            "left_out": dict(self.dropped),
+            "flags": dict(found),
+            "scripts": dict(Counter(suspect.script(pair.response) or "none" for pair in kept)),
+        }
+
+
+def curate(
+    pairs: Iterable[Pair],
+    *,
+    max_tokens: int,
+    count_tokens: Callable[[Pair], int],
+    policy: Policy | None = None,
+) -> Curated:
+    """Normalise, leave out what cannot or should not be learnt, and group the rest.
 
     Args:
         max_tokens: The most that a pair, prompt and response together, may count.
         count_tokens: The length of a pair in the tokens of the model that will learn it.
     """
-    candidates = [normalise(pair) for pair in pairs]
-    kept: list[Pair] = []
-    dropped: Counter[str] = Counter()
-    seen: set[tuple[str, str]] = set()
-    for pair in candidates:
-        lesson = (question(pair), compared(pair.response))
-        reason = _unfit(pair, lesson in seen, max_tokens, count_tokens)
-        if reason:
-            dropped[reason] += 1
-        else:
-            seen.add(lesson)
-            kept.append(pair)
-    return Curated(_groups(kept, candidates), dropped)
+    policy = policy or Policy()
+    sieve = _Sieve([screen(normalise(pair), policy) for pair in pairs])
+    sieve.fit(max_tokens, count_tokens)
+    sieve.leave(lambda kept: caps.unseconded(kept, policy.caps))
+    sieve.unrepeated()
+    sieve.agreed()
+    sieve.distinct()
+    sieve.leave(lambda kept: caps.over(kept, policy.caps))
+    return sieve.curated()
 
 
-def normalise(pair: Pair) -> Pair:
-    """The pair with its texts in Unicode NFC, line ends as one newline, and nothing around them."""
-    messages = tuple(Message(m.role, _normal(m.content)) for m in pair.messages)
-    return replace(pair, messages=messages, response=_normal(pair.response))
+class _Sieve:
+    """The pairs on their way through the steps; `_left` holds those that fell out."""
+
+    def __init__(self, screened: Sequence[Screened]) -> None:
+        self._screened = screened
+        self._pairs = [found.pair for found in screened]
+        self._questions = [question(pair) for pair in self._pairs]
+        self._asked = [runs(gist(asked(pair))) for pair in self._pairs]
+        self._answers = [runs(pair.response) for pair in self._pairs]
+        # Other numbers make another question of the same form: "convert 5 km", "convert 7 km".
+        stated = [numbers(asked(pair)) for pair in self._pairs]
+        self._alike = near(self._asked, SAME_QUESTION, stated)
+        self._left: caps.Reasons = {}
+
+    def fit(self, max_tokens: int, count_tokens: Callable[[Pair], int]) -> None:
+        """Leave out what is empty, blocked or too long."""
+        for place, found in enumerate(self._screened):
+            pair = found.pair
+            if not pair.response or not pair.messages or not pair.messages[-1].content:
+                self._left[place] = (EMPTY, "")
+            elif found.reason:
+                self._left[place] = (found.reason, found.detail)
+            elif (tokens := count_tokens(pair)) > max_tokens:
+                self._left[place] = (TOO_LONG, f"{tokens} tokens of {max_tokens}")
+
+    def leave(self, choose: Callable[[list[Pair]], caps.Reasons]) -> None:
+        """Leave out what `choose` names among those still here."""
+        kept = self._kept()
+        for place, why in choose([self._pairs[k] for k in kept]).items():
+            self._left[kept[place]] = why
+
+    def unrepeated(self) -> None:
+        """Leave out what is word for word there already."""
+        seen: dict[tuple[str, str], int] = {}
+        for place in self._kept():
+            first = seen.setdefault((self._questions[place], compared(self._pairs[place].response)), place)
+            if first != place:
+                self._left[place] = (DUPLICATE, f"of {self._pairs[first].exchange_id}")
+
+    def agreed(self) -> None:
+        """Send back what different reviewers approved and cannot all be right."""
+        answers: dict[str, list[int]] = {}
+        for place in self._kept():
+            answers.setdefault(compared(asked(self._pairs[place])).casefold().rstrip(" ?!."), []).append(
+                place
+            )
+        for places in answers.values():
+            for at, place in enumerate(places):
+                for other in places[:at]:
+                    self._compare(place, other)
+
+    def distinct(self) -> None:
+        """Leave out what asks and answers nearly as an earlier one does, with the same facts in both."""
+        for earlier, later in self._alike:
+            if later not in self._left and earlier not in self._left and self._same_lesson(earlier, later):
+                self._left[later] = (NEAR_DUPLICATE, f"of {self._pairs[earlier].exchange_id}")
+
+    def curated(self) -> Curated:
+        left = (LeftOut(self._pairs[place], *why) for place, why in sorted(self._left.items()))
+        finds = {found.pair.exchange_id: found.finds for found in self._screened if found.finds}
+        return Curated(self._groups(), tuple(left), finds)
+
+    def _kept(self) -> list[int]:
+        return [place for place in range(len(self._pairs)) if place not in self._left]
+
+    def _compare(self, one: int, other: int) -> None:
+        mine, theirs = self._pairs[one], self._pairs[other]
+        if mine.reviewer == theirs.reviewer:
+            return
+        if in_what := contradiction(mine.response, theirs.response):
+            self._left.setdefault(one, (CONTRADICTED, f"{in_what}, by {theirs.exchange_id}"))
+            self._left.setdefault(other, (CONTRADICTED, f"{in_what}, by {mine.exchange_id}"))
+
+    def _same_lesson(self, one: int, other: int) -> bool:
+        mine, theirs = self._pairs[one], self._pairs[other]
+        if overlap(self._asked[one], self._asked[other]) < SAME_LESSON:
+            return False
+        if overlap(self._answers[one], self._answers[other]) < SAME_LESSON:
+            return False
+        if not (same_facts(mine.response, theirs.response) and same_facts(asked(mine), asked(theirs))):
+            return False
+        # Of a form with one word filled in, a short answer says little: the word is the question.
+        said = letters(gist(asked(mine))), letters(gist(asked(theirs)))
+        return len(letters(mine.response)) >= LONG or said[0] == said[1]
+
+    def _groups(self) -> tuple[Group, ...]:
+        """Kept pairs, joined wherever they share question, conversation or long words (union-find).
+
+        What was left out joins too: a duplicate still ties its conversation to the other one.
+        """
+        ties = Ties()
+        for place, pair in enumerate(self._pairs):
+            ties.join(_conversation(pair), self._questions[place])
+        for one, other in (*self._alike, *self._same_words()):
+            ties.join(self._questions[one], self._questions[other])
+        members: dict[str, list[Pair]] = {}
+        for place in self._kept():
+            members.setdefault(ties.root(self._questions[place]), []).append(self._pairs[place])
+        return tuple(_group(joined) for joined in members.values())
+
+    def _same_words(self) -> list[tuple[int, int]]:
+        long = [place for place, pair in enumerate(self._pairs) if len(letters(pair.response)) >= TEXT]
+        return [(long[a], long[b]) for a, b in near([self._answers[place] for place in long], SAME_WORDS)]
 
 
-def question(pair: Pair) -> str:
-    """A digest of what was asked: instruction and context, whatever the spacing and the system prompt."""
-    asked = "\x1e".join(f"{m.role}\x1f{compared(m.content)}" for m in pair.messages if m.role != "system")
-    return "q:" + hashlib.sha256(asked.encode()).hexdigest()[:32]
+class Ties:
+    """Which names belong together, as they are joined one by one."""
 
+    def __init__(self) -> None:
+        self._parents: dict[str, str] = {}
 
-def compared(text: str) -> str:
-    """The text as it is compared with others: spacing aside."""
-    return " ".join(_normal(text).split())
+    def root(self, name: str) -> str:
+        self._parents.setdefault(name, name)
+        while self._parents[name] != name:
+            self._parents[name] = self._parents[self._parents[name]]
+            name = self._parents[name]
+        return name
 
-
-def _normal(text: str) -> str:
-    return unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n").strip()
-
-
-def _unfit(pair: Pair, seen: bool, max_tokens: int, count_tokens: Callable[[Pair], int]) -> str | None:
-    if not pair.response or not pair.messages or not pair.messages[-1].content:
-        return EMPTY
-    if seen:
-        return DUPLICATE
-    return TOO_LONG if count_tokens(pair) > max_tokens else None
-
-
-def _groups(kept: Sequence[Pair], candidates: Sequence[Pair]) -> tuple[Group, ...]:
-    """Kept pairs, joined wherever they share a question or a conversation (union-find).
-
-    What was left out joins too: a duplicate still ties its conversation to the other one.
-    """
-    parents: dict[str, str] = {}
-
-    def root(anchor: str) -> str:
-        parents.setdefault(anchor, anchor)
-        while parents[anchor] != anchor:
-            parents[anchor] = parents[parents[anchor]]
-            anchor = parents[anchor]
-        return anchor
-
-    for pair in candidates:
-        parents[root(_conversation(pair))] = root(question(pair))
-    members: dict[str, list[Pair]] = {}
-    for pair in kept:
-        members.setdefault(root(question(pair)), []).append(pair)
-    return tuple(_group(joined) for joined in members.values())
+    def join(self, one: str, other: str) -> None:
+        self._parents[self.root(one)] = self.root(other)
 
 
 def _group(pairs: Sequence[Pair]) -> Group:

@@ -1,67 +1,96 @@
-"""Pairs from files, and pairs as files: Alpaca, chat messages, prompt and completion.
+"""Pairs, comparisons and thumbs from files into the record, as a stream and as often as one likes.
 
-An import is kept whole or not at all, and the first bad line is named. Of a conversation the last
-answer is learnt; the turns before it are its context. Knows no HTTP.
+A bad row is refused with its place and the reason; the others go in. Ids come from content and source, so
+that a file that is imported again adds nothing, and one that was interrupted goes on. Of a comparison the
+better answer waits for review like any import; the worse is kept beside it and never shown as a lesson.
+Knows no HTTP.
 
-Trail: serve/api/feedback.py -> here -> feedback/store.py
+Trail: serve/api/data.py -> here -> feedback/files.py, feedback/forms.py, feedback/store.py
 """
 
+import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from uuid import UUID, uuid5
 
-from feedback import pairs
+from feedback import files, forms
 from feedback.assistants import Assistants
 from feedback.errors import BadImport, NotAllowed
 from feedback.exchanges import answer_id, as_row
-from feedback.records import Assistant, Exchange, Message, Principal, Role, new_id, now
+from feedback.files import Refused
+from feedback.forms import ImportRow
+from feedback.records import Assistant, Exchange, Message, Principal, Role, now
 from feedback.store import Store
+from feedback.writer import Transaction
 
-MAX_CHARACTERS = 100_000
-"""In one message; more is a fault of the file, not a lesson."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImportRow:
-    """One pair of a file. `messages` ends with the instruction; rows of one `conversation` stay together."""
-
-    messages: tuple[Message, ...]
-    response: str
-    conversation: str = ""
+BATCH = 500
+TOLD = 100
+"""Refusals that a report tells one by one; it counts all."""
+SPACE = UUID("b1d1f7a4-52b0-5a3c-8f5e-6f1e3a9c2d77")
 
 
-def read(source: Path | str | Iterable[str]) -> list[ImportRow]:
-    """The rows of a file, of its text, or of its lines: JSON lines, or one JSON list.
+@dataclass(slots=True)
+class Report:
+    """What became of an import's rows: `known` were there already, `refused` holds the first few."""
 
-    The first row decides the format for all: Alpaca `{instruction, input, output}`, chat
-    `{messages: [{role, content}]}`, or `{prompt, completion}`.
+    imported: int = 0
+    known: int = 0
+    approved: int = 0
+    ratings: int = 0
+    comparisons: int = 0
+    refusals: int = 0
+    refused: list[Refused] = field(default_factory=list)
+
+    def refuse(self, refusal: Refused) -> None:
+        self.refusals += 1
+        if self.refusals <= TOLD:
+            self.refused.append(refusal)
+
+    def as_dict(self) -> dict[str, Any]:
+        told = [{"where": refusal.where, "why": refusal.why} for refusal in self.refused]
+        counts = ("imported", "known", "approved", "ratings", "comparisons", "refusals")
+        return {**{name: getattr(self, name) for name in counts}, "refused": told}
+
+
+def read(source: Path | str | BinaryIO, *, name: str = "") -> Iterator[ImportRow | Refused]:
+    """The rows of a file, of an open file, or of its text, one at a time.
+
+    What kind of file it is shows in its first bytes, or in its `name`; the first row of a known form
+    decides the form for all (`feedback/forms.py`).
 
     Raises:
-        BadImport: Nothing in it, or a line that is wrong, by its number.
+        BadImport: It cannot be read at all, or holds no row.
     """
-    records = _records(_text(source))
-    first = next(records, None)
-    if first is None:
-        raise BadImport("The file holds no rows.", "Give one JSON object a line.")
-    parse = _format(*first)
-    return [_checked(parse, record, where) for where, record in chain([first], records)]
+    if isinstance(source, Path):
+        try:
+            with source.open("rb") as file:
+                yield from _rows(file, name or source.name)
+        except OSError as fault:
+            raise BadImport(f"{source} cannot be read: {fault.strerror}.", "Check the path.") from fault
+        return
+    yield from _rows(
+        io.BytesIO(source.encode(errors="surrogateescape")) if isinstance(source, str) else source, name
+    )
 
 
 def save(
     store: Store,
     principal: Principal,
     assistant: str,
-    rows: Sequence[ImportRow],
+    rows: Iterable[ImportRow | Refused],
     *,
     approve: bool,
     source: str = "import",
-) -> int:
-    """Keep all rows in one write, for review or approved as they are, and say how many.
+) -> Report:
+    """Keep the rows batch by batch, for review or approved as they are, and say what became of them.
 
-    A row without a system prompt gets the assistant's, since it will be answered under that.
+    A row without a system prompt gets the assistant's, since it will be answered under that. A thumb down
+    is never approved.
 
     Raises:
         NotAllowed: Not an operator.
@@ -70,172 +99,162 @@ def save(
     if not principal.role.covers(Role.OPERATOR):
         raise NotAllowed("Only operators may import.", "Ask an admin for the role.")
     taught = Assistants(store).get(assistant)
-    named = source if source in ("import", "demo") else f"import:{source}"
-    labels = {row.conversation for row in rows if row.conversation}
-    conversations = {label: new_id() for label in sorted(labels)}
-    exchanges = [_exchange(row, taught, principal, named, conversations) for row in rows]
-    answers = [_answer(exchange, row.response) for exchange, row in zip(exchanges, rows, strict=True)]
-    batch = {"exchanges": [as_row(exchange) for exchange in exchanges], "answers": answers}
-    if approve:
-        batch["reviews"] = [_review(answer) for answer in answers]
-    store.append(batch)
-    return len(rows)
+    events = _Events(taught, principal.name, source, approve)
+    report = Report()
+    rest = iter(rows)
+    while batch := list(islice(rest, BATCH)):
+        told = [events.of(row) for row in batch if isinstance(row, ImportRow)]
+        for row in batch:
+            if isinstance(row, Refused):
+                report.refuse(row)
+        store.decide(partial(_keep, told=told, report=report))
+    return report
 
 
-def export(store: Store, assistant: str) -> Iterator[str]:
-    """An assistant's approved pairs as JSON lines that `read` takes back, word for word."""
-    for pair in pairs.approved(store, assistant):
-        messages = [message.as_dict() for message in (*pair.messages, Message("assistant", pair.response))]
-        line = {"messages": messages, "conversation": pair.conversation_id}
-        yield json.dumps(line, ensure_ascii=False)
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """One row as events; `key` is the id of the event that says whether it is there already."""
+
+    key: tuple[str, str]
+    exchange: str
+    tables: dict[str, list[dict[str, Any]]]
 
 
-def _text(source: Path | str | Iterable[str]) -> str:
-    if isinstance(source, Path):
+def _rows(file: BinaryIO, name: str) -> Iterator[ImportRow | Refused]:
+    kind = files.kind_of(file.read(4096), name)
+    file.seek(0)
+    form, found = None, False
+    for record in files.read(file, kind):
+        found = True
+        if isinstance(record, Refused):
+            yield record
+            continue
+        where, told = record
+        form = form or forms.form_of(told)
+        if form is None:
+            yield Refused(where, f"is in no known form; use one of {', '.join(forms.FORMS)}")
+            continue
         try:
-            # Bytes that are not UTF-8 become lone surrogates here, so that their line can be named.
-            return source.read_bytes().decode("utf-8-sig", errors="surrogateescape")
-        except OSError as fault:
-            raise BadImport(f"{source} cannot be read: {fault.strerror}.", "Check the path.") from fault
-    text = source if isinstance(source, str) else "\n".join(line.rstrip("\n") for line in source)
-    return text.removeprefix("\ufeff")
+            yield forms.parse(form, told)
+        except ValueError as fault:
+            yield Refused(where, str(fault))
+    if not found:
+        raise BadImport("The file holds no rows.", "Give one JSON object a line.")
 
 
-def _records(text: str) -> Iterator[tuple[str, Any]]:
-    """Each record with what to call it; only a newline ends a line, since JSON may hold other breaks."""
-    if text.lstrip().startswith("["):
-        listed = _parsed(text, "The list")
-        yield from ((f"Item {number}", record) for number, record in enumerate(listed, start=1))
-        return
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield f"Line {number}", _parsed(line, f"Line {number}")
-
-
-def _parsed(text: str, where: str) -> Any:
-    try:
-        text.encode()
-        return json.loads(text)
-    except UnicodeEncodeError as fault:
-        number = text.count("\n", 0, fault.start) + 1
-        raise _bad(where if "\n" not in text else f"Line {number}", "is not UTF-8 text") from None
-    except json.JSONDecodeError as fault:
-        place = where if "\n" not in text else f"Line {fault.lineno}"
-        raise _bad(place, f"is not JSON: {fault.msg}, at character {fault.colno}") from None
-    except (ValueError, RecursionError) as fault:
-        raise _bad(where, f"is not JSON that can be read: {fault}") from None
-
-
-Parser = Callable[[Mapping[str, Any]], ImportRow]
-
-
-def _format(where: str, first: Any) -> Parser:
-    formats: dict[str, Parser] = {"messages": _chat, "instruction": _alpaca, "prompt": _completion}
-    for key, parse in formats.items():
-        if isinstance(first, dict) and key in first:
-            return parse
-    raise _bad(
-        where, "is in no known format", "Use instruction/input/output, messages, or prompt/completion."
-    )
-
-
-def _checked(parse: Parser, record: Any, where: str) -> ImportRow:
-    if not isinstance(record, dict):
-        raise _bad(where, "is not a JSON object")
-    try:
-        row = parse(record)
-        for message in (*row.messages, Message("assistant", row.response)):
-            _check_text(message.content, message.role)
-    except KeyError as missing:
-        raise _bad(where, f"lacks {missing}") from None
-    except ValueError as fault:
-        raise _bad(where, str(fault)) from None
-    return row
-
-
-def _chat(record: Mapping[str, Any]) -> ImportRow:
-    listed = record["messages"]
-    if not isinstance(listed, list) or not all(isinstance(message, dict) for message in listed):
-        raise ValueError("has messages that are not a list of objects")
-    spoken = [Message(message["role"], message["content"]) for message in listed]
-    turns = [message.role for message in spoken]
-    if turns[:1] == ["system"]:
-        turns = turns[1:]
-    expected = ["user", "assistant"] * (len(turns) // 2)
-    if not turns or turns != expected:
-        raise ValueError("does not take turns: after a system message, user and assistant, an assistant last")
-    label = record.get("conversation", "")
-    return ImportRow(tuple(spoken[:-1]), spoken[-1].content, label if isinstance(label, str) else "")
-
-
-def _alpaca(record: Mapping[str, Any]) -> ImportRow:
-    instruction, given = record["instruction"], record.get("input") or ""
-    _check_text(instruction, "instruction")
-    if not isinstance(given, str):
-        raise ValueError("has an input that is not a text")
-    asked = f"{instruction}\n\n{given}" if given.strip() else instruction
-    return ImportRow((Message("user", asked),), record["output"])
-
-
-def _completion(record: Mapping[str, Any]) -> ImportRow:
-    return ImportRow((Message("user", record["prompt"]),), record["completion"])
-
-
-def _check_text(text: Any, name: str) -> None:
-    if not isinstance(text, str):
-        raise ValueError(f"has a {name} text that is not a text")
-    if not text.strip() and name != "system":
-        raise ValueError(f"has an empty {name} text")
-    if len(text) > MAX_CHARACTERS:
-        raise ValueError(f"has a {name} text of {len(text):,} characters; the limit is {MAX_CHARACTERS:,}")
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError(f"has half a character (a lone surrogate) in its {name} text")
-
-
-def _exchange(
-    row: ImportRow, assistant: Assistant, principal: Principal, source: str, conversations: Mapping[str, str]
-) -> Exchange:
-    context = row.messages[:-1]
-    if assistant.system_prompt and (not context or context[0].role != "system"):
-        context = (Message("system", assistant.system_prompt), *context)
-    return Exchange(
-        id=new_id(),
-        at=now(),
-        principal=principal.name,
-        conversation_id=conversations.get(row.conversation) or new_id(),
-        assistant=assistant.name,
-        version=assistant.base_version,
-        context=context,
-        instruction=row.messages[-1].content,
-        source=source,
-    )
-
-
-def _answer(exchange: Exchange, response: str) -> dict[str, Any]:
-    return {
-        "id": answer_id(exchange.id),
-        "principal": exchange.principal,
-        "exchange_id": exchange.id,
-        "response": response,
-        "finish_reason": "stop",
-        "version": exchange.version,
+def _keep(transaction: Transaction, told: list[_Told], report: Report) -> None:
+    """Write what is new; a verdict of somebody's on a row that is there already stays as it is."""
+    known = {
+        table: _known(transaction, table, [row.key[1] for row in told if row.key[0] == table])
+        for table in {row.key[0] for row in told}
     }
+    there = _known(transaction, "exchanges", [row.exchange for row in told])
+    batch: dict[str, list[dict[str, Any]]] = {}
+    for row in told:
+        table, identity = row.key
+        if identity in known[table]:
+            report.known += 1
+            continue
+        known[table].add(identity)
+        report.imported += 1
+        for name, rows in row.tables.items():
+            if name == "reviews" and row.exchange in there:
+                continue
+            batch.setdefault(name, []).extend(rows)
+            _count(report, name, len(rows))
+        there.add(row.exchange)
+    transaction.append(batch)
 
 
-def _review(answer: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "id": new_id(),
-        "principal": answer["principal"],
-        "exchange_id": answer["exchange_id"],
-        "verdict": "approve",
-        "response": answer["response"],
-        "author": answer["principal"],
-        "reason": "",
-        "own": True,
-    }
+def _count(report: Report, table: str, rows: int) -> None:
+    counted = {"reviews": "approved", "ratings": "ratings", "preferences": "comparisons"}.get(table)
+    if counted:
+        setattr(report, counted, getattr(report, counted) + rows)
 
 
-def _bad(
-    where: str, what: str, todo: str = "Mend it and import the file again; nothing was kept."
-) -> BadImport:
-    return BadImport(f"{where} {what}.", todo)
+def _known(transaction: Transaction, table: str, ids: list[str]) -> set[str]:
+    found = transaction.rows(f"SELECT id FROM {table} WHERE id IN (SELECT unnest($1::UUID[]))", [ids])  # noqa: S608
+    return {row["id"] for row in found}
+
+
+class _Events:
+    """What an import of one source says, as rows of the store."""
+
+    def __init__(self, assistant: Assistant, principal: str, source: str, approve: bool) -> None:
+        self._assistant = assistant
+        self._principal = principal
+        self._source = source
+        self._approve = approve
+
+    def of(self, row: ImportRow) -> _Told:
+        named = self._source if self._source in ("import", "demo") else f"import:{self._source}"
+        exchange = self._exchange(row, row.response, named)
+        tables = {"exchanges": [as_row(exchange)], "answers": [self._answer(exchange, row.response)]}
+        key = ("exchanges", exchange.id)
+        if row.rating:
+            rating = self._rating(exchange, row)
+            tables["ratings"], key = [rating], ("ratings", rating["id"])
+        if row.rejected:
+            worse = self._exchange(row, row.rejected, f"comparison:{self._source}")
+            tables["exchanges"].append(as_row(worse))
+            tables["answers"].append(self._answer(worse, row.rejected))
+            preference = self._preference(exchange, worse)
+            tables["preferences"], key = [preference], ("preferences", preference["id"])
+        if self._approve and row.rating != "down":
+            tables["reviews"] = [self._review(exchange, row.response)]
+        return _Told(key, exchange.id, tables)
+
+    def _exchange(self, row: ImportRow, response: str, named: str) -> Exchange:
+        context = row.messages[:-1]
+        told = [self._assistant.name, named, row.conversation, [m.as_dict() for m in row.messages], response]
+        identity = uuid5(SPACE, json.dumps(told))
+        talk = [self._assistant.name, self._source, row.conversation or told[3]]
+        if self._assistant.system_prompt and (not context or context[0].role != "system"):
+            context = (Message("system", self._assistant.system_prompt), *context)
+        return Exchange(
+            id=str(identity),
+            at=now(),
+            principal=self._principal,
+            conversation_id=str(uuid5(SPACE, json.dumps(talk))),
+            assistant=self._assistant.name,
+            version=self._assistant.base_version,
+            context=context,
+            instruction=row.messages[-1].content,
+            source=named,
+        )
+
+    def _answer(self, exchange: Exchange, response: str) -> dict[str, Any]:
+        return {
+            "id": answer_id(exchange.id),
+            "principal": self._principal,
+            "exchange_id": exchange.id,
+            "response": response,
+            "finish_reason": "stop",
+            "version": exchange.version,
+        }
+
+    def _rating(self, exchange: Exchange, row: ImportRow) -> dict[str, Any]:
+        said: dict[str, Any] = {"rating": row.rating, "reasons": [], "comment": row.comment, "correction": ""}
+        identity = uuid5(UUID(exchange.id), json.dumps(["rating", row.rating, row.comment]))
+        return {"id": str(identity), "principal": self._principal, "exchange_id": exchange.id, **said}
+
+    def _preference(self, chosen: Exchange, rejected: Exchange) -> dict[str, Any]:
+        return {
+            "id": str(uuid5(UUID(chosen.id), rejected.id)),
+            "principal": self._principal,
+            "assistant": self._assistant.name,
+            "chosen": chosen.id,
+            "rejected": rejected.id,
+        }
+
+    def _review(self, exchange: Exchange, response: str) -> dict[str, Any]:
+        return {
+            "id": str(uuid5(UUID(exchange.id), "approve")),
+            "principal": self._principal,
+            "exchange_id": exchange.id,
+            "verdict": "approve",
+            "response": response,
+            "author": self._principal,
+            "reason": "",
+            "own": True,
+        }

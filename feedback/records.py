@@ -166,7 +166,8 @@ class Pair:
 
     `messages` ends with the user's instruction; `response` is the approved answer. `author` is who
     wrote the response's words (the correcting user, the editing reviewer, or the importing operator);
-    `own` marks a pair whose author also approved it.
+    `own` marks a pair whose author also approved it. `contributor` is who asked: the end user behind the
+    exchange; `alone`: there was no other account when it was approved.
     """
 
     exchange_id: str
@@ -180,6 +181,8 @@ class Pair:
     source: str
     at: datetime
     own: bool = False
+    contributor: str = ""
+    alone: bool = False
 
 
 VersionState = Literal[

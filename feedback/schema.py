@@ -60,12 +60,21 @@ _ASSISTANT_NOW = """CREATE VIEW assistant_now AS
     FROM assistants a
     QUALIFY row_number() OVER (PARTITION BY name ORDER BY seq DESC) = 1 AND NOT coalesce(ended, false)"""
 
+# What curation left out of a snapshot, and which of two exchanges was found better: no words.
+_CURATION = (
+    f"""CREATE TABLE snapshot_left_out ({ALWAYS}, snapshot_id UUID NOT NULL, exchange_id UUID NOT NULL,
+        review_id UUID NOT NULL, reason VARCHAR NOT NULL, detail VARCHAR)""",
+    f"""CREATE TABLE preferences ({ALWAYS}, assistant VARCHAR NOT NULL, chosen UUID NOT NULL,
+        rejected UUID NOT NULL)""",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         *(f"CREATE TABLE {table} ({ALWAYS}, {columns})" for table, columns in _FIRST.items()),
         EXCHANGE_STATE,
         _ASSISTANT_NOW,
     ),
+    _CURATION,
 )
 """Migration n takes a file from schema n to schema n + 1."""
 

@@ -9,7 +9,7 @@ Trail: feedback/curate.py -> here -> tuner/cycle.py, feedback/template.py
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -41,7 +41,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a run's folder holds. `counts` are pairs a side and groups a side (`train_groups`)."""
+    """What a run's folder holds. `counts` are pairs a side and groups a side (`train_groups`).
+
+    `account` is curation's own: what was approved, kept, left out and found (`feedback/curate.py`).
+    """
 
     id: str
     run_id: str
@@ -52,6 +55,7 @@ class Snapshot:
     train: tuple[Row, ...]
     dev: tuple[Row, ...]
     gate: tuple[Row, ...]
+    account: dict[str, Any] = field(default_factory=dict)
 
     def rows(self, side: str) -> tuple[Row, ...]:
         return {"train": self.train, "dev": self.dev, "gate": self.gate}[side]
@@ -85,7 +89,7 @@ def freeze(
     shares = Shares(gate_share, gate_share_later, gate_groups, dev_share)
     sides = settle(store, assistant, curated.groups, shares, salt=salt, principal=principal)
     frozen = _snapshot(assistant, run_id, curated, sides, salt)
-    _record(store, frozen, principal)
+    _record(store, frozen, curated, principal)
     _write(frozen, folder)
     return frozen
 
@@ -110,6 +114,16 @@ def load(folder: Path) -> Snapshot:
                 f"the manifest says {snapshot.counts[side]}",
             )
     return snapshot
+
+
+def left_out(store: Store, exchange_id: str) -> list[dict[str, Any]]:
+    """Why an exchange was left out of which runs, newest first: `run_id, at, reason, detail`."""
+    return store.rows(
+        """SELECT s.run_id, l.at AS at, l.reason, l.detail FROM snapshot_left_out l
+        JOIN snapshots s ON s.id = l.snapshot_id
+        WHERE l.exchange_id = try_cast($1 AS UUID) ORDER BY l.seq DESC""",
+        [exchange_id],
+    )
 
 
 def digest(rows: dict[str, Sequence[Row]], salt: str) -> str:
@@ -138,18 +152,19 @@ def _snapshot(
         train=tuple(rows["train"]),
         dev=tuple(rows["dev"]),
         gate=tuple(rows["gate"]),
+        account=curated.account,
     )
 
 
-def _record(store: Store, snapshot: Snapshot, principal: str) -> None:
-    """Record the snapshot and which verdicts are in it; the same one again is the same rows."""
+def _record(store: Store, snapshot: Snapshot, curated: Curated, principal: str) -> None:
+    """Record the snapshot, which verdicts are in it, which were left out and why; again, it is the same."""
     event = {
         "id": snapshot.id,
         "principal": principal,
         "run_id": snapshot.run_id,
         "assistant": snapshot.assistant,
         "digest": snapshot.digest,
-        "counts": {**snapshot.counts, "dropped": snapshot.dropped},
+        "counts": {**snapshot.counts, "dropped": snapshot.dropped, "account": snapshot.account},
     }
     rows = [
         {
@@ -164,7 +179,19 @@ def _record(store: Store, snapshot: Snapshot, principal: str) -> None:
         for side in SIDES
         for row in snapshot.rows(side)
     ]
-    store.append({"snapshots": [event], "snapshot_rows": rows})
+    left = [
+        {
+            "id": str(uuid5(UUID(snapshot.id), f"left/{out.pair.review_id}")),
+            "principal": principal,
+            "snapshot_id": snapshot.id,
+            "exchange_id": out.pair.exchange_id,
+            "review_id": out.pair.review_id,
+            "reason": out.reason,
+            "detail": out.detail,
+        }
+        for out in curated.left_out
+    ]
+    store.append({"snapshots": [event], "snapshot_rows": rows, "snapshot_left_out": left})
 
 
 def _write(snapshot: Snapshot, folder: Path) -> None:
@@ -175,9 +202,8 @@ def _write(snapshot: Snapshot, folder: Path) -> None:
         pq.write_table(
             pa.table([list(column) for column in columns], schema=text), folder / f"{side}.parquet"
         )
-    manifest = {
-        name: getattr(snapshot, name) for name in ("id", "run_id", "assistant", "digest", "counts", "dropped")
-    }
+    told = ("id", "run_id", "assistant", "digest", "counts", "dropped", "account")
+    manifest = {name: getattr(snapshot, name) for name in told}
     unfinished = folder / f"{MANIFEST}.part"
     with unfinished.open("w", encoding="utf-8") as file:
         json.dump(manifest, file, indent=2)

@@ -19,6 +19,7 @@ from feedback.store import Store
 from hone import demo
 from hone.engines import Engines
 from hone.home import Home, HomeLock, write_private
+from hone.policy import policy
 from hone.server_verbs import ServerVerbs
 from hone.settings import LOOPBACK, Settings
 from hone.tuning import Tuning
@@ -98,6 +99,7 @@ class Hone:
             self.supervisor,
             conversations,
             self.tuning,
+            policy(self.settings.curation),
         )
 
     def _first_admin(self) -> str | None:

@@ -53,14 +53,14 @@ class Client:
             raise Refused(answer)
         return answer.json()
 
-    async def lines(self, path: str, **given: Any) -> AsyncIterator[str]:
-        """The answer's lines as they come."""
+    async def pieces(self, path: str, **given: Any) -> AsyncIterator[bytes]:
+        """The answer's bytes as they come."""
         async with self._http.stream("GET", path, **given) as answer:
             if answer.is_error:
                 await answer.aread()
                 raise Refused(answer)
-            async for line in answer.aiter_lines():
-                yield line
+            async for piece in answer.aiter_bytes():
+                yield piece
 
     def need_running(self) -> None:
         if not self.running:

@@ -126,6 +126,29 @@ class Tuner(Section):
     )
 
 
+PrivateKind = Literal["secret", "email", "iban", "card", "national_id", "ip", "phone"]
+Flag = Literal["injection", "markup", "refusal", "other_script"]
+
+
+class Curation(Section):
+    block: tuple[PrivateKind | Flag, ...] = Field(
+        ("secret", "email", "iban", "card", "national_id", "ip", "phone"),
+        description="What leaves a pair out; of injection, markup, refusal, other_script too",
+    )
+    redact: tuple[PrivateKind, ...] = Field(
+        (), description="What is replaced by its kind, such as [email], instead; the rest is only flagged"
+    )
+    allowed: tuple[str, ...] = Field(
+        (), description="Texts that are nobody's secret, such as a public address of the house"
+    )
+    contributor_share: float = Field(
+        0.05, gt=0, lt=1, description="Most of the pairs that one contributor may give (5 at least)"
+    )
+    reviewer_share: float = Field(
+        0.40, gt=0, le=1, description="Most of the pairs that one reviewer may approve"
+    )
+
+
 class Settings(BaseSettings):
     """All settings of one home, read once at the door."""
 
@@ -139,6 +162,7 @@ class Settings(BaseSettings):
     engine: Engine = Field(default_factory=Engine)
     chat: Chat = Field(default_factory=Chat)
     tuner: Tuner = Field(default_factory=Tuner)
+    curation: Curation = Field(default_factory=Curation)
 
     @classmethod
     def settings_customise_sources(

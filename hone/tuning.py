@@ -11,11 +11,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from feedback import pairs
+from feedback.curate import Curated, curate
+from feedback.errors import HoneError
 from feedback.ledger import Ledger
 from feedback.records import Principal, Run, Version
 from feedback.store import Store
 from hone.home import Home
 from hone.machine import physical_cores
+from hone.policy import policy
 from hone.server_verbs import ServerVerbs
 from hone.settings import Settings
 from hone.settings import Tuner as TunerSettings
@@ -28,6 +32,9 @@ from tuner.rollout import Rollout
 from tuner.schedule import Schedule, Terms
 from tuner.steps import Steps
 
+TOLD = 500
+"""Pairs left out that are told one by one; the counts are of all."""
+
 
 class Tuning:
     """The tuner of one home, from `start` to `stop`."""
@@ -37,6 +44,8 @@ class Tuning:
     ) -> None:
         tuner = settings.tuner
         self._ledger = ledger
+        self._store = store
+        self._policy = policy(settings.curation)
         self._rollout = Rollout(ledger, server, home.folder)
         steps = Steps(
             store,
@@ -52,7 +61,9 @@ class Tuning:
             rules=Rules(margin=tuner.gate_margin),
             general_items=tuner.general_items,
             engine=f"{settings.engine.kind} {settings.engine.device} {settings.engine.dtype}",
+            policy=self._policy,
         )
+        self._steps = steps
         self._cycle = Cycle(ledger, steps, home.folder)
         self._schedule = Schedule(
             store, ledger, self._cycle, _terms(tuner), minutes=tuner.check_minutes, enabled=tuner.enabled
@@ -89,6 +100,28 @@ class Tuning:
 
     async def decisions(self, assistant: str) -> Sequence[dict[str, Any]]:
         return await asyncio.to_thread(self._ledger.decisions, assistant)
+
+    async def curation(self, assistant: str) -> dict[str, Any]:
+        checked = True
+        try:
+            curated = await self._steps.curated(assistant)
+        except HoneError:  # no engine, so no tokenizer: all but the lengths can still be told
+            checked = False
+            curated = await asyncio.to_thread(self._uncounted, assistant)
+        left = [
+            {"exchange_id": out.pair.exchange_id, "reason": out.reason, "detail": out.detail}
+            for out in curated.left_out[:TOLD]
+        ]
+        return {
+            **curated.account,
+            "groups": len(curated.groups),
+            "lengths_checked": checked,
+            "pairs_left_out": left,
+        }
+
+    def _uncounted(self, assistant: str) -> Curated:
+        approved = pairs.approved(self._store, assistant)
+        return curate(approved, max_tokens=1, count_tokens=lambda _: 0, policy=self._policy)
 
     def _told(self, run_id: str) -> dict[str, Any]:
         """The run's newest record with what its folder tells: progress, verdict, and what it cost."""

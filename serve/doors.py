@@ -43,7 +43,7 @@ class Doors:
         proxies: Sequence[str],
         build: str,
         max_body: int = 2 * 2**20,
-        max_upload: int = 256 * 2**20,
+        max_upload: int = 4 * 2**30,
     ) -> None:
         """No `hosts` means any; `max_body` is in bytes, and imports alone may send `max_upload`."""
         self.app = app

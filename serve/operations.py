@@ -33,6 +33,11 @@ class Operations(Protocol):
 
     async def roll_back(self, assistant: str, principal: Principal, reason: str) -> Version: ...
 
+    async def curation(self, assistant: str) -> dict[str, Any]:
+        """What a run would learn from now (`feedback/curate.py`), with `groups`, `lengths_checked` and, of
+        `pairs_left_out`, the first few hundred as `exchange_id, reason, detail`."""
+        ...
+
     async def decisions(self, assistant: str) -> Sequence[dict[str, Any]]:
         """Why the tuner did or didn't run, newest first: `at`, `due`, `reason`."""
         ...

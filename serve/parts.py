@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from feedback.accounts import Accounts
 from feedback.assistants import Assistants
 from feedback.exchanges import Exchanges
+from feedback.screen import Policy
 from feedback.store import Store
 from serve.conversation import Conversations
 from serve.identity import Identity
@@ -24,3 +25,4 @@ class Parts:
     supervisor: Supervisor
     conversations: Conversations
     operations: Operations
+    policy: Policy

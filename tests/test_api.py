@@ -114,15 +114,59 @@ def test_another_site_cannot_use_a_visitors_browser(hone: RunningHone) -> None:
     assert hone.get("/v1/me", headers={"host": "evil.example"}).status_code == 400
 
 
-def test_an_import_is_all_or_nothing_and_names_the_bad_line(hone: RunningHone) -> None:
-    good = json.dumps({"instruction": "A", "input": "", "output": "B"})
-    params = {"assistant": "general"}
-    before = hone.get("/v1/reviews").json()["counts"]
-    bad = hone.request("POST", "/v1/imports", params=params, content=f"{good}\n{{oops\n".encode())
-    assert (bad.status_code, "2" in bad.json()["error"]["message"]) == (400, True)
-    assert hone.get("/v1/reviews").json()["counts"] == before
-    done = hone.request("POST", "/v1/imports", params=params, content=good.encode())
-    assert done.json()["imported"] == 1
+def test_an_import_takes_what_is_right_names_what_is_not_and_adds_nothing_twice(hone: RunningHone) -> None:
+    good = json.dumps({"instruction": "What is A?", "input": "", "output": "B"})
+    params = {"assistant": "general", "source": "letters.jsonl"}
+    body = f"{good}\n{{oops\n".encode()
+    done = hone.request("POST", "/v1/imports", params=params, content=body).json()
+    assert (done["imported"], done["refusals"], done["refused"][0]["where"]) == (1, 1, "Line 2")
+    again = hone.request("POST", "/v1/imports", params=params, content=body).json()
+    assert (again["imported"], again["known"]) == (0, 1)
+    empty = hone.request("POST", "/v1/imports", params=params, content=b"")
+    assert (empty.status_code, "no rows" in empty.json()["error"]["message"]) == (400, True)
+
+
+def test_an_export_comes_in_the_kind_and_form_that_is_asked_for(hone: RunningHone) -> None:
+    whole = hone.get("/v1/exports?assistant=general&form=alpaca&kind=parquet")
+    assert whole.headers["content-type"] == "application/vnd.apache.parquet"
+    assert whole.content[:4] == whole.content[-4:] == b"PAR1"
+    assert hone.get("/v1/exports?assistant=general&form=rtf").status_code == 400
+
+
+def test_curation_says_what_would_be_learnt_and_finds_say_where(hone: RunningHone) -> None:
+    told = {"prompt": "Where do I write?", "completion": "To ana@mail.example, any day."}
+    params = {"assistant": "general", "approve": "true", "source": "desk.jsonl"}
+    hone.request("POST", "/v1/imports", params=params, content=json.dumps(told).encode())
+    found = hone.get("/v1/curation?assistant=general").json()
+    assert found["lengths_checked"] is True
+    assert found["left_out"]["private"] == 1
+    (left,) = [pair for pair in found["pairs_left_out"] if pair["reason"] == "private"]
+    assert left["detail"] == "email"
+    finds = hone.get(f"/v1/exchanges/{left['exchange_id']}/finds").json()
+    assert finds["finds"] == [{"text": "proposed", "kind": "email", "start": 3, "end": 19}]
+    assert (finds["flags"], finds["left_out"]) == ([], [])
+
+
+def test_a_chat_nobody_rated_has_no_finds_for_reviewers(hone: RunningHone) -> None:
+    exchange = hone.chat("Between us?", **TINY)["id"]
+    assert hone.get(f"/v1/exchanges/{exchange}/finds").status_code == 403
+
+
+def test_the_commands_take_a_file_in_and_give_it_out(hone: RunningHone, tmp_path: Path) -> None:
+    told, out = tmp_path / "told.csv", tmp_path / "out.json"
+    told.write_text("prompt,completion\nWhat is the cat called?,Tom.\nnothing,\n", "utf-8")
+    done = hone.command("import", str(told), "--approve")
+    assert "1 imported for general, approved; 0 were there already" in done.stdout
+    assert "Line 3 has an empty" in done.stderr
+    assert hone.command("export", "--out", str(out)).returncode == 0
+    assert "Tom." in [row["messages"][-1]["content"] for row in json.loads(out.read_text("utf-8"))]
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("{oops", "utf-8")
+    refused = hone.command("import", str(bad))
+    assert (refused.returncode, "All 1 rows were refused" in refused.stderr) == (2, True)
+    seen = hone.command("curation", "--each")
+    assert "approved pairs would be learnt" in seen.stdout
+    assert "private" in seen.stdout
 
 
 def test_versions_begin_with_the_base_and_unknown_ones_cannot_be_promoted(hone: RunningHone) -> None:

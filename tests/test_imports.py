@@ -1,24 +1,33 @@
-"""Imports are whole or not there, name the bad line, and come back word for word."""
+"""Imports take every row that is right, name every row that is not, and add nothing twice."""
 
+import csv
+import io
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stories import ANA, OTTO, RITA, teach
 
-from feedback import imports, pairs
+from feedback import pairs, review
 from feedback.assistants import Assistants
 from feedback.curate import curate
 from feedback.errors import BadImport, NotAllowed, NotFound
 from feedback.exchanges import Exchanges
-from feedback.imports import ImportRow, export, read, save
+from feedback.exports import export
+from feedback.files import MAX_RECORD, Refused
+from feedback.forms import ImportRow
+from feedback.imports import TOLD, read, save
 from feedback.records import Assistant, Message
 from feedback.review import counts, pending
 from feedback.store import Store
 
 USER = Message("user", "Say hi")
 CHAT = {"messages": [{"role": "user", "content": "Say hi"}, {"role": "assistant", "content": "Hi."}]}
+ASKED = [{"role": "user", "content": "Say hi"}]
+SAID = [{"role": "assistant", "content": "Hi."}]
 
 
 @pytest.fixture
@@ -32,192 +41,373 @@ def lines(*records):
     return "\n".join(json.dumps(record) for record in records)
 
 
-@pytest.mark.parametrize(
-    "record",
+def rows(*records):
+    return list(read(lines(*records)))
+
+
+class TestForms:
+    @pytest.mark.parametrize(
+        "record",
+        [
+            CHAT,
+            {"conversations": [{"from": "human", "value": "Say hi"}, {"from": "gpt", "value": "Hi."}]},
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "Say hi"}]}, SAID[0]]},
+            {"instruction": "Say hi", "input": "", "output": "Hi.", "id": 7},
+            {"instruction": "Say hi", "output": "Hi."},
+            {"prompt": "Say hi", "completion": "Hi."},
+            {"prompt": ASKED, "completion": SAID},
+        ],
+        ids=["chat", "sharegpt", "parts", "alpaca", "alpaca-no-input", "completion", "trl"],
+    )
+    def test_the_form_is_found_by_itself(self, record):
+        assert rows(record, record) == [ImportRow((USER,), "Hi.")] * 2
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            {"prompt": "Say hi", "chosen": "Hi.", "rejected": "No."},
+            {"prompt": ASKED, "chosen": SAID, "rejected": [{"role": "assistant", "content": "No."}]},
+            {"chosen": [*ASKED, *SAID], "rejected": [*ASKED, {"role": "assistant", "content": "No."}]},
+            {"instruction": "Say hi", "input": "", "chosen": "Hi.", "rejected": "No."},
+            {"user_input": "Say hi", "completion_a": "Hi.", "completion_b": "No."},
+        ],
+        ids=["texts", "trl", "whole conversations", "llama-factory", "gpt-4-llm"],
+    )
+    def test_comparisons_keep_the_worse_answer_beside_the_better(self, record):
+        assert rows(record) == [ImportRow((USER,), "Hi.", rejected="No.")]
+
+    @pytest.mark.parametrize(
+        ("label", "rating"), [(True, "up"), (False, "down"), ("false", "down"), (1, "up")]
+    )
+    def test_a_kto_label_is_a_thumb(self, label, rating):
+        assert rows({"prompt": "Say hi", "completion": "Hi.", "label": label}) == [
+            ImportRow((USER,), "Hi.", rating=rating)
+        ]
+
+    def test_alpacas_input_system_and_history_go_where_they_belong(self):
+        (row,) = rows(
+            {
+                "instruction": "Translate.",
+                "input": "Guten Tag",
+                "output": "Good day",
+                "system": "Be brief.",
+                "history": [["Hello", "Hi."]],
+            }
+        )
+        assert row.messages == (
+            Message("system", "Be brief."),
+            Message("user", "Hello"),
+            Message("assistant", "Hi."),
+            Message("user", "Translate.\n\nGuten Tag"),
+        )
+
+    def test_of_a_conversation_the_last_answer_is_learnt(self):
+        turns = [("system", "S"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
+        (row,) = rows({"messages": [{"role": role, "content": text} for role, text in turns]})
+        assert row.messages == tuple(Message(role, text) for role, text in turns[:-1])
+        assert row.response == "d"
+
+    @pytest.mark.parametrize(
+        ("record", "why"),
+        [
+            ("words", "is not a JSON object"),
+            ([1], "is not a JSON object"),
+            ({"messages": []}, "does not take turns"),
+            ({"messages": "hi"}, "not a list of objects"),
+            ({"messages": [1, 2]}, "not a list of objects"),
+            ({"messages": [{"role": "user"}]}, "lacks 'content'"),
+            ({"messages": [*ASKED]}, "does not take turns"),
+            ({"messages": [*ASKED, {"role": "tool", "content": "b"}]}, "take turns"),
+            ({"messages": [*ASKED, {"role": ["a"], "content": "b"}]}, "take turns"),
+            ({"messages": [{"role": "user", "content": 1}, *SAID]}, "not a text"),
+            ({"messages": [{"role": "user", "content": " "}, *SAID]}, "an empty user"),
+            ({"messages": [*ASKED, {"role": "assistant", "content": ""}]}, "empty assistant"),
+            ({"messages": [{"role": "user", "content": "\ud800"}, *SAID]}, "surrogate"),
+            ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}, *SAID]}, "more than text"),
+            ({"prompt": "a", "completion": "b"}, "lacks 'messages'"),
+        ],
+    )
+    def test_a_bad_row_is_refused_with_its_line_and_the_rest_goes_in(self, record, why):
+        first, refused, last = rows(CHAT, record, CHAT)
+        assert first == last == ImportRow((USER,), "Hi.")
+        assert refused.where == "Line 2"
+        assert why in refused.why
+
+    @pytest.mark.parametrize(
+        ("record", "why"),
+        [
+            ({"prompt": "a", "completion": "b", "label": "maybe"}, "neither true nor false"),
+            ({"prompt": "a", "chosen": "b", "rejected": "b"}, "compares an answer with itself"),
+            ({"prompt": "a", "chosen": "b", "rejected": " "}, "an empty rejected"),
+            (
+                {"chosen": [*ASKED, *SAID], "rejected": [{"role": "user", "content": "?"}, *SAID]},
+                "different conv",
+            ),
+            (
+                {"instruction": "a", "output": "b", "history": [["only one"]]},
+                "no list of question and answer",
+            ),
+            ({"snapshot": {}, "data": {"rating": 1}, "meta": {}}, "lacks 'chat'"),
+            ({"question": "a", "answer": "b"}, "in no known form; use one of"),
+        ],
+    )
+    def test_every_form_refuses_what_it_cannot_mean(self, record, why):
+        (refused,) = rows(record)
+        assert why in refused.why
+
+
+NAMES = st.sampled_from(
     [
-        CHAT,
-        {"instruction": "Say hi", "input": "", "output": "Hi.", "id": 7},
-        {"instruction": "Say hi", "output": "Hi."},
-        {"prompt": "Say hi", "completion": "Hi."},
-    ],
-    ids=["chat", "alpaca", "alpaca-no-input", "completion"],
+        *("messages", "conversations", "prompt", "completion", "chosen", "rejected", "label", "instruction"),
+        *("output", "system", "history", "user_input", "completion_a", "completion_b", "data", "meta"),
+        *("snapshot", "chat", "rating", "message_id", "role", "content", "from", "value", "conversation"),
+    ]
 )
-def test_the_format_is_found_by_itself(record):
-    assert read(lines(record, record)) == [ImportRow((USER,), "Hi.")] * 2
-
-
-def test_alpacas_input_follows_its_instruction():
-    (row,) = read(lines({"instruction": "Translate.", "input": "Guten Tag", "output": "Good day"}))
-    assert row.messages == (Message("user", "Translate.\n\nGuten Tag"),)
-
-
-def test_of_a_conversation_the_last_answer_is_learnt():
-    turns = [("system", "S"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
-    (row,) = read(lines({"messages": [{"role": role, "content": text} for role, text in turns]}))
-    assert row.messages == tuple(Message(role, text) for role, text in turns[:-1])
-    assert row.response == "d"
-
-
-def test_a_file_its_text_its_lines_and_a_list_read_the_same(tmp_path):
-    path = tmp_path / "pairs.jsonl"
-    text = lines(CHAT, CHAT)
-    path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n\r\n").encode())
-    expected = [ImportRow((USER,), "Hi.")] * 2
-    for source in (path, text, text.splitlines(keepends=True), json.dumps([CHAT, CHAT], indent=2)):
-        assert read(source) == expected
-
-
-def test_only_a_newline_ends_a_line():
-    (row,) = read('{"prompt": "a\u2028b\x85c", "completion": "d"}')
-    assert row.messages[0].content == "a\u2028b\x85c"
-
-
-@pytest.mark.parametrize(
-    ("bad", "what"),
-    [
-        ("{", "is not JSON"),
-        ('"words"', "is not a JSON object"),
-        ("[1]", "is not a JSON object"),
-        ('{"messages": []}', "does not take turns"),
-        ('{"messages": "hi"}', "not a list of objects"),
-        ('{"messages": [1, 2]}', "not a list of objects"),
-        ('{"messages": [{"role": "user"}]}', "lacks 'content'"),
-        ('{"messages": [{"role": "user", "content": "a"}]}', "does not take turns"),
-        ('{"messages": [{"role": "user", "content": "a"}, {"role": "tool", "content": "b"}]}', "take turns"),
-        (
-            '{"messages": [{"role": "user", "content": 1}, {"role": "assistant", "content": "b"}]}',
-            "not a text",
-        ),
-        (
-            '{"messages": [{"role": "user", "content": " "}, {"role": "assistant", "content": "b"}]}',
-            "an empty user",
-        ),
-        (
-            '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": ""}]}',
-            "empty assistant",
-        ),
-        (
-            '{"messages": [{"role": "user", "content": "\\ud800"}, {"role": "assistant", "content": "b"}]}',
-            "surrogate",
-        ),
-        ('{"prompt": "a", "completion": "b"}', "lacks 'messages'"),
-        ('{"messages": ' + "[" * 100_000, "is not JSON"),
-        ('{"messages": ' + "9" * 5_000 + "}", "is not JSON"),
-        ('{"messages": "\udcff"}', "is not UTF-8"),
-    ],
+SCALARS = (
+    st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["user", "assistant", "m", "true", ""])
 )
-def test_the_first_bad_line_is_named(bad, what):
-    with pytest.raises(BadImport, match=rf"^Line 3 .*{what}.*nothing was kept"):
-        read(f"{lines(CHAT)}\n\n{bad}\n{{worse")
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+)
 
 
-def test_a_byte_that_is_not_utf8_is_named_by_its_line(tmp_path):
-    path = tmp_path / "pairs.jsonl"
-    path.write_bytes(lines(CHAT).encode() + b'\n{"messages": "\xff"}\n')
-    with pytest.raises(BadImport, match="Line 2 is not UTF-8"):
-        read(path)
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.dictionaries(NAMES, JSON, max_size=4), min_size=1, max_size=3))
+def test_whatever_is_in_a_file_every_row_is_taken_or_refused(told):
+    assert all(isinstance(row, ImportRow | Refused) for row in rows(*told))
+    assert len(rows(*told)) == len(told)
 
 
-def test_a_list_names_its_items_and_its_lines():
-    with pytest.raises(BadImport, match="Item 2 lacks 'messages'"):
-        read(json.dumps([CHAT, {}]))
-    with pytest.raises(BadImport, match="Line 2 is not JSON"):
-        read('[{"prompt": "a", "completion": "b"},\n oops]')
+class TestFiles:
+    def test_a_file_its_text_and_a_list_read_the_same(self, tmp_path):
+        path = tmp_path / "pairs.jsonl"
+        text = lines(CHAT, CHAT)
+        path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n\r\n").encode())
+        expected = [ImportRow((USER,), "Hi.")] * 2
+        for source in (path, text, json.dumps([CHAT, CHAT], indent=2), io.BytesIO(text.encode())):
+            assert list(read(source)) == expected
+
+    def test_only_a_newline_ends_a_line(self):
+        (row,) = read('{"prompt": "a\u2028b\x85c", "completion": "d"}')
+        assert row.messages[0].content == "a\u2028b\x85c"
+
+    def test_lines_that_cannot_be_read_are_refused_by_number(self, tmp_path):
+        path = tmp_path / "pairs.jsonl"
+        deep, long = b'{"a": ' + b"[" * 100_000, b'{"a": ' + b"9" * 5_000 + b"}"
+        bad = [b"{", b'{"messages": "\xff"}', deep, long, b"x" * MAX_RECORD + b"y"]
+        path.write_bytes(b"\n".join([lines(CHAT).encode(), *bad, lines(CHAT).encode()]))
+        found = list(read(path))
+        refused = [(row.where, row.why.split(":")[0]) for row in found[1:-1]]
+        assert refused == [
+            ("Line 2", "is not JSON"),
+            ("Line 3", "is not UTF-8 text"),
+            ("Line 4", "is not JSON that can be read"),
+            ("Line 5", "is not JSON that can be read"),
+            ("Line 6", f"is longer than {MAX_RECORD:,} bytes"),
+        ]
+        assert isinstance(found[-1], ImportRow)
+
+    def test_a_list_is_read_item_by_item_up_to_where_it_breaks(self):
+        text = json.dumps([CHAT, {}, CHAT])
+        good, refused, again = read(text)
+        assert refused.where == "Item 2"
+        assert (good, again) == (ImportRow((USER,), "Hi."),) * 2
+        *kept, broken = read(f"[{lines(CHAT)}, oops, {lines(CHAT)}]")
+        assert (len(kept), broken.where) == (1, "Item 2")
+        assert "nothing after it was read" in broken.why
+        *_, unset = read(f"[{lines(CHAT)} {lines(CHAT)}]")
+        assert "comma" in unset.why
+
+    def test_a_list_larger_than_what_is_read_at_once_comes_whole(self):
+        told = [{"prompt": f"{n} " + "ü가" * 400, "completion": "]," * 300} for n in range(900)]
+        text = json.dumps(told, ensure_ascii=False)
+        assert len(text) > 2**20
+        found = list(read(text))
+        assert [row.messages[0].content for row in found] == [record["prompt"] for record in told]
+        assert {row.response for row in found} == {"]," * 300}
+
+    def test_csv_is_read_by_its_header(self):
+        held = io.StringIO(newline="")
+        writer = csv.writer(held)
+        writer.writerows([["instruction", "input", "output"], ["Say, hi", "", 'He said "hi"\r\n\x00']])
+        held.write("only,two\n")
+        good, refused = read(held.getvalue())
+        assert good == ImportRow((Message("user", "Say, hi"),), 'He said "hi"\r\n\x00')
+        assert "columns of the header" in refused.why
+
+    def test_parquet_is_read(self, tmp_path):
+        path = tmp_path / "pairs.parquet"
+        pq.write_table(pa.Table.from_pylist([CHAT, CHAT, {"messages": None}]), path)
+        *good, refused = read(path)
+        assert good == [ImportRow((USER,), "Hi.")] * 2
+        assert refused.where == "Row 3"
+        path.write_bytes(path.read_bytes()[:-9])
+        with pytest.raises(BadImport, match="no Parquet file"):
+            list(read(path))
+
+    @pytest.mark.parametrize("nothing", ["", "\n \n", "[]", "instruction,output\n"])
+    def test_an_empty_file_is_an_error(self, nothing):
+        with pytest.raises(BadImport, match="holds no rows"):
+            list(read(nothing))
+
+    def test_a_missing_file_is_an_error(self, tmp_path):
+        with pytest.raises(BadImport, match="cannot be read: No such file"):
+            list(read(tmp_path / "nowhere.jsonl"))
 
 
-@pytest.mark.parametrize("nothing", ["", "\n \n", "[]"])
-def test_an_empty_file_is_an_error(nothing):
-    with pytest.raises(BadImport, match="holds no rows"):
-        read(nothing)
+class TestOpenWebUI:
+    def record(self, rating=1, last="m2", **data):
+        held = {
+            "m1": {
+                "id": "m1",
+                "parentId": None,
+                "childrenIds": ["m2", "m3"],
+                "role": "user",
+                "content": "Say hi",
+            },
+            "m2": {"id": "m2", "parentId": "m1", "role": "assistant", "content": "Hi."},
+            "m3": {"id": "m3", "parentId": "m1", "role": "assistant", "content": "Ho."},
+        }
+        chat = {"chat": {"title": "T", "history": {"messages": held, "currentId": "m3"}, "messages": []}}
+        return {
+            "id": "f1",
+            "user_id": "u1",
+            "version": 0,
+            "type": "rating",
+            "data": {
+                "rating": rating,
+                "model_id": "x",
+                "reason": "accurate_information",
+                "comment": "",
+                **data,
+            },
+            "meta": {"chat_id": "c1", "message_id": last, "arena": False},
+            "snapshot": {"chat": chat},
+            "created_at": 1,
+            "updated_at": 2,
+        }
+
+    def test_its_feedback_export_becomes_rated_answers(self, store):
+        liked, disliked, none = read(
+            json.dumps([self.record(), self.record("-1", "m3", comment="Wrong."), self.record(None)])
+        )
+        assert liked == ImportRow((USER,), "Hi.", "openwebui:c1", rating="up", comment="accurate_information")
+        assert (disliked.response, disliked.rating) == ("Ho.", "down")
+        assert disliked.comment == "accurate_information: Wrong."
+        assert "no thumb" in none.why
+        report = save(store, OTTO, "general", [liked, disliked, none], approve=False)
+        assert (report.imported, report.ratings, report.refusals) == (2, 2, 1)
+        rated = {exchange.response: (exchange.rating, exchange.comment) for exchange in pending(store)}
+        assert rated == {"Hi.": ("up", liked.comment), "Ho.": ("down", disliked.comment)}
+
+    @pytest.mark.parametrize("harm", ["loop", "gone", "list"])
+    def test_a_chat_that_makes_no_sense_is_refused(self, harm):
+        record = self.record()
+        held = record["snapshot"]["chat"]["chat"]["history"]["messages"]
+        if harm == "loop":
+            held["m1"]["parentId"] = "m2"
+        elif harm == "gone":
+            del held["m2"]
+        else:
+            record["snapshot"] = []
+        (refused,) = read(json.dumps([record]))
+        assert isinstance(refused, Refused)
 
 
-def test_an_unknown_format_and_a_missing_file_are_errors(tmp_path):
-    with pytest.raises(BadImport, match=r"Line 1 is in no known format.*Use instruction"):
-        read('{"question": "a", "answer": "b"}')
-    with pytest.raises(BadImport, match="cannot be read: No such file"):
-        read(tmp_path / "nowhere.jsonl")
+class TestSave:
+    def test_an_import_waits_for_review_or_is_approved(self, store):
+        assert save(store, OTTO, "general", rows(CHAT), approve=False).imported == 1
+        assert counts(store)["pending"] == 1
+        report = save(store, OTTO, "general", rows(CHAT), approve=True, source="handbook")
+        assert (report.imported, report.approved) == (1, 1)
+        assert counts(store) == {"unrated": 0, "pending": 1, "approved": 1, "rejected": 0}
+        (first,) = pairs.approved(store, "general")
+        assert (first.response, first.author, first.reviewer, first.own) == ("Hi.", "otto", "otto", True)
+        assert first.source == "import:handbook"
+        assert store.check()
 
+    def test_the_same_file_again_adds_nothing_and_overrules_nobody(self, store):
+        told = [CHAT, {**CHAT, "conversation": "x"}, CHAT]
+        once = save(store, OTTO, "general", rows(*told), approve=False, source="f.jsonl")
+        assert (once.imported, once.known) == (2, 1)
+        (first, _) = pending(store)
+        review.review(store, RITA, first.id, "reject", reason="No.")
+        again = save(store, OTTO, "general", rows(*told), approve=True, source="f.jsonl")
+        assert (again.imported, again.known, again.approved) == (0, 3, 0)
+        assert counts(store)["rejected"] == 1
+        elsewhere = save(store, OTTO, "general", rows(*told), approve=False, source="g.jsonl")
+        assert elsewhere.imported == 2
 
-def test_a_saved_import_waits_for_review_or_is_approved(store):
-    rows = read(lines(CHAT, {**CHAT, "conversation": "x"}))
-    assert save(store, OTTO, "general", rows, approve=False) == 2
-    assert counts(store)["pending"] == 2
-    assert save(store, OTTO, "general", rows, approve=True, source="handbook") == 2
-    assert counts(store) == {"unrated": 0, "pending": 2, "approved": 2, "rejected": 0}
-    (first, _) = pairs.approved(store, "general")
-    assert (first.response, first.author, first.reviewer, first.own) == ("Hi.", "otto", "otto", True)
-    assert first.source == "import:handbook"
-    assert store.check()
+    def test_an_import_that_was_interrupted_goes_on(self, store):
+        def half():
+            yield from rows(*({"prompt": f"q{n}", "completion": "a"} for n in range(700)))
+            raise ConnectionError
 
+        with pytest.raises(ConnectionError):
+            save(store, OTTO, "general", half(), approve=True)
+        kept = len(pairs.approved(store, "general"))
+        assert kept == 500
+        told = rows(*({"prompt": f"q{n}", "completion": "a"} for n in range(700)))
+        report = save(store, OTTO, "general", told, approve=True)
+        assert (report.imported, report.known) == (200, 500)
+        assert len(pairs.approved(store, "general")) == 700
 
-def test_an_import_is_no_conversation_in_anybodys_list(store):
-    save(store, OTTO, "general", read(lines(CHAT)), approve=False)
-    assert Exchanges(store).conversations("otto") == []
+    def test_of_a_comparison_only_the_better_answer_can_be_learnt(self, store):
+        told = [
+            {"prompt": "q", "chosen": "best", "rejected": "middling"},
+            {"prompt": "q", "chosen": "best", "rejected": "worst"},
+            {"prompt": "q", "chosen": "middling", "rejected": "worst"},
+        ]
+        report = save(store, OTTO, "general", rows(*told), approve=True)
+        assert (report.imported, report.comparisons) == (3, 3)
+        assert sorted(p.response for p in pairs.approved(store, "general")) == ["best", "middling"]
+        assert pending(store) == []
+        again = save(store, OTTO, "general", rows(*told), approve=True)
+        assert (again.imported, again.known) == (0, 3)
 
+    def test_a_thumb_down_is_never_approved(self, store):
+        told = [{"prompt": "q", "completion": text, "label": text == "good"} for text in ("good", "bad")]
+        report = save(store, OTTO, "general", rows(*told), approve=True)
+        assert (report.imported, report.ratings, report.approved) == (2, 2, 1)
+        assert [p.response for p in pairs.approved(store, "general")] == ["good"]
+        assert [exchange.rating for exchange in pending(store)] == ["down"]
 
-def test_a_named_source_waits_for_review_too(store):
-    save(store, OTTO, "general", read(lines(CHAT)), approve=False, source="chat")
-    assert [exchange.source for exchange in pending(store)] == ["import:chat"]
+    def test_refusals_are_all_counted_and_the_first_are_told(self, store):
+        told = [Refused(f"Line {n}", "is odd") for n in range(TOLD + 50)]
+        report = save(store, OTTO, "general", [*told, *rows(CHAT)], approve=False)
+        assert (report.imported, report.refusals, len(report.refused)) == (1, TOLD + 50, TOLD)
+        assert report.as_dict()["refused"][0] == {"where": "Line 0", "why": "is odd"}
 
+    def test_an_import_is_no_conversation_in_anybodys_list(self, store):
+        save(store, OTTO, "general", rows(CHAT), approve=False)
+        assert Exchanges(store).conversations("otto") == []
 
-def test_only_operators_import_and_only_into_an_assistant_that_is(store):
-    rows = read(lines(CHAT))
-    for principal in (ANA, RITA):
-        with pytest.raises(NotAllowed, match="Only operators"):
-            save(store, principal, "general", rows, approve=True)
-    with pytest.raises(NotFound):
-        save(store, OTTO, "ghost", rows, approve=True)
-    assert sum(counts(store).values()) == 0
+    def test_a_named_source_waits_for_review_too(self, store):
+        save(store, OTTO, "general", rows(CHAT), approve=False, source="chat")
+        assert [exchange.source for exchange in pending(store)] == ["import:chat"]
 
+    def test_only_operators_import_and_only_into_an_assistant_that_is(self, store):
+        for principal in (ANA, RITA):
+            with pytest.raises(NotAllowed, match="Only operators"):
+                save(store, principal, "general", rows(CHAT), approve=True)
+        with pytest.raises(NotFound):
+            save(store, OTTO, "ghost", rows(CHAT), approve=True)
+        assert sum(counts(store).values()) == 0
 
-def test_an_import_is_all_or_nothing(store):
-    rows = [*read(lines(CHAT, CHAT)), ImportRow((USER,), "half \ud800")]
-    with pytest.raises(Exception, match="half a character"):
-        save(store, OTTO, "general", rows, approve=True)
-    for table in ("exchanges", "answers", "reviews", "exchange_state"):
-        assert store.row(f"SELECT count(*) AS n FROM {table}")["n"] == 0
+    def test_pairs_without_a_system_prompt_get_the_assistants(self, store):
+        Assistants(store).add(Assistant("law", system_prompt="Cite."), "ada")
+        own = {"messages": [{"role": "system", "content": "Mine."}, *CHAT["messages"]]}
+        save(store, OTTO, "law", rows(CHAT, own), approve=True)
+        assert [p.messages[0].content for p in pairs.approved(store, "law")] == ["Cite.", "Mine."]
 
-
-def test_pairs_without_a_system_prompt_get_the_assistants(store):
-    Assistants(store).add(Assistant("law", system_prompt="Cite."), "ada")
-    own = {"messages": [{"role": "system", "content": "Mine."}, *CHAT["messages"]]}
-    save(store, OTTO, "law", read(lines(CHAT, own)), approve=True)
-    assert [p.messages[0].content for p in pairs.approved(store, "law")] == ["Cite.", "Mine."]
-
-
-def test_rows_of_one_conversation_stay_one_group_through_export_and_import(store):
-    first = teach(store, "one", "1")
-    teach(store, "two", "2", conversation_id=first.conversation_id)
-    teach(store, "three", "3")
-    Assistants(store).add(Assistant("copy"), "ada")
-    save(store, OTTO, "copy", read("\n".join(export(store, "general"))), approve=True)
-    copied = pairs.approved(store, "copy")
-    assert len(curate(copied, max_tokens=99, count_tokens=lambda _: 1).groups) == 2
-    assert first.conversation_id not in {p.conversation_id for p in copied}
-
-
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60).filter(lambda t: t.strip())
-ROLES = ("user", "assistant")
-TURNS = st.lists(st.tuples(TEXT, TEXT), max_size=2)
-
-
-def imported(system, turns, asked, answer):
-    spoken = [Message(role, text) for said in turns for role, text in zip(ROLES, said, strict=True)]
-    return ImportRow((Message("system", system), *spoken, Message("user", asked)), answer)
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(told=st.lists(st.tuples(TEXT, TURNS, TEXT, TEXT), min_size=1, max_size=4))
-def test_an_export_imports_again_word_for_word(store, told):
-    rows = [imported(*words) for words in told]
-    fresh = f"a{len(Assistants(store).list())}"
-    Assistants(store).add(Assistant(fresh), "ada")
-    save(store, OTTO, fresh, rows, approve=True)
-    again = imports.read("\n".join(export(store, fresh)))
-    assert [(row.messages, row.response) for row in again] == [(row.messages, row.response) for row in rows]
-
-
-def test_thousands_of_rows_are_one_write(store):
-    rows = [ImportRow((Message("user", f"question {n}"),), f"answer {n}") for n in range(3_000)]
-    assert save(store, OTTO, "general", rows, approve=True) == 3_000
-    assert [p.response for p in pairs.approved(store, "general")] == [f"answer {n}" for n in range(3_000)]
+    def test_rows_of_one_conversation_stay_one_group_through_export_and_import(self, store):
+        first = teach(store, "What is one?", "1")
+        teach(store, "Who wrote Faust?", "Goethe", conversation_id=first.conversation_id)
+        teach(store, "Where is Seoul?", "In Korea")
+        Assistants(store).add(Assistant("copy"), "ada")
+        save(store, OTTO, "copy", read(b"".join(export(store, "general")).decode()), approve=True)
+        copied = pairs.approved(store, "copy")
+        assert len(curate(copied, max_tokens=99, count_tokens=lambda _: 1).groups) == 2
+        assert first.conversation_id not in {p.conversation_id for p in copied}

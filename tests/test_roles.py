@@ -65,6 +65,7 @@ def test_every_route_declares_the_role_it_needs(hone: Hone) -> None:
         ("GET", "/v1/status", Role.OPERATOR),
         ("GET", "/metrics", Role.OPERATOR),
         ("GET", "/v1/exports?assistant=general", Role.OPERATOR),
+        ("GET", "/v1/curation?assistant=general", Role.OPERATOR),
         ("POST", "/v1/rebuild", Role.OPERATOR),
         ("GET", "/v1/users", Role.ADMIN),
     ],

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from feedback.errors import SettingsError
+from feedback.screen import Policy
 from hone import settings, settings_page
+from hone.policy import policy
 
 ROOT = Path(__file__).parent.parent
 
@@ -69,3 +71,17 @@ def test_the_printed_documents_are_current() -> None:
 def test_the_example_is_a_whole_valid_file_of_defaults(tmp_path: Path) -> None:
     (tmp_path / "hone.toml").write_text(settings_page.example())
     assert settings.read(tmp_path) == settings.Settings()
+
+
+def test_what_is_blocked_redacted_and_allowed_becomes_the_policy(tmp_path: Path) -> None:
+    told = (
+        '[curation]\nblock = ["secret", "injection"]\nredact = ["email"]\nallowed = ["help@house.example"]\n'
+    )
+    (tmp_path / "hone.toml").write_text(told + "contributor_share = 0.1\n")
+    made = policy(settings.read(tmp_path).curation)
+    assert (made.block, made.redact) == ({"secret", "injection"}, {"email"})
+    assert (made.allowed, made.caps.contributor_share) == ({"help@house.example"}, 0.1)
+    assert policy(settings.Settings().curation) == Policy()
+    (tmp_path / "hone.toml").write_text('[curation]\nredact = ["injection"]\n')
+    with pytest.raises(SettingsError, match=r"curation\.redact"):
+        settings.read(tmp_path)

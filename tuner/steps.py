@@ -16,10 +16,11 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from feedback import pairs, snapshot
-from feedback.curate import curate
+from feedback.curate import Curated, curate
 from feedback.errors import BadRequest, HoneError
 from feedback.ledger import Ledger
 from feedback.records import Pair, Principal, Role, Run, VersionState, now
+from feedback.screen import Policy
 from feedback.store import Store
 from tuner import child, recall, registry
 from tuner.evaluate import Scorecard, evaluate
@@ -83,8 +84,10 @@ class Steps:
         plan: Mapping[str, Any] | None = None,
         general_items: int = 0,
         engine: str = "",
+        policy: Policy | None = None,
     ) -> None:
         """`plan` overrides single fields of the designed recipe; `engine` says in words what answers."""
+        self._policy = policy
         self._store, self._ledger, self._server, self._rollout = store, ledger, server, rollout
         self._home, self._salt, self._rules = home, salt, rules or Rules()
         self._processes = processes
@@ -97,14 +100,11 @@ class Steps:
         Raises:
             NothingToLearn: No pair is left; says how many fell out and why.
         """
-        approved = await asyncio.to_thread(pairs.approved, self._store, job.run.assistant)
-        longest = int(self._plan["max_tokens"])
-        count = token_counter(await self._server.base_folder())
-        curated = await asyncio.to_thread(curate, approved, max_tokens=longest, count_tokens=count)
+        curated = await self.curated(job.run.assistant)
         if not curated.groups:
             reasons = ", ".join(f"{n} {why}" for why, n in sorted(curated.dropped.items())) or "none approved"
             raise NothingToLearn(
-                f"Of {len(approved)} approved pairs none can be learnt from ({reasons}).",
+                f"Of {curated.account['approved']} approved pairs none can be learnt from ({reasons}).",
                 "Approve pairs on the review page, or import some.",
             )
         await asyncio.to_thread(
@@ -112,6 +112,15 @@ class Steps:
             *(self._store, job.run.assistant, job.run.id, job.folder.snapshot, curated),
             salt=self._salt,
             principal=job.run.principal,
+        )
+
+    async def curated(self, assistant: str) -> Curated:
+        """What an assistant's approved pairs come to, as of now."""
+        approved = await asyncio.to_thread(pairs.approved, self._store, assistant)
+        longest = int(self._plan["max_tokens"])
+        count = token_counter(await self._server.base_folder())
+        return await asyncio.to_thread(
+            curate, approved, max_tokens=longest, count_tokens=count, policy=self._policy
         )
 
     async def plan(self, job: Job) -> None:

@@ -1,18 +1,15 @@
-"""`/v1/feedback`, `/v1/reviews`, and operators' imports and exports.
+"""`/v1/feedback` and `/v1/reviews`: what people say of answers, and reviewers' verdicts.
 
-Trail: a client -> here -> feedback/ratings.py, feedback/review.py, feedback/imports.py
+Trail: a client -> here -> feedback/ratings.py, feedback/review.py
 """
 
 import asyncio
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
-from feedback import imports, ratings, review
-from feedback.assistants import Assistants
+from feedback import ratings, review
 from feedback.records import Exchange, Principal, Role
 from feedback.store import Store
 from serve.api.errors import Body
@@ -40,11 +37,10 @@ class Verdict(Body):
     id: str | None = None
 
 
-def routes(identity: Identity, store: Store, assistants: Assistants) -> APIRouter:
+def routes(identity: Identity, store: Store) -> APIRouter:
     router = APIRouter(tags=["feedback"])
     user = Annotated[Principal, Depends(identity.may(Role.USER))]
     reviewer = Annotated[Principal, Depends(identity.may(Role.REVIEWER))]
-    operator = Annotated[Principal, Depends(identity.may(Role.OPERATOR))]
 
     @router.post("/v1/feedback")
     async def rate(body: Feedback, principal: user) -> dict[str, Any]:
@@ -76,26 +72,6 @@ def routes(identity: Identity, store: Store, assistants: Assistants) -> APIRoute
             review.review, store, principal, body.exchange_id, body.verdict, **details
         )
         return exchange_record(judged)
-
-    @router.post("/v1/imports")
-    async def take_in(
-        request: Request, principal: operator, assistant: str, approve: bool = False, source: str = "import"
-    ) -> dict[str, Any]:
-        """Take in JSON lines (Alpaca, chat messages, prompt/completion): all of them or none."""
-        await asyncio.to_thread(assistants.get, assistant)
-        text = (await request.body()).decode("utf-8", errors="surrogateescape")
-        rows = await asyncio.to_thread(imports.read, text)
-        kept = await asyncio.to_thread(
-            imports.save, store, principal, assistant, rows, approve=approve, source=source
-        )
-        return {"imported": kept, "approved": kept if approve else 0, "assistant": assistant}
-
-    @router.get("/v1/exports")
-    async def give_out(principal: operator, assistant: str) -> StreamingResponse:
-        """An assistant's approved pairs as chat-message JSON lines, which an import takes back."""
-        await asyncio.to_thread(assistants.get, assistant)
-        lines: Iterator[str] = imports.export(store, assistant)
-        return StreamingResponse((f"{line}\n" for line in lines), media_type="application/x-ndjson")
 
     return router
 
