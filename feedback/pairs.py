@@ -1,6 +1,7 @@
 """Approved exchanges as pairs: the store's side of what the tuner may learn from.
 
-Only the newest verdict counts, and only conversations whose owner lets the tuner learn. Judges nothing.
+Only the newest verdict counts, and only conversations whose owner lets the tuner learn. A gold item, which
+measures reviewers, is never a pair, whatever its verdict. Judges nothing.
 
 Trail: feedback/review.py -> here -> feedback/curate.py
 """
@@ -14,7 +15,8 @@ _APPROVED = """
 SELECT s.exchange_id, s.review_id, s.assistant, s.conversation_id, e.context, e.instruction, v.response,
     v.author, v.principal AS reviewer, s.source, v.at AS at, v.own
 FROM exchange_state s JOIN exchanges e ON e.id = s.exchange_id JOIN reviews v ON v.id = s.review_id
-WHERE s.state = 'approved' AND s.training AND s.assistant = $1
+WHERE s.assistant = $1 AND s.state = 'approved' AND s.training
+    AND s.exchange_id NOT IN (SELECT exchange_id FROM golds)
 ORDER BY v.seq"""
 
 

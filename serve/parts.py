@@ -1,10 +1,11 @@
 """What the routes and pages are given: the parts of a running Hone, already built."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from feedback.accounts import Accounts
 from feedback.assistants import Assistants
 from feedback.exchanges import Exchanges
+from feedback.policy import Policy
 from feedback.store import Store
 from serve.conversation import Conversations
 from serve.identity import Identity
@@ -24,3 +25,4 @@ class Parts:
     supervisor: Supervisor
     conversations: Conversations
     operations: Operations
+    policy: Policy = field(default_factory=Policy)

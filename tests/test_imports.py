@@ -143,7 +143,7 @@ def test_a_saved_import_waits_for_review_or_is_approved(store):
     assert save(store, OTTO, "general", rows, approve=False) == 2
     assert counts(store)["pending"] == 2
     assert save(store, OTTO, "general", rows, approve=True, source="handbook") == 2
-    assert counts(store) == {"unrated": 0, "pending": 2, "approved": 2, "rejected": 0}
+    assert counts(store) == {"unrated": 0, "pending": 2, "disputed": 0, "approved": 2, "rejected": 0}
     (first, _) = pairs.approved(store, "general")
     assert (first.response, first.author, first.reviewer, first.own) == ("Hi.", "otto", "otto", True)
     assert first.source == "import:handbook"

@@ -1,17 +1,17 @@
-"""`/v1/feedback`, `/v1/reviews`, and operators' imports and exports.
+"""`/v1/feedback`, what a person allows and signals, and operators' imports and exports.
 
-Trail: a client -> here -> feedback/ratings.py, feedback/review.py, feedback/imports.py
+Trail: a client -> here -> feedback/ratings.py, feedback/consent.py, feedback/imports.py
 """
 
 import asyncio
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from feedback import imports, ratings, review
+from feedback import consent, imports, ratings, signals
 from feedback.assistants import Assistants
 from feedback.records import Exchange, Principal, Role
 from feedback.store import Store
@@ -30,20 +30,24 @@ class Feedback(Body):
     id: str | None = Field(None, description="UUIDv7 of this write; sent again, it is the same write")
 
 
-class Verdict(Body):
-    """A review; `approve` takes the exchange's `proposed` answer, `edit` the `response` given here."""
+class Consent(Body):
+    """What the owner of a conversation allows; a field that is left out stays as it is."""
+
+    conversation_id: str
+    training: bool | None = Field(None, description="Whether the tuner may learn from it")
+    review: bool | None = Field(None, description="Whether reviewers may read what is unrated in it")
+
+
+class Signal(Body):
+    """Something done to an answer of one's own that is no rating."""
 
     exchange_id: str
-    verdict: Literal["approve", "edit", "reject"]
-    response: str | None = None
-    reason: str = ""
-    id: str | None = None
+    kind: Literal["retry", "stop", "copy", "edit"]
 
 
 def routes(identity: Identity, store: Store, assistants: Assistants) -> APIRouter:
     router = APIRouter(tags=["feedback"])
     user = Annotated[Principal, Depends(identity.may(Role.USER))]
-    reviewer = Annotated[Principal, Depends(identity.may(Role.REVIEWER))]
     operator = Annotated[Principal, Depends(identity.may(Role.OPERATOR))]
 
     @router.post("/v1/feedback")
@@ -53,29 +57,17 @@ def routes(identity: Identity, store: Store, assistants: Assistants) -> APIRoute
         rated = await asyncio.to_thread(ratings.rate, store, principal, body.exchange_id, **details)
         return exchange_record(rated)
 
-    @router.get("/v1/reviews")
-    async def queue(
-        principal: reviewer,
-        state: Literal["pending", "approved", "rejected"] = "pending",
-        assistant: str | None = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
-        offset: Annotated[int, Query(ge=0)] = 0,
-    ) -> dict[str, Any]:
-        """Exchanges in a state, most valuable first; `counts` has the number in each state."""
-        found = await asyncio.to_thread(
-            review.pending, store, state=state, assistant=assistant, limit=limit, offset=offset
-        )
-        counts = await asyncio.to_thread(review.counts, store, assistant)
-        return {"data": [exchange_record(exchange) for exchange in found], "counts": counts}
+    @router.put("/v1/feedback/consent")
+    async def allow(body: Consent, principal: user) -> dict[str, Any]:
+        """Say what may be done with a conversation of one's own, backwards too; tells how it stands."""
+        details = body.model_dump(exclude={"conversation_id"})
+        stands = await asyncio.to_thread(consent.allow, store, principal, body.conversation_id, **details)
+        return {"conversation_id": body.conversation_id, **stands}
 
-    @router.post("/v1/reviews")
-    async def judge(body: Verdict, principal: reviewer) -> dict[str, Any]:
-        """Approve an answer as a pair, approve an edit of it, or reject it."""
-        details = body.model_dump(exclude={"exchange_id", "verdict"})
-        judged = await asyncio.to_thread(
-            review.review, store, principal, body.exchange_id, body.verdict, **details
-        )
-        return exchange_record(judged)
+    @router.post("/v1/feedback/signals", status_code=204)
+    async def signal(body: Signal, principal: user) -> None:
+        """Note a weak sign, which is never learnt from."""
+        await asyncio.to_thread(signals.record, store, principal, body.exchange_id, body.kind)
 
     @router.post("/v1/imports")
     async def take_in(
