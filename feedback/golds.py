@@ -1,8 +1,8 @@
 """Gold items: exchanges with a known verdict, to measure reviewers by.
 
 To a reviewer one is an exchange like any other of a new contributor: it is rated, claimed, judged and
-settled by the same code, with ids and times as chats have them. It has no conversation that anybody could
-open, no pair is ever made of it, and whoever set it never sees it in their own queue.
+settled by the same code, with ids and times as chats have them. Its conversation belongs to nobody who could
+open it, no pair is ever made of it, and whoever set it never sees it in their own queue.
 """
 
 import secrets
@@ -73,9 +73,17 @@ def add(
     answer = {**common, "id": answer_id(asked.id), "at": asked_for, "response": response}
     said = {"rating": rating, "reasons": list(reasons), "comment": comment, "correction": correction}
     gold = {"principal": principal.name, "exchange_id": asked.id, "expected": expected, "note": note}
+    begun = {
+        "id": asked.conversation_id,
+        "principal": asked.principal,
+        "at": asked.at,
+        "owner": asked.principal,
+    }
+    title = " ".join(instruction.split())[:60]
     store.append(
         {
             "golds": [{**gold, "retired": False}],
+            "conversations": [{**begun, "assistant": assistant, "title": title}],
             "exchanges": [as_row(asked)],
             "answers": [{**answer, "finish_reason": "stop", "version": asked.version}],
             "ratings": [{**common, "id": _id(rated), "at": rated, **said}],

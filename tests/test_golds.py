@@ -187,7 +187,7 @@ def test_through_the_api_a_gold_item_lives_the_life_of_any_other(hone: Hone) -> 
     # Neither is of the share that two judge by the luck of the draw: both need two as a newcomer's.
     one, two = added.json()["exchange_id"], real(store, "newcomer")
     rita, rob, zoe = (browser(hone, person) for person in PEOPLE)
-    lives = []
+    lives: list[list[Any]] = []
     for identity in (one, two):
         known = {identity: "THIS"}
 
