@@ -1,6 +1,7 @@
 """Approved exchanges as pairs: the store's side of what the tuner may learn from.
 
-Only the newest verdict counts, and only conversations whose owner lets the tuner learn. Judges nothing.
+Only the newest verdict counts, and only conversations whose owner lets the tuner learn. A gold item, which
+measures reviewers, is never a pair, whatever its verdict. Judges nothing.
 
 Trail: feedback/review.py -> here -> feedback/curate.py
 """
@@ -19,7 +20,8 @@ SELECT s.exchange_id, s.review_id, s.assistant, s.conversation_id, e.context, e.
     coalesce(v.seq < (SELECT min(seq) AS seq FROM accounts GROUP BY name ORDER BY seq LIMIT 1 OFFSET 1), true)
         AS alone, v.seq
 FROM exchange_state s JOIN exchanges e ON e.id = s.exchange_id JOIN reviews v ON v.id = s.review_id
-WHERE s.state = 'approved' AND s.training AND s.assistant = $1"""
+WHERE s.state = 'approved' AND s.training AND s.assistant = $1
+    AND s.exchange_id NOT IN (SELECT exchange_id FROM golds)"""
 
 
 def approved(store: Store, assistant: str) -> list[Pair]:

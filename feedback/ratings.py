@@ -20,6 +20,10 @@ MAX_COMMENT = 4_000
 MAX_CORRECTION = 32_000
 REASONS: dict[str, tuple[str, ...]] = {"up": REASONS_UP, "down": REASONS_DOWN}
 
+# Only of the round that is open: what has been settled compares the correction with the one it saw.
+_OPINIONS = """SELECT 1 FROM opinions o JOIN exchange_state s ON s.exchange_id = o.exchange_id
+    AND o.round = coalesce(s.review_id, s.exchange_id) WHERE o.exchange_id = $1 LIMIT 1"""
+
 
 def rate(
     store: Store,
@@ -35,30 +39,36 @@ def rate(
     """Rate an exchange of one's own, and get it back as it stands.
 
     What is None keeps its value while the thumb stays the same and is cleared when it changes; a
-    rating of None clears all. The same `id` sent again is the same write.
+    rating of None clears all. The same `id` sent again is the same write. What reviewers thought of an
+    earlier correction, and have not settled, counts no more for another one.
 
     Raises:
         NotFound, NotAllowed: There is no such exchange, or it is someone else's.
-        Conflict: It is still being answered.
+        Conflict: It is still being answered, or the `id` was used for a write that said something else.
         BadRequest: A reason is unknown, or a text too long.
     """
     said = {"reasons": reasons, "comment": comment, "correction": correction}
-    _check(rating, said)
+    check(rating, said)
     identity = id or new_id()
 
     def decide(transaction: Transaction) -> Exchange | None:
         exchange = _ratable(lookup.get(transaction, exchange_id), principal)
         new = _merged(exchange, rating, said)
-        if lookup.written(transaction, "ratings", identity, exchange_id) or new == _now(exchange):
+        known = _written(transaction, identity, exchange_id, rating, said)
+        # With an id of the caller's even what changes nothing is kept, so that a late retry stays the same.
+        if known or (id is None and new == _now(exchange)):
             return exchange
         row = {"id": identity, "principal": principal.name, "exchange_id": exchange_id, **new}
         transaction.append({"ratings": [row]})
+        if new["correction"] != exchange.correction and transaction.row(_OPINIONS, [exchange_id]):
+            transaction.append({"reviews": [_reopened(principal, exchange_id)]})
         return None
 
     return store.decide(decide) or lookup.get(store, exchange_id)
 
 
-def _check(rating: str | None, said: dict[str, Any]) -> None:
+def check(rating: str | None, said: dict[str, Any]) -> None:
+    """Refuse what no rating can say: unknown reasons, long texts, words without a thumb."""
     if rating is None and any(said.values()):
         raise BadRequest("A comment needs a thumb.", "Choose up or down with it.")
     if rating not in (None, *REASONS):
@@ -86,13 +96,43 @@ def _ratable(exchange: Exchange, principal: Principal) -> Exchange:
 
 def _merged(exchange: Exchange, rating: str | None, said: dict[str, Any]) -> dict[str, Any]:
     """The rating as it will be, of what was said before and what is said now."""
-    kept = _now(exchange) if rating is not None and rating == exchange.rating else _nothing()
+    return _merge(_now(exchange), rating, said)
+
+
+def _merge(before: dict[str, Any], rating: str | None, said: dict[str, Any]) -> dict[str, Any]:
+    kept = before if rating is not None and rating == before["rating"] else _nothing()
     changed = {name: value for name, value in said.items() if value is not None}
     merged = {**kept, **changed, "rating": rating}
     merged["reasons"] = list(dict.fromkeys(merged["reasons"]))
     if not merged["correction"].strip():
         merged["correction"] = ""
     return merged
+
+
+def _written(
+    transaction: Transaction, identity: str, exchange_id: str, rating: str | None, said: dict[str, Any]
+) -> bool:
+    """Whether this very write is there already.
+
+    Raises:
+        Conflict: Another one is, under the same id.
+    """
+    if not lookup.written(transaction, "ratings", identity, exchange_id):
+        return False
+    row = transaction.row(
+        "SELECT rating, reasons, comment, correction FROM ratings WHERE id = $1", [identity]
+    )
+    assert row is not None
+    # What was kept had been merged with the rating before it: only what the caller says can be compared.
+    kept = {**row, "reasons": list(row["reasons"] or ())}
+    if _merge(kept, rating, said) != kept:
+        raise Conflict("That id was used for another rating.", "Send this one with a new id.")
+    return True
+
+
+def _reopened(principal: Principal, exchange_id: str) -> dict[str, Any]:
+    row = {"id": new_id(), "principal": principal.name, "exchange_id": exchange_id}
+    return {**row, "verdict": "reopen", "reason": "The correction has changed.", "own": False}
 
 
 def _now(exchange: Exchange) -> dict[str, Any]:

@@ -1,63 +1,34 @@
-"""Reviewers' verdicts: what may be taught, what may not, and in which order to look.
+"""Reviewers' verdicts: what may be taught, what may not, and who has to agree.
 
-A verdict is an event and the newest holds. Exchanges nobody rated, and those of conversations whose
-owner keeps them from training, are never shown here. Knows nothing of what the tuner does with a pair.
+Each reviewer gives an opinion; when as many as the policy asks for think the same, it becomes the review
+that holds, in the same transaction. Those who disagree leave a dispute, which somebody else settles. Nobody
+approves their own words where another could. Knows nothing of what the tuner does with a pair.
 
 Trail: feedback/store.py -> here -> feedback/pairs.py
 """
 
 from typing import Any, Literal
 
-from feedback import lookup
-from feedback.accounts import reviewers
-from feedback.errors import BadRequest, Conflict, NotAllowed
-from feedback.ratings import MAX_CORRECTION
-from feedback.records import COMMAND_LINE, Exchange, Principal, Role, new_id
+from feedback import claims, drafts, rounds
+from feedback.errors import BadRequest, Conflict
+from feedback.opinions import check, check_not_own, check_reviewer, reopening, row, verdict_of, written
+from feedback.policy import SKIP, Opinion, Policy, Wording, outcome
+from feedback.queue import QUEUES, STATES, counts, pending, seen
+from feedback.records import Exchange, Principal, new_id, now
+from feedback.rounds import Standing
 from feedback.store import Store
 from feedback.writer import Transaction
 
-Verdict = Literal["approve", "edit", "reject"]
+__all__ = ["QUEUES", "STATES", "Verdict", "counts", "pending", "review"]
 
-STATES = ("unrated", "pending", "approved", "rejected")
-MAX_RESPONSE = MAX_CORRECTION
-MAX_REASON = 4_000
+Verdict = Literal["approve", "edit", "reject", "skip"]
+
 UNFINISHED = {
     "cut": "was cut off by a failure",
     "error": "was never written",
     "length": "reached its length limit",
     "stopped": "was stopped by its author",
 }
-
-_FROM = "FROM exchange_state s WHERE s.training AND s.state = $1 AND ($2 IS NULL OR s.assistant = $2)"
-_PENDING = f"""SELECT s.exchange_id {_FROM}
-ORDER BY s.worth DESC, s.rated_at, s.exchange_id LIMIT $3 OFFSET $4"""
-_JUDGED = f"SELECT s.exchange_id {_FROM} ORDER BY s.reviewed_at DESC, s.exchange_id LIMIT $3 OFFSET $4"
-
-
-def pending(
-    store: Store,
-    *,
-    state: str = "pending",
-    assistant: str | None = None,
-    limit: int = 50,
-    offset: int = 0,
-) -> list[Exchange]:
-    """Exchanges to review, the most valuable first; of a judged state, the newest verdict first."""
-    if state not in STATES[1:]:
-        raise BadRequest(f"There is no queue {state[:64]!r}.", f"Choose {', '.join(STATES[1:])}.")
-    query = _PENDING if state == "pending" else _JUDGED
-    chosen = store.rows(query, [state, assistant, limit, offset])
-    return lookup.load(store, [row["exchange_id"] for row in chosen])
-
-
-def counts(store: Store, assistant: str | None = None) -> dict[str, int]:
-    """How many exchanges are in each state, of conversations that may be learnt from."""
-    found = store.rows(
-        """SELECT state, count(*) AS exchanges FROM exchange_state
-        WHERE training AND ($1 IS NULL OR assistant = $1) GROUP BY state""",
-        [assistant],
-    )
-    return dict.fromkeys(STATES, 0) | {row["state"]: row["exchanges"] for row in found}
 
 
 def review(
@@ -69,109 +40,121 @@ def review(
     response: str | None = None,
     reason: str = "",
     id: str | None = None,
+    claim: str | None = None,
+    policy: Policy | None = None,
 ) -> Exchange:
-    """Approve an exchange's `proposed` answer, approve `response` instead of it, or reject it.
+    """Approve the proposed words, approve `response` instead of them, reject, or skip.
 
     A `response` sent with approve must equal what is proposed now, so that nobody approves words that
-    changed under their eyes. The same `id` sent again is the same write.
+    changed under their eyes. The same `id` sent again is the same write. The exchange comes back in the
+    state that this reviewer sees: `waiting` where another opinion is needed.
 
     Raises:
-        NotAllowed: Not a reviewer, or it is the reviewer's own correction and another could judge it.
-        Conflict: The proposed answer changed, or is still being written.
+        NotAllowed: Not a reviewer, the exchange is its author's alone, or the words are the reviewer's own.
+        Conflict: The words changed, the claim has ended, another holds it, or it is disputed.
         BadRequest: There is nothing to approve, or a verdict is changed without a reason.
     """
-    if not principal.role.covers(Role.REVIEWER):
-        raise NotAllowed("Only reviewers may judge exchanges.", "Ask an admin for the role.")
-    _check(verdict, response, reason)
+    check_reviewer(principal)
+    check(verdict, response, reason)
     identity = id or new_id()
+    asked = {"exchange_id": exchange_id, "verdict": verdict, "response": response, "reason": reason}
 
-    def decide(transaction: Transaction) -> Exchange | None:
-        exchange = lookup.get(transaction, exchange_id)
-        if lookup.written(transaction, "reviews", identity, exchange_id):
-            return exchange
-        _check_reviewable(transaction, exchange, reason)
-        row = _judged(transaction, exchange, principal, verdict, response)
-        transaction.append({"reviews": [{"id": identity, "reason": reason, **row}]})
-        return None
+    def decide(transaction: Transaction) -> None:
+        if not written(transaction, identity, principal, asked):
+            stand = rounds.standing(transaction, exchange_id, principal)
+            claims.check(transaction, exchange_id, principal, claim)
+            _check_turn(stand, principal, verdict, reason)
+            opinion = _opinion(transaction, stand, principal, identity, verdict, response, reason)
+            _settle(transaction, stand, opinion, principal, policy or Policy())
+            claims.finish(transaction, exchange_id, principal)
+            drafts.drop(transaction, principal, exchange_id)
 
-    return store.decide(decide) or lookup.get(store, exchange_id)
-
-
-def _check(verdict: str, response: str | None, reason: str) -> None:
-    if verdict not in ("approve", "edit", "reject"):
-        raise BadRequest(f"{verdict[:64]!r} is no verdict.", "Send approve, edit or reject.")
-    if verdict == "edit" and not (response or "").strip():
-        raise BadRequest("An edit needs the edited answer.", "Send it as response.")
-    for name, text, limit in (("answer", response or "", MAX_RESPONSE), ("reason", reason, MAX_REASON)):
-        if len(text) > limit:
-            raise BadRequest(
-                f"The {name} has {len(text):,} characters; the limit is {limit:,}.", "Shorten it."
-            )
+    store.decide(decide)
+    return seen(rounds.standing(store, exchange_id, principal), principal.name)
 
 
-def _check_reviewable(transaction: Transaction, exchange: Exchange, reason: str) -> None:
-    held = transaction.row("SELECT training FROM exchange_state WHERE exchange_id = $1", [exchange.id])
-    if exchange.state == "unrated" or held is None or not held["training"]:
-        raise NotAllowed("That exchange is its author's alone.", "Choose one from the queue.")
+def _check_turn(stand: Standing, principal: Principal, verdict: str, reason: str) -> None:
+    """Whether it is this reviewer's turn to say this."""
+    exchange = stand.exchange
     if exchange.finish_reason is None:
         raise Conflict("That answer is still being written.", "Judge it when it is there.")
-    if exchange.state in ("approved", "rejected") and not reason.strip():
+    if stand.disputed:
+        raise Conflict("Reviewers disagree on this exchange.", "Adjudicate it, or leave it to somebody else.")
+    own = stand.of(principal.name)
+    said = own is not None and own.verdict != SKIP
+    if verdict == SKIP and (said or stand.judged):
+        raise Conflict("It has been judged; there is nothing to skip.", "Choose another one.")
+    if stand.judged and not reason.strip():
         raise BadRequest(
             f"{exchange.reviewed_by} has {exchange.state} this exchange.", "Give a reason to judge it again."
         )
+    if said and not reason.strip():
+        raise BadRequest(
+            "You have judged it; it waits for a second opinion.", "Give a reason to change yours."
+        )
 
 
-def _judged(
-    transaction: Transaction, exchange: Exchange, principal: Principal, verdict: str, response: str | None
+def _opinion(
+    transaction: Transaction,
+    stand: Standing,
+    principal: Principal,
+    identity: str,
+    verdict: str,
+    response: str | None,
+    reason: str,
 ) -> dict[str, Any]:
-    """The verdict as a row: which words are approved, and who wrote them."""
-    if verdict == "edit" and response == exchange.proposed:
+    """The opinion as a row: which words it is for, and who wrote them."""
+    words = stand.wording
+    if verdict == "edit" and response == words.text:
         verdict = "approve"
-    row: dict[str, Any] = {"principal": principal.name, "exchange_id": exchange.id, "verdict": verdict}
-    if verdict == "reject":
-        return {**row, "own": False}
-    author = _author(exchange, principal, verdict)
-    _check_not_own(transaction, exchange, principal, author)
-    taught = response if verdict == "edit" else _approvable(exchange, response)
-    return {**row, "response": taught, "author": author, "own": author == principal.name}
+    blind = not words.edited or words.author == principal.name
+    taught = None
+    if verdict == "edit":
+        taught = Wording(response or "", principal.name, edited=True)
+        # An edit is one's own words to somebody else's question; to one's own it would be a correction.
+        if stand.exchange.principal == principal.name:
+            check_not_own(transaction, stand.exchange, principal, principal.name)
+    elif verdict == "approve":
+        taught = _approvable(stand, response)
+        check_not_own(transaction, stand.exchange, principal, taught.author)
+    return row(stand, principal, identity, verdict, taught, reason, blind=blind)
 
 
-def _approvable(exchange: Exchange, response: str | None) -> str:
+def _settle(
+    transaction: Transaction, stand: Standing, row: dict[str, Any], principal: Principal, policy: Policy
+) -> None:
+    """Record the opinion, and with it the verdict where enough think the same."""
+    told: dict[str, Any] = {"at": now()} | row
+    said = Opinion(**{name: told[name] for name in Opinion.__dataclass_fields__})
+    if said.verdict == SKIP:
+        transaction.append({"opinions": [row]})
+        return
+    opinions = (*(o for o in stand.opinions if o.principal != principal.name), said)
+    edited = any(opinion.verdict == "edit" for opinion in opinions)
+    words = Wording(said.response, said.author or "", edited) if said.response else stand.wording
+    enough = rounds.needed(transaction, stand, words, principal, policy)
+    if outcome(opinions, enough) == "settled":
+        transaction.append({"opinions": [row], "reviews": [verdict_of(stand, row)]})
+    elif stand.judged:
+        again = reopening(stand, principal, said.reason)
+        transaction.append({"reviews": [again], "opinions": [{**row, "round": again["id"]}]})
+    else:
+        transaction.append({"opinions": [row]})
+
+
+def _approvable(stand: Standing, response: str | None) -> Wording:
     """The proposed words, if they are the ones the reviewer saw and a whole answer."""
-    if response is not None and response != exchange.proposed:
+    words, exchange = stand.wording, stand.exchange
+    if response is not None and response != words.text:
         raise Conflict(
             "The proposed answer is not the one you were shown.",
             "Look at it again, or send yours as an edit.",
         )
-    if not exchange.proposed.strip():
+    if not words.text.strip():
         raise BadRequest("There is no answer to approve.", "Edit it, or reject the exchange.")
-    if not exchange.correction and exchange.finish_reason in UNFINISHED:
+    if words.author == "model" and exchange.finish_reason in UNFINISHED:
         raise BadRequest(
             f"That answer {UNFINISHED[exchange.finish_reason]}, so it would teach an unfinished one.",
             "Edit it into a finished answer, or reject it.",
         )
-    return exchange.proposed
-
-
-def _author(exchange: Exchange, principal: Principal, verdict: str) -> str:
-    """Who wrote the words that are judged."""
-    if verdict == "edit":
-        return principal.name
-    return exchange.principal if exchange.correction or is_import(exchange) else "model"
-
-
-def is_import(exchange: Exchange) -> bool:
-    return exchange.source in ("import", "demo") or exchange.source.startswith("import:")
-
-
-def _check_not_own(transaction: Transaction, exchange: Exchange, principal: Principal, author: str) -> None:
-    """Nobody approves their own words to their own question where somebody else could."""
-    own = exchange.principal == principal.name and author == principal.name and not is_import(exchange)
-    others = [name for name in reviewers(transaction) if name != principal.name]
-    # The token lies in the home, beside the only account's password: they are one person.
-    alone = not others or (principal.name == COMMAND_LINE and len(others) == 1)
-    if own and not alone:
-        raise NotAllowed(
-            "Nobody approves their own correction where another reviewer exists.",
-            "Leave it in the queue for them.",
-        )
+    return words

@@ -67,6 +67,20 @@ _CURATION = (
     f"""CREATE TABLE preferences ({ALWAYS}, assistant VARCHAR NOT NULL, chosen UUID NOT NULL,
         rejected UUID NOT NULL)""",
 )
+# What each reviewer thinks (a review is what they settled), who looks at what, items that measure reviewers,
+# chats that their author shows unrated, what people did instead of rating, unfinished edits.
+_REVIEWING_TABLES = {
+    "opinions": """exchange_id UUID NOT NULL, round UUID NOT NULL, verdict VARCHAR NOT NULL,
+        response VARCHAR, author VARCHAR, reason VARCHAR, blind BOOLEAN NOT NULL""",
+    "claims": "claim_id UUID NOT NULL, exchange_id UUID NOT NULL, until TIMESTAMP NOT NULL",
+    "golds": "exchange_id UUID NOT NULL, expected VARCHAR NOT NULL, note VARCHAR, retired BOOLEAN NOT NULL",
+    "shares": "conversation_id UUID NOT NULL, review BOOLEAN NOT NULL",
+    "signals": "exchange_id UUID NOT NULL, kind VARCHAR NOT NULL",
+    "drafts": "exchange_id UUID NOT NULL, response VARCHAR NOT NULL",
+}
+_REVIEWING = tuple(
+    f"CREATE TABLE {table} ({ALWAYS}, {columns})" for table, columns in _REVIEWING_TABLES.items()
+)
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -75,6 +89,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         _ASSISTANT_NOW,
     ),
     _CURATION,
+    _REVIEWING,
 )
 """Migration n takes a file from schema n to schema n + 1."""
 
@@ -158,7 +173,8 @@ def truth(only: str = "") -> str:
             WHEN rated.last.rating = 'down' AND rated.last.has_reasons THEN 3
             WHEN rated.last.rating = 'down' THEN 2 WHEN rated.last.rating = 'up' THEN 1 ELSE 0 END AS worth,
         CASE
-            WHEN judged.id IS NOT NULL AND coalesce(rated.last.correction, '') = coalesce(seen.correction, '')
+            WHEN judged.verdict <> 'reopen'
+                AND coalesce(rated.last.correction, '') = coalesce(seen.correction, '')
                 THEN CASE judged.verdict WHEN 'reject' THEN 'rejected' ELSE 'approved' END
             WHEN rated.last.rating IS NOT NULL OR coalesce(rated.last.correction, '') <> ''
                 OR asked.source IN ('import', 'demo') OR asked.source LIKE 'import:%' THEN 'pending'

@@ -6,6 +6,7 @@ Trail: hone/command.py -> here -> serve/web.py, tuner/schedule.py
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from fastapi import FastAPI
 
@@ -14,6 +15,7 @@ from feedback.accounts import Accounts
 from feedback.assistants import Assistants
 from feedback.exchanges import Exchanges
 from feedback.ledger import Ledger
+from feedback.policy import Policy
 from feedback.records import Sampling
 from feedback.store import Store
 from hone import demo
@@ -100,6 +102,16 @@ class Hone:
             conversations,
             self.tuning,
             policy(self.settings.curation),
+            self._policy(),
+        )
+
+    def _policy(self) -> Policy:
+        asked = self.settings.review
+        return Policy(
+            lease=timedelta(minutes=asked.claim_minutes),
+            trusted_after=asked.trusted_after,
+            second_share=asked.second_share,
+            salt=self.home.secret("review-salt"),
         )
 
     def _first_admin(self) -> str | None:

@@ -103,6 +103,21 @@ class Chat(Section):
     max_prompt_chars: int = Field(100_000, ge=100, description="Longest message, in characters")
 
 
+class Review(Section):
+    claim_minutes: float = Field(
+        10, gt=0, le=1440, description="Minutes that a reviewer keeps an exchange without a sign of life"
+    )
+    trusted_after: int = Field(
+        10, ge=0, description="Approved pairs after which a contributor's next need one reviewer, not two"
+    )
+    second_share: float = Field(
+        0.10,
+        ge=0,
+        le=1,
+        description="Share of exchanges that two reviewers judge, so that they can be compared",
+    )
+
+
 class Tuner(Section):
     enabled: bool = Field(True, description="Whether the tuner may start runs by itself")
     check_minutes: float = Field(5, gt=0, description="Minutes between looks at whether a run is due")
@@ -161,6 +176,7 @@ class Settings(BaseSettings):
     model: Model = Field(default_factory=Model)
     engine: Engine = Field(default_factory=Engine)
     chat: Chat = Field(default_factory=Chat)
+    review: Review = Field(default_factory=Review)
     tuner: Tuner = Field(default_factory=Tuner)
     curation: Curation = Field(default_factory=Curation)
 

@@ -1,11 +1,12 @@
 """What the routes and pages are given: the parts of a running Hone, already built."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from feedback import screen
 from feedback.accounts import Accounts
 from feedback.assistants import Assistants
 from feedback.exchanges import Exchanges
-from feedback.screen import Policy
+from feedback.policy import Policy
 from feedback.store import Store
 from serve.conversation import Conversations
 from serve.identity import Identity
@@ -25,4 +26,5 @@ class Parts:
     supervisor: Supervisor
     conversations: Conversations
     operations: Operations
-    policy: Policy
+    curation: screen.Policy
+    policy: Policy = field(default_factory=Policy)

@@ -49,11 +49,14 @@ def ask(
     finish_reason: str | None = "stop",
     replaces: str | None = None,
     assistant: str = "general",
+    context: tuple[Message, ...] = (),
 ) -> Exchange:
     """A whole turn; with a `finish_reason` of None it still runs."""
     told = Exchanges(store)
     conversation_id = conversation_id or told.begin_conversation(principal.name, assistant, instruction)
-    exchange = admitted(conversation_id, principal, instruction, replaces=replaces, assistant=assistant)
+    exchange = admitted(
+        conversation_id, principal, instruction, replaces=replaces, assistant=assistant, context=context
+    )
     told.open(exchange)
     if finish_reason:
         told.close(

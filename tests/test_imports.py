@@ -322,7 +322,7 @@ class TestSave:
         assert counts(store)["pending"] == 1
         report = save(store, OTTO, "general", rows(CHAT), approve=True, source="handbook")
         assert (report.imported, report.approved) == (1, 1)
-        assert counts(store) == {"unrated": 0, "pending": 1, "approved": 1, "rejected": 0}
+        assert {k: v for k, v in counts(store).items() if v} == {"pending": 1, "approved": 1}
         (first,) = pairs.approved(store, "general")
         assert (first.response, first.author, first.reviewer, first.own) == ("Hi.", "otto", "otto", True)
         assert first.source == "import:handbook"

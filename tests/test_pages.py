@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,25 +14,30 @@ from fastapi.testclient import TestClient
 from stories import ANA, BEN, RITA, ask
 from test_conversation import ScriptedEngine
 
+from feedback import claims, disputes, queue
 from feedback.accounts import Accounts, first_admin
 from feedback.assistants import Assistants
 from feedback.errors import EngineUnavailable
 from feedback.exchanges import Exchanges
+from feedback.policy import Policy
 from feedback.ratings import rate
 from feedback.records import Principal, Role, Sampling
+from feedback.review import pending, review
 from feedback.store import Store
 from serve.conversation import Conversations
 from serve.identity import COOKIE, Identity
+from serve.pages import cards
 from serve.pages.conversations import Lines
+from serve.pages.desk import Desk
 from serve.pages.frame import PAGES, build_pages, mount
 from serve.pages.handlers import Guard
 from serve.pages.rating import Rating
-from serve.pages.review import Desk
 from serve.pages.turns import Turns
 from serve.parts import Parts
 from serve.router import Router
 
 PEOPLE = (ANA, BEN, RITA)
+ADMIN = Principal("admin", Role.ADMIN)
 
 
 @dataclass
@@ -108,9 +113,11 @@ def test_every_handler_of_a_page_needs_the_pages_role(world: World, name: str, r
 async def test_a_handler_is_closed_to_whoever_lacks_its_role(world: World) -> None:
     exchange = rate(world.parts.store, ANA, ask(world.parts.store).id, rating="down")
     with pytest.raises(gr.Error, match="role reviewer; yours is user"):
-        await world.call(Desk(world.parts).reject, ANA, exchange.id, "", "pending", "", 50)
+        await world.call(Desk(world.parts).reject, ANA, exchange.id, "", "", "pending", "", 50)
     with pytest.raises(gr.Error, match="not signed in"):
-        await world.guard(Desk(world.parts).load)(SimpleNamespace(headers={}, cookies={}), "pending", "", 50)
+        await world.guard(Desk(world.parts).load)(
+            SimpleNamespace(headers={}, cookies={}), "", "pending", "", 50
+        )
     assert world.parts.exchanges.get(exchange.id).state == "pending"
 
 
@@ -221,22 +228,94 @@ async def test_an_opt_out_before_the_first_word_holds_for_the_conversation(world
     assert world.parts.exchanges.conversations(ANA.name)[0]["training"] is False
 
 
-@pytest.mark.parametrize(("text", "verdict"), [("Four.", "approve"), ("It is four.", "edit")])
-async def test_a_changed_text_is_approved_as_an_edit(world: World, text: str, verdict: str) -> None:
+TRUSTING = Policy(trusted_after=0)
+
+
+@pytest.mark.parametrize(("text", "state"), [("Four.", "approved"), ("It is four.", "waiting")])
+async def test_a_changed_text_is_approved_as_an_edit_that_another_has_to_confirm(
+    world: World, text: str, state: str
+) -> None:
+    world.parts = replace(world.parts, policy=TRUSTING)
     asked = ask(world.parts.store, ANA)
     rate(world.parts.store, ANA, asked.id, rating="down", correction="Four.")
+    pick = SimpleNamespace(exchange=asked.id)
+    view = await world.call(Desk(world.parts).pick, RITA, "", "pending", "", 1000, pick)
+    assert (view[7], view[5], bool(view[13])) == (asked.id, "Four.", True), "it is chosen and claimed"
     desk = Desk(world.parts)
-    view = await world.call(desk.approve, RITA, text, "Four.", asked.id, "", "pending", "", 50)
-    told = world.parts.exchanges.get(asked.id)
-    assert (told.verdict, told.approved_response, told.reviewed_by) == (verdict, text, RITA.name)
+    view = await world.call(desk.approve, RITA, text, "Four.", asked.id, "", view[13], "pending", "", 50)
     assert view[7] != asked.id, "the next one is chosen"
+    assert asked.id in {e.id for e in pending(world.parts.store, state=state, viewer="rita", limit=500)}
+    if state == "waiting":
+        done = review(world.parts.store, ADMIN, asked.id, "approve", response=text, policy=TRUSTING)
+        assert (done.verdict, done.approved_response, done.reviewed_by) == ("edit", text, ADMIN.name)
+
+
+async def test_what_another_looks_at_can_be_read_and_not_judged(world: World) -> None:
+    asked = rate(world.parts.store, ANA, ask(world.parts.store, ANA).id, rating="down", reasons=["other"])
+    claim = claims.take(world.parts.store, ADMIN, asked.id, Policy())
+    event = SimpleNamespace(exchange=asked.id)
+    view = await world.call(Desk(world.parts).pick, RITA, "", "pending", "", 50, event)
+    assert (view[7], view[9].interactive, view[13]) == (asked.id, False, "")
+    assert "Another reviewer is looking at it" in view[14]
+    assert "somebody is looking at it" in view[2]
+    with pytest.raises(gr.Error, match="Another reviewer"):
+        await world.call(Desk(world.parts).reject, RITA, asked.id, "", "", "pending", "", 50)
+    claims.release(world.parts.store, ADMIN, claim.id)
+
+
+async def test_a_draft_survives_the_page_and_goes_with_the_verdict(world: World) -> None:
+    asked = rate(world.parts.store, ANA, ask(world.parts.store, ANA).id, rating="down", correction="Four.")
+    desk, pick = Desk(world.parts), SimpleNamespace(exchange=asked.id)
+    view = await world.call(desk.pick, RITA, "", "pending", "", 1000, pick)
+    claim, note = await world.call(desk.beat, RITA, asked.id, view[13], "Four, I th", "Four.")
+    assert (claim, "Yours until" in note) == (view[13], True)
+    again = await world.call(desk.pick, RITA, claim, "pending", "", 1000, pick)
+    assert (again[5], again[8]) == ("Four, I th", "Four.")
+    await world.call(desk.skip, RITA, asked.id, "", again[13], "pending", "", 50)
+    skipped = await world.call(desk.pick, RITA, "", "skipped", "", 1000, pick)
+    assert skipped[5] == "Four."
+
+
+async def test_a_dispute_is_settled_from_the_words_on_the_table(world: World) -> None:
+    store = world.parts.store
+    asked = rate(store, ANA, ask(store, ANA).id, rating="down", correction="<b>Four.</b>")
+    review(store, RITA, asked.id, "approve", policy=Policy())
+    review(store, ADMIN, asked.id, "reject", reason="<img src=x>", policy=Policy())
+    other = Principal("cli", Role.ADMIN)
+    stand = queue.item(store, other, Policy(), asked.id)
+    shown = cards.standing(stand, "en")
+    assert "&lt;img src=x&gt;" in shown
+    assert "&lt;b&gt;Four." in shown
+    assert "<img" not in shown
+    assert [opinion.principal for opinion in stand.opinions] == ["rita", "admin"]
+    event = SimpleNamespace(exchange=asked.id)
+    view = await world.call(Desk(world.parts).pick, RITA, "", "disputed", "", 50, event)
+    assert view[15].visible is False, "who is part of a dispute does not see the other side"
+    with pytest.raises(gr.Error, match="one of those who disagree"):
+        await world.call(Desk(world.parts).reject, RITA, asked.id, "Me.", view[13], "disputed", "", 50)
+    claims.release(store, RITA, view[13])
+    assert disputes.adjudicate(store, other, asked.id, "reject", reason="No.").state == "rejected"
+
+
+async def test_a_verdict_is_reopened_with_a_reason(world: World) -> None:
+    world.parts = replace(world.parts, policy=TRUSTING)
+    asked = rate(world.parts.store, ANA, ask(world.parts.store, ANA).id, rating="down")
+    review(world.parts.store, RITA, asked.id, "reject", policy=TRUSTING)
+    with pytest.raises(gr.Error, match="needs a reason"):
+        await world.call(Desk(world.parts).reopen, RITA, asked.id, " ", "", "rejected", "", 50)
+    await world.call(Desk(world.parts).reopen, RITA, asked.id, "<i>I erred.</i>", "", "rejected", "", 50)
+    item = queue.item(world.parts.store, ADMIN, TRUSTING, asked.id)
+    assert (item.exchange.state, item.reopened) == ("pending", "<i>I erred.</i>")
+    assert "&lt;i&gt;" in cards.standing(item, "ko")
 
 
 async def test_words_that_changed_under_the_reviewers_eyes_are_not_approved(world: World) -> None:
     asked = ask(world.parts.store, ANA)
     rate(world.parts.store, ANA, asked.id, rating="down", correction="Five.")
     with pytest.raises(gr.Error, match="not the one you were shown"):
-        await world.call(Desk(world.parts).approve, RITA, "Four.", "Four.", asked.id, "", "pending", "", 50)
+        await world.call(
+            Desk(world.parts).approve, RITA, "Four.", "Four.", asked.id, "", "", "pending", "", 50
+        )
     assert world.parts.exchanges.get(asked.id).state == "pending"
 
 

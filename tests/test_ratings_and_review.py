@@ -76,10 +76,20 @@ class TestRatings:
         repeated = rate(store, ANA, exchange.id, rating="up", id=identity)
         assert repeated.rating == "down"
         assert events(store) == 2
+        for other in ({"rating": "down"}, {"rating": "up", "comment": "More."}, {"rating": None}):
+            with pytest.raises(Conflict, match="used for another rating"):
+                rate(store, ANA, exchange.id, **other, id=identity)
         with pytest.raises(Conflict, match="used for another"):
             rate(store, ANA, ask(store).id, rating="up", id=identity)
         with pytest.raises(BadRequest):
             rate(store, ANA, exchange.id, rating="up", id="nonsense")
+
+    def test_a_late_retry_of_what_changed_nothing_overwrites_nothing(self, store):
+        exchange, identity = ask(store), new_id()
+        rate(store, ANA, exchange.id, rating="up")
+        rate(store, ANA, exchange.id, rating="up", id=identity)
+        rate(store, ANA, exchange.id, rating="down")
+        assert rate(store, ANA, exchange.id, rating="up", id=identity).rating == "down"
 
     def test_only_its_author_rates_an_exchange(self, store):
         exchange = ask(store, ANA)
@@ -145,12 +155,12 @@ class TestQueue:
             pending(store, state="unrated")
 
     def test_counts_name_every_state(self, store):
-        assert counts(store) == {"unrated": 0, "pending": 0, "approved": 0, "rejected": 0}
+        assert counts(store) == {"unrated": 0, "pending": 0, "disputed": 0, "approved": 0, "rejected": 0}
         ask(store)
         for verdict in ("approve", "reject"):
             review(store, RITA, corrected(store).id, verdict)
         corrected(store)
-        assert counts(store) == {"unrated": 1, "pending": 1, "approved": 1, "rejected": 1}
+        assert counts(store) == {"unrated": 1, "pending": 1, "disputed": 0, "approved": 1, "rejected": 1}
         assert counts(store, "law")["pending"] == 0
 
     def test_a_conversation_kept_from_training_leaves_the_queue_and_comes_back(self, store):
@@ -275,6 +285,11 @@ class TestReview:
         for _ in range(2):
             assert review(store, RITA, exchange.id, "approve", id=identity).state == "approved"
         assert events(store, "reviews") == 1
+        for other in ({"verdict": "reject"}, {"verdict": "approve", "reason": "So."}):
+            with pytest.raises(Conflict, match="used for another"):
+                review(store, RITA, exchange.id, **other, id=identity)
+        with pytest.raises(Conflict, match="used for another"):
+            review(store, ROB, exchange.id, "approve", id=identity)
 
     def test_a_new_correction_reopens_what_was_judged(self, store):
         exchange = corrected(store, "Four.")

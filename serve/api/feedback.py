@@ -1,15 +1,15 @@
-"""`/v1/feedback` and `/v1/reviews`: what people say of answers, and reviewers' verdicts.
+"""`/v1/feedback`: what people say of answers, and what a person allows and signals.
 
-Trail: a client -> here -> feedback/ratings.py, feedback/review.py
+Trail: a client -> here -> feedback/ratings.py, feedback/consent.py, feedback/signals.py
 """
 
 import asyncio
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from pydantic import Field
 
-from feedback import ratings, review
+from feedback import consent, ratings, signals
 from feedback.records import Exchange, Principal, Role
 from feedback.store import Store
 from serve.api.errors import Body
@@ -27,20 +27,24 @@ class Feedback(Body):
     id: str | None = Field(None, description="UUIDv7 of this write; sent again, it is the same write")
 
 
-class Verdict(Body):
-    """A review; `approve` takes the exchange's `proposed` answer, `edit` the `response` given here."""
+class Consent(Body):
+    """What the owner of a conversation allows; a field that is left out stays as it is."""
+
+    conversation_id: str
+    training: bool | None = Field(None, description="Whether the tuner may learn from it")
+    review: bool | None = Field(None, description="Whether reviewers may read what is unrated in it")
+
+
+class Signal(Body):
+    """Something done to an answer of one's own that is no rating."""
 
     exchange_id: str
-    verdict: Literal["approve", "edit", "reject"]
-    response: str | None = None
-    reason: str = ""
-    id: str | None = None
+    kind: Literal["retry", "stop", "copy", "edit"]
 
 
 def routes(identity: Identity, store: Store) -> APIRouter:
     router = APIRouter(tags=["feedback"])
     user = Annotated[Principal, Depends(identity.may(Role.USER))]
-    reviewer = Annotated[Principal, Depends(identity.may(Role.REVIEWER))]
 
     @router.post("/v1/feedback")
     async def rate(body: Feedback, principal: user) -> dict[str, Any]:
@@ -49,29 +53,17 @@ def routes(identity: Identity, store: Store) -> APIRouter:
         rated = await asyncio.to_thread(ratings.rate, store, principal, body.exchange_id, **details)
         return exchange_record(rated)
 
-    @router.get("/v1/reviews")
-    async def queue(
-        principal: reviewer,
-        state: Literal["pending", "approved", "rejected"] = "pending",
-        assistant: str | None = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
-        offset: Annotated[int, Query(ge=0)] = 0,
-    ) -> dict[str, Any]:
-        """Exchanges in a state, most valuable first; `counts` has the number in each state."""
-        found = await asyncio.to_thread(
-            review.pending, store, state=state, assistant=assistant, limit=limit, offset=offset
-        )
-        counts = await asyncio.to_thread(review.counts, store, assistant)
-        return {"data": [exchange_record(exchange) for exchange in found], "counts": counts}
+    @router.put("/v1/feedback/consent")
+    async def allow(body: Consent, principal: user) -> dict[str, Any]:
+        """Say what may be done with a conversation of one's own, backwards too; tells how it stands."""
+        details = body.model_dump(exclude={"conversation_id"})
+        stands = await asyncio.to_thread(consent.allow, store, principal, body.conversation_id, **details)
+        return {"conversation_id": body.conversation_id, **stands}
 
-    @router.post("/v1/reviews")
-    async def judge(body: Verdict, principal: reviewer) -> dict[str, Any]:
-        """Approve an answer as a pair, approve an edit of it, or reject it."""
-        details = body.model_dump(exclude={"exchange_id", "verdict"})
-        judged = await asyncio.to_thread(
-            review.review, store, principal, body.exchange_id, body.verdict, **details
-        )
-        return exchange_record(judged)
+    @router.post("/v1/feedback/signals", status_code=204)
+    async def signal(body: Signal, principal: user) -> None:
+        """Note a weak sign, which is never learnt from."""
+        await asyncio.to_thread(signals.record, store, principal, body.exchange_id, body.kind)
 
     return router
 

@@ -1,9 +1,10 @@
 """The review page's HTML: the queue's items and one exchange whole. Everything a person wrote is escaped."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from html import escape
 
+from feedback.queue import Item
 from feedback.records import Exchange
 from serve.pages.texts import TEXTS
 from serve.pages.words import Language, say
@@ -13,11 +14,17 @@ ENDS = {"stopped": "told_stopped", "cut": "note_cut", "length": "note_length"}
 ROLES = {"system": "system", "user": "user", "assistant": "model"}
 
 
-def queue(found: Sequence[Exchange], chosen: Exchange | None, language: Language) -> str:
-    """The queue as a list; the chosen item is marked `aria-selected`."""
+def queue(
+    found: Sequence[Exchange],
+    chosen: Exchange | None,
+    language: Language,
+    held: Collection[str] = frozenset(),
+) -> str:
+    """The queue as a list; the chosen item is marked `aria-selected`, and what others look at says so."""
     if not found:
         return f'<p class="empty">{say(language, "queue_empty")}</p>'
-    items = "".join(_item(exchange, exchange is chosen, language) for exchange in found)
+    picked = chosen.id if chosen else None
+    items = "".join(_item(e, e.id == picked, e.id in held, language) for e in found)
     return f'<ul role="listbox" aria-label="{say(language, "review")}">{items}</ul>'
 
 
@@ -38,6 +45,37 @@ def detail(exchange: Exchange | None, language: Language) -> str:
     return f'<article data-exchange-shown="{escape(exchange.id)}">{"".join(parts)}</article>'
 
 
+def standing(item: Item, language: Language) -> str:
+    """What a reviewer should know beside the exchange: why it came back, flags, an edit, a dispute."""
+    said = [say(language, f"flag_{flag}") for flag in item.flags]
+    parts = [f'<p class="flags">{say(language, "flags")}: {", ".join(said)}</p>'] if said else []
+    if item.reopened:
+        parts.append(_quote(say(language, "reopened_because"), item.reopened, "reopened"))
+    if item.edited and item.exchange.state in ("pending", "skipped"):
+        parts.append(_quote(say(language, "edited_by_another"), item.proposed, "edited"))
+    for number, opinion in enumerate(item.opinions, start=1):
+        name = opinion.principal or str(number)
+        title = f"{say(language, 'opinion_of', name=escape(name))}: {say(language, opinion.verdict)}"
+        words = [opinion.response or "", opinion.reason]
+        parts.append(_quote(title, "\n\n".join(filter(None, words)), "opinion"))
+    return "".join(parts)
+
+
+def claim(item: Item, language: Language) -> str:
+    """Whose turn it is: one's own until when, or another's until when."""
+    if item.held:
+        return notice(say(language, "claim_theirs", until=f"{item.held.until:%H:%M} UTC"))
+    return claimed(item.claim.until, language) if item.claim else ""
+
+
+def claimed(until: datetime, language: Language) -> str:
+    return f'<p class="facts" data-claim>{say(language, "claim_mine", until=f"{until:%H:%M} UTC")}</p>'
+
+
+def notice(text: str) -> str:
+    return f'<p role="alert">{escape(text)}</p>'
+
+
 def when(at: datetime | None) -> str:
     """A time as an element that the browser can show and a program can read; UTC."""
     if at is None:
@@ -45,10 +83,11 @@ def when(at: datetime | None) -> str:
     return f'<time datetime="{at.isoformat()}">{at:%Y-%m-%d %H:%M} UTC</time>'
 
 
-def _item(exchange: Exchange, chosen: bool, language: Language) -> str:
+def _item(exchange: Exchange, chosen: bool, held: bool, language: Language) -> str:
     text = " ".join(exchange.instruction.split())
     short = text if len(text) <= EXCERPT else text[: EXCERPT - 1] + "…"
     notes = [_thumb(exchange, language), say(language, "corrected") if exchange.correction else ""]
+    notes += [say(language, "held")] if held else []
     notes += [escape(exchange.source) if exchange.source != "chat" else "", escape(exchange.version)]
     told = " · ".join(note for note in notes if note)
     mark = f'data-exchange="{escape(exchange.id)}" aria-selected="{"true" if chosen else "false"}"'

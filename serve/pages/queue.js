@@ -23,6 +23,7 @@ const keys = {
   KeyK: () => move(-1),
   KeyA: () => press("approve"),
   KeyR: () => press("reject"),
+  KeyS: () => press("skip"),
   KeyE: () => document.querySelector("#editor textarea")?.focus(),
 };
 const onKey = (event) => {

@@ -1,0 +1,109 @@
+"""In which order the queue is worth a reviewer's time: pure but for reading what was asked.
+
+Corrections come first, then thumbs down with reasons, then what people or reviewers see differently,
+other thumbs down, topics that are rare among what waits, answers their authors doubted (asked again,
+stopped, cut short), a random sample so that nothing is never seen, and the rest. A topic is made of an
+instruction's longer words, cut to their stems, and is rare where even its commonest word is; no model is
+asked. Nothing of the texts is kept but numbers that mean nothing outside this process.
+"""
+
+import re
+import threading
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from feedback.store import Store
+
+MOST = 2_000
+"""How many of the waiting are weighed against each other; the rest keep their order of arrival."""
+ENOUGH = 50
+"""Exchanges below which no topic is called rare."""
+RARE_SHARE = 0.01
+SAMPLE = 13
+"""Of 256: one in twenty is of the sample."""
+_KEPT = 50_000
+_WORD = re.compile(r"\w+")
+_COMMON = frozenset(
+    """about does explain from give have help into make please should some tell that their them there these
+    they this what when where which will with would write your""".split()  # noqa: SIM905
+)
+_LATEST = datetime.max.replace(tzinfo=UTC)
+
+
+class Topic(NamedTuple):
+    """What an instruction is about, as numbers: itself, and its words' stems."""
+
+    question: int
+    stems: frozenset[int]
+
+
+_topics: dict[str, Topic] = {}
+_topics_lock = threading.Lock()
+
+
+def ranked(store: Store, waiting: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The ids of these rows (`exchange_id, worth, rating, rated_at, source, finish_reason, begun, doubted`)
+    in the order to look at them."""
+    topics = _known(store, [row["exchange_id"] for row in waiting])
+    split = _split(waiting, topics)
+    seen = Counter(stem for topic in topics.values() for stem in topic.stems)
+    limit = max(2, RARE_SHARE * len(topics)) if len(topics) >= ENOUGH else 0
+
+    def place(row: Mapping[str, Any]) -> tuple[Any, ...]:
+        topic = topics.get(row["exchange_id"])
+        rare = bool(topic and topic.stems) and max(seen[stem] for stem in topic.stems) <= limit  # type: ignore[union-attr]
+        kind = _kind(row, rare, bool(topic) and topic.question in split)  # type: ignore[union-attr]
+        return kind, -row["worth"], row["rated_at"] or _LATEST, row["exchange_id"]
+
+    return [row["exchange_id"] for row in sorted(waiting, key=place)]
+
+
+def topic(instruction: str) -> Topic:
+    """What an instruction is about; a stem is a word's beginning, shorter in scripts that need less."""
+    words = _WORD.findall(unicodedata.normalize("NFC", instruction).casefold())
+    stems = {word[:6] if word.isascii() else word[:2] for word in words if _tells(word)}
+    return Topic(hash(" ".join(words)), frozenset(map(hash, stems)))
+
+
+def _tells(word: str) -> bool:
+    return len(word) >= (4 if word.isascii() else 2) and word not in _COMMON and not word.isdigit()
+
+
+def _kind(row: Mapping[str, Any], rare: bool, split: bool) -> int:
+    if row["worth"] >= 3:
+        return 4 - int(row["worth"])
+    if row["source"] in ("import", "demo") or row["source"].startswith("import:"):
+        return 8
+    doubted = row["doubted"] or row["finish_reason"] in ("stopped", "length")
+    reasons = (split or row["begun"], row["worth"] == 2, rare, doubted, _sampled(row["exchange_id"]))
+    return next((place for place, holds in enumerate(reasons, start=2) if holds), 7)
+
+
+def _sampled(exchange_id: str) -> bool:
+    """By the random end of the id, so that it is the same each time."""
+    return int(exchange_id[-2:], 16) < SAMPLE
+
+
+def _split(waiting: Sequence[Mapping[str, Any]], topics: Mapping[str, Topic]) -> set[int]:
+    """The questions whose answers people rated differently."""
+    said: dict[int, set[str]] = {}
+    for row in waiting:
+        if row["rating"] and row["exchange_id"] in topics:
+            said.setdefault(topics[row["exchange_id"]].question, set()).add(row["rating"])
+    return {question for question, ratings in said.items() if len(ratings) > 1}
+
+
+def _known(store: Store, ids: Sequence[str]) -> dict[str, Topic]:
+    """The topics of these exchanges, read once in the life of the process."""
+    missing = [identity for identity in ids if identity not in _topics]
+    if missing:
+        asked = "SELECT e.id, e.instruction FROM exchanges e WHERE e.id IN (SELECT unnest($1::UUID[]))"
+        read = {row["id"]: topic(row["instruction"]) for row in store.rows(asked, [missing])}
+        with _topics_lock:
+            if len(_topics) + len(read) > _KEPT:
+                _topics.clear()
+            _topics.update(read)
+    return {identity: _topics[identity] for identity in ids if identity in _topics}

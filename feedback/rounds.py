@@ -1,0 +1,152 @@
+"""Where an exchange stands in review: its round, the opinions in it, and how many it needs.
+
+A round begins with the last verdict (a reopening is one), so what was thought before it never counts
+again. Whatever is not rated, imported or shown by its author is that author's alone, and refused here in
+the same words as what does not exist. Reads; decides nothing.
+
+Trail: feedback/review.py -> here -> feedback/policy.py
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from feedback import lookup
+from feedback.accounts import reviewers
+from feedback.errors import NotAllowed
+from feedback.policy import SKIP, Opinion, Policy, Wording, flags, is_import, outcome, wording
+from feedback.records import COMMAND_LINE, Exchange, Principal, is_id
+from feedback.store import Store
+from feedback.writer import Transaction
+
+_OPEN = """
+WITH ids AS (SELECT unnest($1::UUID[]) AS id),
+held AS (SELECT exchange_id, arg_max(retired, seq) AS retired, any_value(principal) AS setter
+    FROM golds WHERE exchange_id IN (FROM ids) GROUP BY exchange_id),
+shown AS (SELECT conversation_id FROM shares GROUP BY conversation_id HAVING arg_max(review, seq))
+SELECT s.exchange_id, coalesce(s.review_id, s.exchange_id) AS round, held.setter,
+    CASE WHEN r.verdict = 'reopen' THEN coalesce(r.reason, '') ELSE '' END AS reopened
+FROM exchange_state s LEFT JOIN held ON held.exchange_id = s.exchange_id
+LEFT JOIN (SELECT id, verdict, reason FROM reviews WHERE exchange_id IN (FROM ids)) r ON r.id = s.review_id
+WHERE s.exchange_id IN (FROM ids) AND s.training AND NOT coalesce(held.retired, false)
+    AND (s.state <> 'unrated' OR s.conversation_id IN (FROM shown))"""
+
+_OPINIONS = """
+SELECT o.id, o.exchange_id, o.round, o.principal, o.verdict, o.response, o.author,
+    coalesce(o.reason, '') AS reason, o.blind, o.at AS at
+FROM opinions o WHERE o.exchange_id IN (SELECT unnest($1::UUID[]))
+QUALIFY row_number() OVER (PARTITION BY o.exchange_id, o.round, o.principal ORDER BY o.seq DESC) = 1
+ORDER BY o.seq"""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An exchange with the opinions of its round, oldest first, one of each reviewer.
+
+    `setter` is the operator who set it as a gold item, where it is one; `reopened` the reason it came back.
+    """
+
+    exchange: Exchange
+    round: str
+    opinions: tuple[Opinion, ...] = ()
+    reopened: str = ""
+    setter: str | None = None
+
+    @property
+    def judged(self) -> bool:
+        return self.exchange.state in ("approved", "rejected")
+
+    @property
+    def disputed(self) -> bool:
+        return not self.judged and outcome(self.opinions, 1) == "disputed"
+
+    @property
+    def wording(self) -> Wording:
+        return wording(self.exchange, self.opinions)
+
+    def of(self, name: str) -> Opinion | None:
+        """What this reviewer thinks of it in this round."""
+        return next((opinion for opinion in self.opinions if opinion.principal == name), None)
+
+    def state(self, name: str = "") -> str:
+        """Its state as this reviewer sees it: `waiting` and `skipped` are theirs alone."""
+        if self.judged:
+            return self.exchange.state
+        if self.disputed:
+            return "disputed"
+        own = self.of(name)
+        return "pending" if own is None else "skipped" if own.verdict == SKIP else "waiting"
+
+
+def standing(source: Store | Transaction, exchange_id: str, principal: Principal) -> Standing:
+    """Where one exchange stands.
+
+    Raises:
+        NotAllowed: It is its author's alone, or there is none; nobody can tell which.
+    """
+    found = load(source, [exchange_id], principal.name) if is_id(exchange_id) else []
+    if not found:
+        raise NotAllowed("That exchange is its author's alone, or there is none.", "Choose one of the queue.")
+    return found[0]
+
+
+def load(source: Store | Transaction, ids: Sequence[str], viewer: str = "") -> list[Standing]:
+    """Where these stand, in their order, without those that this viewer may not review."""
+    if not ids:
+        return []
+    rows = {row["exchange_id"]: row for row in source.rows(_OPEN, [list(ids)])}
+    open_ = [identity for identity in ids if identity in rows and rows[identity]["setter"] != viewer]
+    said: dict[str, list[Opinion]] = {}
+    for row in source.rows(_OPINIONS, [open_]) if open_ else []:
+        if row["round"] == rows[row["exchange_id"]]["round"]:
+            said.setdefault(row["exchange_id"], []).append(_opinion(row))
+    return [
+        Standing(
+            exchange,
+            rows[exchange.id]["round"],
+            tuple(said.get(exchange.id, ())),
+            rows[exchange.id]["reopened"],
+            rows[exchange.id]["setter"],
+        )
+        for exchange in lookup.load(source, open_)
+    ]
+
+
+def needed(
+    transaction: Transaction, standing: Standing, words: Wording, principal: Principal, policy: Policy
+) -> int:
+    """How many reviewers must think the same of these words; never more than could."""
+    able = others(transaction, principal) | {principal.name}
+    if not words.edited and words.author != "model" and not is_import(standing.exchange):
+        able.discard(words.author)
+    wanted = 2 if words.edited or _doubtful(transaction, standing.exchange, words, policy) else 1
+    return min(wanted, max(1, len(able)))
+
+
+def others(transaction: Transaction, principal: Principal) -> set[str]:
+    """The other people who may review."""
+    names = set(reviewers(transaction))
+    # The token lies in the home, beside the only account's password: they are one person.
+    if principal.name == COMMAND_LINE and len(names) == 1:
+        return set()
+    return names - {principal.name}
+
+
+def _doubtful(transaction: Transaction, exchange: Exchange, words: Wording, policy: Policy) -> bool:
+    """Whether one opinion is too few: a new contributor, a flag, or the luck of the draw."""
+    if is_import(exchange):
+        return False
+    if flags(exchange, words.text) or policy.sampled(exchange.id):
+        return True
+    if exchange.principal == COMMAND_LINE or exchange.principal in reviewers(transaction):
+        return False
+    approved = transaction.row(
+        """SELECT count(*) AS pairs FROM exchange_state
+        WHERE owner = $1 AND state = 'approved' AND exchange_id <> $2""",
+        [exchange.principal, exchange.id],
+    )
+    return approved is not None and int(approved["pairs"]) < policy.trusted_after
+
+
+def _opinion(row: dict[str, Any]) -> Opinion:
+    return Opinion(**{name: row[name] for name in Opinion.__dataclass_fields__})

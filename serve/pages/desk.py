@@ -1,0 +1,236 @@
+"""What happens at the review page: look, claim, judge, settle; each answer is the whole view.
+
+Whatever is looked at is claimed while it can be judged, and let go when another is chosen. Nothing the
+browser sends is believed: the store decides whose turn it is, and on which words.
+
+Trail: serve/pages/review.py -> here -> feedback/queue.py, feedback/review.py
+"""
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from feedback import claims, disputes, drafts, queue, review
+from feedback.errors import BadRequest, HoneError
+from feedback.queue import QUEUES, Item
+from feedback.records import Role
+from feedback.review import Verdict
+from serve.pages import cards
+from serve.pages.handlers import Visit, needs
+from serve.parts import Parts
+
+ANY = ""
+PAGE = 50
+"""Exchanges in the queue at once, and how many more each "Show more" brings."""
+MOST = 1000
+TO_JUDGE = ("pending", "skipped", "disputed")
+TABLE_EXCERPT = 300
+
+
+class Where(NamedTuple):
+    """What of the queue is shown."""
+
+    state: str | None
+    assistant: str | None
+    limit: float | None
+
+    @property
+    def queue(self) -> str:
+        return self.state if self.state in QUEUES else QUEUES[0]
+
+    @property
+    def shown(self) -> int:
+        return max(PAGE, min(int(self.limit or PAGE), MOST))
+
+
+class Desk:
+    """Handlers of the page; each answers with the whole view of it, in the order of its `view`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._store = parts.store
+        self._assistants = parts.assistants
+        self._policy = parts.policy
+
+    @needs(Role.REVIEWER)
+    def load(self, visit: Visit, claim: str, *where: Any) -> tuple[Any, ...]:
+        """The queue as it stands, its first exchange that nobody holds chosen."""
+        self._let_go(visit, claim)
+        return self._view(visit, Where(*where))
+
+    @needs(Role.REVIEWER)
+    def longer(self, visit: Visit, chosen: str, claim: str, *where: Any) -> tuple[Any, ...]:
+        longer = Where(*where)._replace(limit=Where(*where).shown + PAGE)
+        return *self._view(visit, longer, chosen), longer.shown
+
+    @needs(Role.REVIEWER)
+    def pick(
+        self,
+        visit: Visit,
+        claim: str,
+        state: str | None,
+        assistant: str | None,
+        limit: float,
+        event: gr.EventData,
+    ) -> tuple[Any, ...]:
+        self._let_go(visit, claim)
+        return self._view(visit, Where(state, assistant, limit), str(event.exchange))
+
+    @needs(Role.REVIEWER)
+    def approve(
+        self, visit: Visit, text: str, proposed: str, chosen: str, reason: str, claim: str, *where: Any
+    ) -> tuple[Any, ...]:
+        """Approve what is in the editor: as an edit, if it is not what was proposed when it was shown."""
+        edited = text.strip() != proposed.strip()
+        verdict: Verdict = "edit" if edited else "approve"
+        words = text if edited else proposed
+        return self._judge(visit, Where(*where), chosen, verdict, words, reason, claim)
+
+    @needs(Role.REVIEWER)
+    def reject(self, visit: Visit, chosen: str, reason: str, claim: str, *where: Any) -> tuple[Any, ...]:
+        return self._judge(visit, Where(*where), chosen, "reject", None, reason, claim)
+
+    @needs(Role.REVIEWER)
+    def skip(self, visit: Visit, chosen: str, reason: str, claim: str, *where: Any) -> tuple[Any, ...]:
+        return self._judge(visit, Where(*where), chosen, "skip", None, reason, claim)
+
+    @needs(Role.REVIEWER)
+    def reopen(self, visit: Visit, chosen: str, reason: str, claim: str, *where: Any) -> tuple[Any, ...]:
+        """Send what was judged back into the queue."""
+        _check_chosen(visit, chosen)
+        disputes.reopen(self._store, visit.principal, chosen, reason)
+        visit.toast("reopened")
+        return self._view(visit, Where(*where))
+
+    @needs(Role.REVIEWER)
+    def keep(self, visit: Visit, chosen: str, claim: str, text: str, proposed: str) -> None:
+        """Keep what is in the editor, where it is more than what was proposed and not judged meanwhile."""
+        if chosen and claim:
+            words = "" if text == proposed else text
+            drafts.save(self._store, visit.principal, chosen, words)
+
+    @needs(Role.REVIEWER)
+    def beat(self, visit: Visit, chosen: str, claim: str, text: str, proposed: str) -> tuple[str, str]:
+        """Keep the claim and the draft of what is open; a claim that ended is taken again if it can be."""
+        if not chosen or not claim:
+            return claim, gr.skip()
+        try:
+            self.keep(visit, chosen, claim, text, proposed)
+            held = self._renewed(visit, chosen, claim)
+        except HoneError as gone:
+            return "", cards.notice(visit.trouble(gone))
+        return held.id, cards.claimed(held.until, visit.language)
+
+    def _renewed(self, visit: Visit, chosen: str, claim: str) -> claims.Claim:
+        try:
+            return claims.beat(self._store, visit.principal, claim, self._policy)
+        except HoneError:
+            return claims.take(self._store, visit.principal, chosen, self._policy)
+
+    def _let_go(self, visit: Visit, claim: str) -> None:
+        if claim:
+            claims.release(self._store, visit.principal, claim)
+
+    def _judge(
+        self,
+        visit: Visit,
+        where: Where,
+        chosen: str,
+        verdict: Verdict,
+        response: str | None,
+        reason: str,
+        claim: str,
+    ) -> tuple[Any, ...]:
+        """Record the opinion, or end the dispute, then choose what stood after the exchange in the queue."""
+        _check_chosen(visit, chosen)
+        before = [item.exchange.id for item in self._items(visit, where)]
+        under: dict[str, Any] = {"response": response, "reason": reason, "claim": claim or None}
+        shown = queue.item(self._store, visit.principal, self._policy, chosen)
+        if shown.exchange.state == "disputed" and verdict != "skip":
+            # Words on the table are chosen, never written: an edit of them is refused by the store.
+            verdict = "approve" if verdict == "edit" else verdict
+            disputes.adjudicate(self._store, visit.principal, chosen, verdict, **under)
+            visit.toast("adjudicated")
+        else:
+            policy = self._policy
+            done = review.review(self._store, visit.principal, chosen, verdict, policy=policy, **under)
+            visit.toast("judged_waiting" if done.state == "waiting" else f"judged_{verdict}")
+        following = before[before.index(chosen) + 1 :] if chosen in before else []
+        return self._view(visit, where, following[0] if following else None)
+
+    def _items(self, visit: Visit, where: Where) -> list[Item]:
+        asked: dict[str, Any] = {"assistant": where.assistant or None, "limit": where.shown}
+        return queue.items(self._store, visit.principal, self._policy, state=where.queue, **asked)
+
+    def _view(self, visit: Visit, where: Where, chosen: str | None = None) -> tuple[Any, ...]:
+        found = self._items(visit, where)
+        free = [item for item in found if item.held is None] or found
+        item = next((i for i in found if i.exchange.id == chosen), free[0] if free else None)
+        item = self._claimed(visit, item) if item else None
+        exchange = item.exchange if item else None
+        held = {other.exchange.id for other in found if other.held}
+        listed = [other.exchange for other in found]
+        return (
+            self._state_choice(visit, where),
+            self._assistant_choice(visit, where.assistant),
+            cards.queue(listed, exchange, visit.language, held),
+            gr.Button(visible=len(found) == where.shown < MOST),
+            cards.detail(exchange, visit.language) + (cards.standing(item, visit.language) if item else ""),
+            self._words(visit, item) if item else "",
+            "",
+            exchange.id if exchange else "",
+            item.proposed if item else "",
+            *_buttons(item),
+            item.claim.id if item and item.claim else "",
+            cards.claim(item, visit.language) if item else "",
+            _table(item),
+        )
+
+    def _claimed(self, visit: Visit, item: Item) -> Item:
+        """The item with a claim of this reviewer's, where it can be judged and nobody else holds it."""
+        if item.exchange.state not in TO_JUDGE or item.held:
+            return item
+        try:
+            held = claims.take(self._store, visit.principal, item.exchange.id, self._policy)
+        except HoneError:
+            return queue.item(self._store, visit.principal, self._policy, item.exchange.id)
+        return replace(item, claim=held)
+
+    def _words(self, visit: Visit, item: Item) -> str:
+        draft = drafts.read(self._store, visit.principal, item.exchange.id)
+        return draft or item.exchange.approved_response or item.proposed
+
+    def _state_choice(self, visit: Visit, where: Where) -> gr.Radio:
+        counts = queue.counts(self._store, where.assistant or None, visit.principal.name)
+        choices = [(f"{visit.say(name)} ({counts.get(name, 0):,})", name) for name in QUEUES]
+        return gr.Radio(choices=choices, value=where.queue)
+
+    def _assistant_choice(self, visit: Visit, assistant: str | None) -> gr.Dropdown:
+        choices = [(visit.say("all_assistants"), ANY)]
+        choices += [(known.title or known.name, known.name) for known in self._assistants.list()]
+        return gr.Dropdown(choices=choices, value=assistant or ANY)
+
+
+def _check_chosen(visit: Visit, chosen: str) -> None:
+    if not chosen:
+        raise BadRequest(visit.say("pick_one"))
+
+
+def _buttons(item: Item | None) -> tuple[gr.Button, ...]:
+    """Approve, reject, skip and reopen, as far as they make sense for this item."""
+    state = item.exchange.state if item else ""
+    judged = state in ("approved", "rejected")
+    able = item is not None and not item.held
+    return (
+        gr.Button(interactive=able),
+        gr.Button(interactive=able),
+        gr.Button(interactive=able, visible=not judged and state not in ("waiting", "disputed")),
+        gr.Button(visible=judged),
+    )
+
+
+def _table(item: Item | None) -> gr.Radio:
+    """The words that reviewers disagree on, each once; choosing one puts it into the editor."""
+    said = [opinion.response for opinion in item.opinions if opinion.response] if item else []
+    choices = [(words[:TABLE_EXCERPT], words) for words in dict.fromkeys(said)]
+    return gr.Radio(choices=choices, value=None, visible=bool(choices))
