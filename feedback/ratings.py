@@ -55,7 +55,7 @@ def rate(
         transaction.append({"ratings": [row]})
         return None
 
-    return store.decide(decide) or lookup.get(store, exchange_id)
+    return store.decide(decide, about=exchange_id) or lookup.get(store, exchange_id)
 
 
 def _check(rating: str | None, said: dict[str, Any]) -> None:

@@ -28,10 +28,9 @@ UNFINISHED = {
     "stopped": "was stopped by its author",
 }
 
-_FROM = "FROM exchange_state s WHERE s.training AND s.state = $1 AND ($2 IS NULL OR s.assistant = $2)"
-_PENDING = f"""SELECT s.exchange_id {_FROM}
-ORDER BY s.worth DESC, s.rated_at, s.exchange_id LIMIT $3 OFFSET $4"""
-_JUDGED = f"SELECT s.exchange_id {_FROM} ORDER BY s.reviewed_at DESC, s.exchange_id LIMIT $3 OFFSET $4"
+_QUEUE = "WHERE s.training AND s.state = $1 AND ($2 IS NULL OR s.assistant = $2)"
+_PENDING = f"{_QUEUE} ORDER BY s.worth DESC, s.rated_at, s.seq LIMIT $3 OFFSET $4"
+_JUDGED = f"{_QUEUE} ORDER BY s.reviewed_at DESC, s.seq LIMIT $3 OFFSET $4"
 
 
 def pending(
@@ -46,8 +45,7 @@ def pending(
     if state not in STATES[1:]:
         raise BadRequest(f"There is no queue {state[:64]!r}.", f"Choose {', '.join(STATES[1:])}.")
     query = _PENDING if state == "pending" else _JUDGED
-    chosen = store.rows(query, [state, assistant, limit, offset])
-    return lookup.load(store, [row["exchange_id"] for row in chosen])
+    return lookup.choose(store, query, [state, assistant, limit, offset])
 
 
 def counts(store: Store, assistant: str | None = None) -> dict[str, int]:
@@ -94,7 +92,7 @@ def review(
         transaction.append({"reviews": [{"id": identity, "reason": reason, **row}]})
         return None
 
-    return store.decide(decide) or lookup.get(store, exchange_id)
+    return store.decide(decide, about=exchange_id) or lookup.get(store, exchange_id)
 
 
 def _check(verdict: str, response: str | None, reason: str) -> None:
