@@ -119,6 +119,13 @@ class Tuner(Section):
     gate_margin: float = Field(0.05, gt=0, lt=0.5, description="How much worse than the live version passes")
 
 
+class Store(Section):
+    unrated_days: int = Field(
+        0, ge=0, description="Days after which exchanges that nobody rated are deleted; 0 keeps them for ever"
+    )
+    tidy_hour: int = Field(4, ge=0, le=23, description="Local hour at which that happens")
+
+
 class Settings(BaseSettings):
     """All settings of one home, read once at the door."""
 
@@ -132,6 +139,7 @@ class Settings(BaseSettings):
     engine: Engine = Field(default_factory=Engine)
     chat: Chat = Field(default_factory=Chat)
     tuner: Tuner = Field(default_factory=Tuner)
+    store: Store = Field(default_factory=Store)
 
     @classmethod
     def settings_customise_sources(
