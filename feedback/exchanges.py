@@ -118,7 +118,7 @@ class Exchanges:
             transaction.append({"conversations": [row]})
             return identity
 
-        return self._store.decide(begin)
+        return self._store.decide(begin, about=identity)
 
     def conversations(self, owner: str, limit: int = 200) -> list[dict[str, Any]]:
         """One's own, the last spoken in first: `id, title, assistant, at, last_at, exchanges, training`.

@@ -1,7 +1,7 @@
 """Exchanges as they stand now, gathered from all that happened to them.
 
-Ids are chosen from the projection first and the texts joined after, which at a million exchanges is twenty
-times faster. Decides nothing about who may see what.
+They are chosen from the projection, which holds the keys of the events that count, and their texts are
+looked up by those keys. Decides nothing about who may see what.
 """
 
 from collections.abc import Sequence
@@ -12,23 +12,18 @@ from feedback.records import Exchange, Message, is_id
 from feedback.store import Store
 from feedback.writer import Transaction
 
-# Every table is narrowed to the ids before it is joined: DuckDB would read a million texts otherwise.
-_LOAD = """
-WITH ids AS (SELECT unnest($1::UUID[]) AS id),
-s AS (SELECT * FROM exchange_state WHERE exchange_id IN (FROM ids)),
-e AS (SELECT id, context, instruction, sampling FROM exchanges WHERE id IN (FROM ids)),
-a AS (SELECT exchange_id, response FROM answers WHERE exchange_id IN (FROM ids)),
-v AS (SELECT id, response FROM reviews WHERE exchange_id IN (FROM ids)),
-r AS (SELECT exchange_id, arg_max(ratings, seq) AS last
-    FROM ratings WHERE exchange_id IN (FROM ids) GROUP BY exchange_id)
-SELECT s.exchange_id, s.at AS at, s.owner, s.conversation_id, s.assistant, s.version, s.source, s.replaces,
-    s.finish_reason, s.rating, s.state, s.verdict, s.reviewed_by, e.context, e.instruction, e.sampling,
-    a.response, r.last.reasons AS reasons, r.last.comment AS comment, r.last.correction AS correction,
-    CASE WHEN s.state = 'approved' THEN v.response END AS approved_response
-FROM s JOIN e ON e.id = s.exchange_id
-LEFT JOIN a ON a.exchange_id = s.exchange_id
-LEFT JOIN v ON v.id = s.review_id
-LEFT JOIN r ON r.exchange_id = s.exchange_id"""
+# A text by its key, one table at a time: that is an index each, where a join would read a million texts.
+_STATE = """SELECT s.exchange_id, s.at AS at, s.owner, s.conversation_id, s.assistant, s.version, s.source,
+    s.replaces, s.finish_reason, s.rating, s.state, s.verdict, s.reviewed_by, s.answer_id, s.rating_id,
+    s.review_id
+FROM exchange_state s"""
+_TEXTS = {
+    "exchange_id": ("exchanges", "context, instruction, sampling"),
+    "answer_id": ("answers", "response"),
+    "rating_id": ("ratings", "reasons, comment, correction"),
+    "review_id": ("reviews", "response AS approved_response"),
+}
+"""For each key of a state, the table that it is a key of and the columns that are wanted."""
 
 
 def get(store: Store | Transaction, exchange_id: str) -> Exchange:
@@ -47,8 +42,34 @@ def load(store: Store | Transaction, ids: Sequence[str]) -> list[Exchange]:
     """The exchanges of these ids, in their order; unknown ones are left out."""
     if not ids:
         return []
-    found = {row["exchange_id"]: _exchange(row) for row in store.rows(_LOAD, [list(ids)])}
-    return [found[identity] for identity in ids if identity in found]
+    found = store.rows(f"{_STATE} WHERE s.exchange_id IN ({_places(ids)})", ids)
+    by_id = {exchange.id: exchange for exchange in _with_texts(store, found)}
+    return [by_id[identity] for identity in ids if identity in by_id]
+
+
+def choose(store: Store | Transaction, where: str, params: Sequence[Any]) -> list[Exchange]:
+    """The exchanges that `where` (SQL after `FROM exchange_state s`) chooses, in its order.
+
+    Much faster than ids first and `load` after: what is ordered by stays out of the texts' way.
+    """
+    return _with_texts(store, store.rows(f"{_STATE} {where}", params))
+
+
+def _with_texts(store: Store | Transaction, states: Sequence[dict[str, Any]]) -> list[Exchange]:
+    texts: dict[str, dict[str, dict[str, Any]]] = {}
+    for key, (table, columns) in _TEXTS.items():
+        keys = [state[key] for state in states if state[key] is not None]
+        asked = f"SELECT id, {columns} FROM {table} WHERE id IN ({_places(keys)})"  # noqa: S608
+        texts[key] = {row["id"]: row for row in store.rows(asked, keys)} if keys else {}
+    return [
+        _exchange(state | {k: v for key in _TEXTS for k, v in texts[key].get(state[key], {}).items()})
+        for state in states
+        if state["exchange_id"] in texts["exchange_id"]  # erased meanwhile
+    ]
+
+
+def _places(values: Sequence[Any]) -> str:
+    return ", ".join(f"${number}" for number in range(1, len(values) + 1))
 
 
 def written(transaction: Transaction, table: str, identity: str, exchange_id: str) -> bool:
@@ -80,14 +101,14 @@ def _exchange(row: dict[str, Any]) -> Exchange:
         sampling=row["sampling"] or {},
         source=row["source"],
         replaces=row["replaces"],
-        response=row["response"],
+        response=row.get("response"),
         finish_reason=row["finish_reason"],
         rating=row["rating"],
-        reasons=tuple(row["reasons"] or ()),
-        comment=row["comment"] or "",
-        correction=row["correction"] or "",
+        reasons=tuple(row.get("reasons") or ()),
+        comment=row.get("comment") or "",
+        correction=row.get("correction") or "",
         state=row["state"],
         verdict=row["verdict"],
-        approved_response=row["approved_response"],
+        approved_response=row.get("approved_response") if row["state"] == "approved" else None,
         reviewed_by=row["reviewed_by"],
     )

@@ -64,7 +64,7 @@ def rate(
             transaction.append({"reviews": [_reopened(principal, exchange_id)]})
         return None
 
-    return store.decide(decide) or lookup.get(store, exchange_id)
+    return store.decide(decide, about=exchange_id) or lookup.get(store, exchange_id)
 
 
 def check(rating: str | None, said: dict[str, Any]) -> None:

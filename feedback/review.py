@@ -69,7 +69,7 @@ def review(
             claims.finish(transaction, exchange_id, principal)
             drafts.drop(transaction, principal, exchange_id)
 
-    store.decide(decide)
+    store.decide(decide, about=exchange_id)
     return seen(rounds.standing(store, exchange_id, principal), principal.name)
 
 

@@ -7,18 +7,20 @@ as strings and UTC times, JSON as Python's own values.
 Trail: serve/conversation.py -> here -> feedback/review.py
 """
 
-import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
 
-from feedback import schema, values
-from feedback.errors import BadRequest, HomeBusy, HoneError, StoreError
-from feedback.records import now
-from feedback.writer import Columns, Row, Rows, Transaction, Writer
+from feedback import migrate, schema, store_file, values
+from feedback.errors import BadRequest, StoreError
+from feedback.projection import Projector
+from feedback.shared_lock import SharedLock
+from feedback.transaction import Decided, Row, Rows, Transaction
+from feedback.writer import Writer
 
 T = TypeVar("T")
 
@@ -33,18 +35,11 @@ class Store:
 
     def __init__(self, path: Path | str, *, memory: str = "2GB") -> None:
         self.path = Path(path)
+        self._memory = memory
         self._opening = threading.Lock()
-        self._connection = _connect(self.path, memory)
-        try:
-            moved = _migrate(self._connection, self.path)
-            self._columns = _columns(self._connection)
-            self._writer = self._start_writer()
-            self.append(schema.SEED)
-            if moved:
-                self.rebuild()
-        except Exception as fault:
-            self._connection.close()
-            raise _explain(fault) from fault
+        self._file = SharedLock()
+        self._beside: dict[str, tuple[Path, Callable[[Any], bool]]] = {}
+        self._open()
 
     def append(self, rows: Rows) -> None:
         """Write rows to tables as one batch, whole or not at all; durable when this returns.
@@ -55,25 +50,28 @@ class Store:
             BadRequest: A text cannot be stored, or a value has the wrong form.
             StoreError: The disk refused.
         """
-        self._writer.append(self._prepare(rows))
+        prepared = self._prepare(rows)
+        with self._file.shared():
+            self._writer.append(prepared)
 
-    def decide(self, decide: Callable[[Transaction], T]) -> T:
+    def decide(self, decide: Callable[[Transaction], T], about: str | None = None) -> T:
         """Read, check and append in one transaction that no other write can come between.
 
-        What `decide` appends is written when it returns; if it raises, nothing is.
+        What `decide` appends is written when it returns; if it raises, nothing is. Decisions that are
+        `about` different things share a commit: they must not depend on each other, and may be asked twice.
         """
-        answer: T = self._writer.decide(decide)
-        return answer
+        with self._file.shared():
+            answer: T = self._writer.decide(decide, about)
+            return answer
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Read on a cursor of its own, so that readers never wait for the writer."""
-        try:
-            with self._opening:
-                cursor = self._connection.cursor()
-            with cursor:
-                return values.read(cursor, sql, params)
-        except (duckdb.Error, RuntimeError) as fault:
-            raise _explain(fault) from fault
+        with self._reading():
+            try:
+                with self._cursor() as cursor:
+                    return values.read(cursor, self._current(sql), params)
+            except (duckdb.Error, RuntimeError) as fault:
+                raise _explain(fault) from fault
 
     def row(self, sql: str, params: Sequence[Any] = ()) -> dict[str, Any] | None:
         """The first row, or None."""
@@ -84,36 +82,175 @@ class Store:
         """Compute the projection anew from the events."""
 
         def fill(transaction: Transaction) -> None:
-            # Not DELETE: at a million rows that and the new rows' keys take minutes, this seconds.
-            transaction.rows("DROP TABLE exchange_state")
-            transaction.rows(schema.EXCHANGE_STATE)
-            transaction.rows(f"INSERT INTO exchange_state {schema.truth()}")
+            for statement in schema.rebuild():
+                transaction.rows(statement)
 
         self.decide(fill)
 
     def check(self) -> bool:
         """Whether the projection equals what the events say."""
+        self._projector.catch_up()
         stale = self.row(schema.difference())
         assert stale is not None
         return bool(stale["rows"] == 0)
 
+    @property
+    def newest(self) -> int:
+        """The `seq` of the last event that is committed."""
+        return self._projector.noted
+
+    def attach(self, name: str, path: Path, prepare: Callable[[Any], bool]) -> None:
+        """Let a second file be read and written under `name`: for what can be made anew from the events.
+
+        `prepare(cursor)` makes its tables; where the file is broken or that returns False, it begins empty.
+        """
+        with self._file.alone():
+            if name in self._beside:
+                self._connection.execute(f"DETACH {name}")
+            self._beside[name] = (path, prepare)
+            self._attach(name)
+
+    def renew(self, name: str) -> None:
+        """Begin an attached file anew."""
+        with self._file.alone():
+            self._connection.execute(f"DETACH {name}")
+            self._delete(name)
+            self._attach(name)
+
+    @contextmanager
+    def aside(self) -> Iterator[Any]:
+        """A cursor for an attached file, whose transactions are nobody's business; never for events."""
+        with self._file.shared(), self._cursor() as cursor:
+            try:
+                yield cursor
+            except duckdb.Error as fault:
+                raise _explain(fault) from fault
+
+    def copy(self, target: Path) -> None:
+        """Write all that is in the store now, and nothing that was deleted, to a new file; others go on.
+
+        Raises:
+            StoreError: The disk refused.
+        """
+        with self._file.shared():
+            self._projector.catch_up()
+            self._rewrite(target)
+
+    def compact(self) -> None:
+        """Rewrite the file without what was deleted, whose words are still in it; everyone else waits.
+
+        Raises:
+            StoreError: The disk refused; the file is as it was.
+        """
+        fresh = store_file.beside(self.path)
+        with self._file.alone():
+            try:
+                self._writer.stop()
+                self._projector.stop()
+                self._rewrite(fresh)
+                self._let_go()
+                store_file.put_in_place(fresh, self.path)
+            finally:
+                fresh.unlink(missing_ok=True)
+                self._let_go()
+                self._open()
+
     def close(self) -> None:
         """Finish the writes that were accepted and let the file go."""
-        self._writer.stop()
+        with self._file.alone():
+            self._writer.stop()
+            self._projector.stop()
+            self._let_go()
+
+    def _open(self) -> None:
+        store_file.beside(self.path).unlink(missing_ok=True)  # what a killed rewrite left
+        self._connection = _connect(self.path, self._memory)
+        try:
+            moved = migrate.migrate(self._connection, self.path)
+            self._columns = migrate.columns(self._connection)
+            newest = self._newest()
+            self._projector = Projector(self._connection.cursor(), _explain)
+            self._projector.start(newest, anew=moved)
+            self._writer = self._start_writer(newest)
+            self._writer.append(self._prepare(schema.SEED))
+            for name in self._beside:
+                self._attach(name)
+        except Exception as fault:
+            self._connection.close()
+            raise _explain(fault) from fault
+
+    def _attach(self, name: str) -> None:
+        path, prepare = self._beside[name]
+        with suppress(duckdb.Error):
+            self._connection.execute(f"ATTACH {store_file.quoted(path)} AS {name}")
+            if prepare(self._connection):
+                return
+            self._connection.execute(f"DETACH {name}")
+        self._delete(name)
+        self._connection.execute(f"ATTACH {store_file.quoted(path)} AS {name}")
+        prepare(self._connection)
+
+    def _delete(self, name: str) -> None:
+        path, _ = self._beside[name]
+        for file in (path, path.with_name(path.name + ".wal")):
+            file.unlink(missing_ok=True)
+
+    def _let_go(self) -> None:
+        self._projector.close()
+        self._writer.close()
         self._connection.close()
 
-    def _start_writer(self) -> Writer:
-        tables = [table for table in self._columns if "seq" in self._columns[table]]
+    def _newest(self) -> int:
+        # fetchall, as everywhere here: a result that is not read to its end holds checkpoints up.
+        tables = [table for table in self._columns if "id" in self._columns[table]]
         newest = " UNION ALL ".join(f"SELECT max(seq) AS seq FROM {table}" for table in tables)  # noqa: S608
-        found = self._connection.execute(f"SELECT coalesce(max(seq), 0) FROM ({newest})").fetchone()  # noqa: S608
-        assert found is not None
+        found = self._connection.execute(f"SELECT coalesce(max(seq), 0) FROM ({newest})").fetchall()  # noqa: S608
+        return int(found[0][0])
+
+    def _start_writer(self, newest: int) -> Writer:
         return Writer(
             self._connection.cursor(),
             self._columns,
-            last_seq=found[0],
+            self._projector,
+            last_seq=newest,
             explain=_explain,
-            open_transaction=lambda connection, added: _Transaction(connection, added, self._prepare),
+            open_transaction=lambda connection, added: Decided(connection, added, self._prepare),
+            between=store_file.Log(self.path, self._projector.held).empty,
         )
+
+    def _rewrite(self, target: Path) -> None:
+        target.unlink(missing_ok=True)
+        try:
+            with self._cursor() as cursor:
+                store_file.rewrite(cursor, target)
+        except (duckdb.Error, OSError) as fault:
+            target.unlink(missing_ok=True)
+            raise _explain(fault) from fault
+
+    def _current(self, sql: str) -> str:
+        """The query with a projection that covers all that was acknowledged.
+
+        Where the disk takes no projection, it is computed within the query: seconds, at a million exchanges.
+        """
+        if "exchange_state" in sql:
+            try:
+                self._projector.catch_up()
+            except StoreError:
+                return schema.without_projection(sql)
+        return sql
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """The file as it is. A decision, which holds it already, may read here too."""
+        if self._writer.is_me():
+            yield
+        else:
+            with self._file.shared():
+                yield
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        with self._opening:
+            return self._connection.cursor()
 
     def _prepare(self, rows: Rows) -> dict[str, list[Row]]:
         return {
@@ -122,102 +259,33 @@ class Store:
         }
 
 
-class _Transaction:
-    """The writer's connection as a decision sees it."""
-
-    def __init__(
-        self, connection: Any, added: list[Rows], prepare: Callable[[Rows], dict[str, list[Row]]]
-    ) -> None:
-        self._connection = connection
-        self._added = added
-        self._prepare = prepare
-
-    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        return values.read(self._connection, sql, params)
-
-    def row(self, sql: str, params: Sequence[Any] = ()) -> dict[str, Any] | None:
-        found = self.rows(sql, params)
-        return found[0] if found else None
-
-    def append(self, rows: Rows) -> None:
-        self._added.append(self._prepare(rows))
-
-
 def _connect(path: Path, memory: str) -> duckdb.DuckDBPyConnection:
-    if not path.parent.is_dir():
-        raise StoreError(f"The folder {path.parent} does not exist.", "Make it, or give another --home.")
     try:
         connection = duckdb.connect(
             str(path),
             config={
-                "checkpoint_threshold": "256MB",
+                "checkpoint_threshold": "1TB",
                 "memory_limit": memory,
                 "autoinstall_known_extensions": "false",
             },
         )
         connection.execute("SET enable_progress_bar = false")
     except (duckdb.Error, RuntimeError, OSError) as fault:
-        raise _cannot_open(path, fault) from fault
+        raise store_file.cannot_open(path, fault) from fault
     return connection
-
-
-def _cannot_open(path: Path, fault: Exception) -> HoneError:
-    holder = re.search(r"Conflicting lock is held.*?\(PID (\d+)\)", str(fault), re.DOTALL)
-    if holder or "Could not set lock" in str(fault):
-        who = f"process {holder[1]}" if holder else "another process"
-        return HomeBusy(
-            f"The store {path} is open in {who}.",
-            "Stop that Hone first, or give the command to it while it runs.",
-        )
-    return StoreError(
-        f"The store {path} cannot be opened: {_first_line(fault)}",
-        "Check the disk and the file's permissions; if the file is damaged, restore a backup.",
-    )
-
-
-def _migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
-    """Bring the file to this program's schema; True if anything was done."""
-    tables = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-    if tables and "hone_schema" not in tables:
-        raise StoreError(f"{path} is a DuckDB file, but not a Hone's.", "Give another --home.")
-    connection.execute('CREATE TABLE IF NOT EXISTS hone_schema (version INTEGER, "at" TIMESTAMP)')
-    newest = connection.execute("SELECT coalesce(max(version), 0) FROM hone_schema").fetchone()
-    assert newest is not None
-    known = len(schema.MIGRATIONS)
-    if newest[0] > known:
-        raise StoreError(
-            f"A newer Hone wrote {path}: its schema is {newest[0]}, this program knows {known}.",
-            "Install the newer Hone, or restore a backup made with this one.",
-        )
-    for number in range(newest[0], known):
-        connection.execute("BEGIN TRANSACTION")
-        for statement in schema.MIGRATIONS[number]:
-            connection.execute(statement)
-        connection.execute(
-            "INSERT INTO hone_schema VALUES ($1, $2)", [number + 1, now().replace(tzinfo=None)]
-        )
-        connection.execute("COMMIT")
-    return bool(newest[0] < known)
-
-
-def _columns(connection: duckdb.DuckDBPyConnection) -> Columns:
-    found: dict[str, dict[str, str]] = {}
-    asked = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
-    for table, column, kind in connection.execute(asked).fetchall():
-        found.setdefault(table, {})[column] = kind
-    return found
 
 
 def _explain(fault: BaseException) -> BaseException:
     """The fault as a person should read it; our own errors, and bugs, pass as they are."""
     if isinstance(fault, duckdb.ConversionException | duckdb.ConstraintException):
-        return BadRequest(f"The store refused a value: {_first_line(fault)}", "Check the ids and the fields.")
-    if isinstance(fault, duckdb.Error):
+        return BadRequest(
+            f"The store refused a value: {store_file.first_line(fault)}", "Check the ids and the fields."
+        )
+    if isinstance(fault, duckdb.FatalException):
+        return StoreError(f"The store failed: {store_file.first_line(fault)}", "Start Hone again.")
+    if isinstance(fault, duckdb.Error | OSError):
         return StoreError(
-            f"The store failed: {_first_line(fault)}", "Check the disk for space, then start Hone again."
+            f"The store failed, and nothing of this was kept: {store_file.first_line(fault)}",
+            "Check the disk for space, then try again.",
         )
     return fault
-
-
-def _first_line(fault: BaseException) -> str:
-    return str(fault).strip().splitlines()[0]

@@ -1,10 +1,12 @@
 """The one thread that writes: callers wait together and are committed together.
 
 Batches that arrive while a commit is on its way share the next one; when a shared commit fails it is
-halved until the batch at fault fails alone. A caller is answered only after its commit is on the disk.
-Is handed a connection and knows nothing else of DuckDB.
+halved until the batch at fault fails alone. Decisions that are about different things share one likewise.
+A caller is answered only after its commit is on the disk; what the pages read is made after that
+(`projection.py`). Is handed a connection and knows nothing else of DuckDB.
 """
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,28 +14,19 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
 
-from feedback import schema
-from feedback.errors import StoreError
-
-Row = Mapping[str, Any]
-Rows = Mapping[str, Sequence[Row]]
-Columns = Mapping[str, Mapping[str, str]]
-"""For each table, its columns and their types."""
+from feedback.errors import HoneError, StoreError
+from feedback.projection import Projector
+from feedback.transaction import Columns, Row, Rows, Transaction
 
 ROWS_A_COMMIT = 5_000
 ROWS_AN_INSERT = 10_000
+DECISIONS_A_COMMIT = 16
+"""Each reads for some milliseconds, for which everyone else waits."""
 
 
-class Transaction(Protocol):
-    """What a decision may do: read what is committed, and add rows that are written when it returns."""
-
-    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]: ...
-
-    def row(self, sql: str, params: Sequence[Any] = ()) -> dict[str, Any] | None: ...
-
-    def append(self, rows: Rows) -> None: ...
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -45,31 +38,40 @@ class _Batch:
 @dataclass(slots=True)
 class _Decision:
     decide: Callable[[Any], Any]
+    about: str | None
     done: Future[Any] = field(default_factory=Future)
+
+
+_Outcome = tuple[_Decision, Any, HoneError | None]
 
 
 class Writer:
     """Owns `connection`; `columns` says what may be written, `explain` turns its faults into our errors.
 
     `open_transaction(connection, rows)` makes what a decision is handed; it collects into `rows`.
+    `between(connection)` is called after commits, outside of any transaction.
     """
 
     def __init__(
         self,
         connection: Any,
         columns: Columns,
+        projector: Projector,
         *,
         last_seq: int,
         explain: Callable[[BaseException], BaseException],
         open_transaction: Callable[[Any, list[Rows]], Transaction],
+        between: Callable[[Any], None],
     ) -> None:
         self._connection = connection
         self._columns = columns
+        self._projector = projector
+        self._last_seq = last_seq
         self._seq = count(last_seq + 1)
         self._explain = explain
         self._open_transaction = open_transaction
+        self._between = between
         self._jobs: queue.SimpleQueue[_Batch | _Decision | None] = queue.SimpleQueue()
-        self._held: _Batch | _Decision | None = None
         self._entry = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
@@ -79,8 +81,9 @@ class Writer:
         """Write one batch, whole or not at all; on the disk when this returns."""
         self._submit(_Batch(rows)).result()
 
-    def decide(self, decide: Callable[[Transaction], Any]) -> Any:
-        return self._submit(_Decision(decide)).result()
+    def decide(self, decide: Callable[[Transaction], Any], about: str | None = None) -> Any:
+        """Decisions `about` different things may share a commit; those about None are alone in theirs."""
+        return self._submit(_Decision(decide, about)).result()
 
     def stop(self) -> None:
         """Finish what was accepted, then end the thread."""
@@ -90,8 +93,16 @@ class Writer:
                 self._jobs.put(None)
         self._thread.join()
 
+    def close(self) -> None:
+        """Let the connection go, once stopped."""
+        self._connection.close()
+
+    def is_me(self) -> bool:
+        """Whether the caller is the writing thread, within a decision."""
+        return threading.current_thread() is self._thread
+
     def _submit(self, job: _Batch | _Decision) -> Future[Any]:
-        assert threading.current_thread() is not self._thread, "a decision must write through its transaction"
+        assert not self.is_me(), "a decision must write through its transaction"
         with self._entry:
             if self._closed:
                 raise StoreError("The store is closed.", "Start Hone again.")
@@ -99,60 +110,90 @@ class Writer:
         return job.done
 
     def _work(self) -> None:
-        while (job := self._take()) is not None:
-            if isinstance(job, _Decision):
-                self._settle(job)
-            else:
-                self._commit(self._gather(job))
+        going = True
+        while going:
+            waiting = self._drain()
+            going = None not in waiting
+            # Whoever waits is not ahead of anyone else who waits, so what commits well together may.
+            for batches in _grouped([job for job in waiting if isinstance(job, _Batch)]):
+                self._commit(batches)
+            for decisions in _independent([job for job in waiting if isinstance(job, _Decision)]):
+                self._settle(decisions)
+            try:
+                self._between(self._connection)
+            except Exception as fault:
+                log.warning("the log stays as it is: %s", self._explain(fault))
 
-    def _take(self) -> _Batch | _Decision | None:
-        held, self._held = self._held, None
-        return held or self._jobs.get()
-
-    def _gather(self, first: _Batch) -> list[_Batch]:
-        """The batches that wait now, up to the next decision, so that order is kept."""
-        batches, size = [first], _size(first)
-        while size < ROWS_A_COMMIT and not self._jobs.empty():
-            job = self._jobs.get()
-            if not isinstance(job, _Batch):
-                self._put_back(job)
-                break
-            batches.append(job)
-            size += _size(job)
-        return batches
-
-    def _put_back(self, job: _Decision | None) -> None:
-        if job is None:
-            self._jobs.put(None)
-        else:
-            self._held = job
+    def _drain(self) -> list[_Batch | _Decision | None]:
+        """Everything that waits now, at least one job."""
+        jobs = [self._jobs.get()]
+        with suppress(queue.Empty):
+            while True:
+                jobs.append(self._jobs.get_nowait())
+        return jobs
 
     def _commit(self, batches: list[_Batch]) -> None:
-        try:
-            with self._transaction():
-                self._write([batch.rows for batch in batches])
-        except BaseException as fault:
-            if len(batches) == 1:
-                batches[0].done.set_exception(self._explain(fault))
-            else:
-                half = len(batches) // 2
-                self._commit(batches[:half])
-                self._commit(batches[half:])
-            return
-        for batch in batches:
-            batch.done.set_result(None)
+        fault = self._tried([batch.rows for batch in batches])
+        if fault is None:
+            for batch in batches:
+                batch.done.set_result(None)
+        elif len(batches) == 1:
+            batches[0].done.set_exception(self._explain(fault))
+        else:
+            half = len(batches) // 2
+            self._commit(batches[:half])
+            self._commit(batches[half:])
 
-    def _settle(self, decision: _Decision) -> None:
-        added: list[Rows] = []
+    def _tried(self, rows: list[Rows]) -> BaseException | None:
+        """Write the rows as new ones, and if that fails as some that may be there already."""
+        fault: BaseException | None = None
+        for repeated in (False, True):
+            try:
+                with self._transaction():
+                    merged = self._write(rows, repeated)
+            except BaseException as failed:
+                fault = failed
+            else:
+                self._tell(merged)
+                return None
+        return fault
+
+    def _settle(self, decisions: list[_Decision]) -> None:
+        """Answer decisions of one commit; if it fails, each in a commit of its own."""
         try:
-            with self._transaction():
-                answer = decision.decide(self._open_transaction(self._connection, added))
-                self._write(added)
+            with self._projector.held():
+                outcomes = self._decided(decisions)
         except BaseException as fault:
             # Whatever a decision raises is its caller's: the thread must live to serve the others.
-            decision.done.set_exception(self._explain(fault))
-        else:
-            decision.done.set_result(answer)
+            if len(decisions) == 1:
+                decisions[0].done.set_exception(self._explain(fault))
+            else:
+                for decision in decisions:
+                    self._settle([decision])
+            return
+        for decision, answer, refusal in outcomes:
+            if refusal is not None:
+                decision.done.set_exception(refusal)
+            else:
+                decision.done.set_result(answer)
+
+    def _decided(self, decisions: list[_Decision]) -> list[_Outcome]:
+        outcomes: list[_Outcome] = []
+        written: list[Rows] = []
+        with self._transaction():
+            for decision in decisions:
+                added: list[Rows] = []
+                try:
+                    answer = decision.decide(self._open_transaction(self._connection, added))
+                except HoneError as refusal:
+                    outcomes.append((decision, None, refusal))
+                else:
+                    outcomes.append((decision, answer, None))
+                    written += added
+            _check_apart(written, len(decisions))
+            merged = self._write(written, repeated=True)
+        self._tell(merged)
+        return outcomes
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -166,7 +207,8 @@ class Writer:
                 self._connection.execute("ROLLBACK")
             raise
 
-    def _write(self, batches: Sequence[Rows]) -> None:
+    def _write(self, batches: Sequence[Rows], repeated: bool) -> dict[str, dict[str, Row]]:
+        """Insert the rows and return them by table and id."""
         merged: dict[str, dict[str, Row]] = {}
         for batch in batches:
             for table, rows in batch.items():
@@ -176,39 +218,63 @@ class Writer:
         for table, by_id in merged.items():
             rows = list(by_id.values())
             for start in range(0, len(rows), ROWS_AN_INSERT):
-                self._insert(table, rows[start : start + ROWS_AN_INSERT])
-        self._project(merged)
+                self._insert(table, rows[start : start + ROWS_AN_INSERT], repeated)
+        return merged
 
-    def _insert(self, table: str, rows: Sequence[Row]) -> None:
-        """Insert by unnesting one list a column: ten times an INSERT a row (a repeated id is ignored)."""
+    def _insert(self, table: str, rows: Sequence[Row], repeated: bool) -> None:
+        """Insert by unnesting one list a column: ten times as fast as an INSERT a row.
+
+        Ignoring `repeated` ids takes as long again as the rest, so that it is left out at first.
+        """
         names = [name for name in self._columns[table] if name == "seq" or any(name in row for row in rows)]
-        lists = [[next(self._seq) if n == "seq" else row.get(n) for row in rows] for n in names]
+        lists = [[self._next_seq() if n == "seq" else row.get(n) for row in rows] for n in names]
         quoted = ", ".join(f'"{name}"' for name in names)
         values = ", ".join(
             f"unnest(${i}::{self._columns[table][name]}[])" for i, name in enumerate(names, start=1)
         )
-        statement = f"INSERT INTO {table} ({quoted}) SELECT {values} ON CONFLICT DO NOTHING"
-        self._connection.execute(statement, lists)
+        ignoring = "ON CONFLICT DO NOTHING" if repeated else ""
+        self._connection.execute(f"INSERT INTO {table} ({quoted}) SELECT {values} {ignoring}", lists)
 
-    def _project(self, merged: Mapping[str, Mapping[str, Row]]) -> None:
-        """Recompute the projection of every exchange that these rows touch."""
-        touched = {
-            str(row[column])
-            for table, column in schema.TOUCHES.items()
-            for row in merged.get(table, {}).values()
-        }
-        held = {
-            str(row[column])
-            for table, column in schema.TOUCHES_CONVERSATION.items()
-            for row in merged.get(table, {}).values()
-        }
-        if held:
-            found = self._connection.execute(schema.HELD, [list(held)]).fetchall()
-            touched.update(str(row[0]) for row in found)
-        if touched:
-            for statement in schema.refresh():
-                self._connection.execute(statement, [list(touched)] if "$1" in statement else [])
+    def _next_seq(self) -> int:
+        self._last_seq = next(self._seq)
+        return self._last_seq
+
+    def _tell(self, merged: Mapping[str, Mapping[str, Row]]) -> None:
+        self._projector.note({table: rows.values() for table, rows in merged.items()}, self._last_seq)
 
 
-def _size(batch: _Batch) -> int:
-    return sum(len(rows) for rows in batch.rows.values())
+def _grouped(batches: Sequence[_Batch]) -> Iterator[list[_Batch]]:
+    """The batches in commits of a bounded size."""
+    group: list[_Batch] = []
+    size = 0
+    for batch in batches:
+        group.append(batch)
+        size += sum(len(rows) for rows in batch.rows.values())
+        if size >= ROWS_A_COMMIT:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _independent(decisions: Sequence[_Decision]) -> Iterator[list[_Decision]]:
+    """The decisions in groups of which no two are about the same."""
+    group: dict[str, _Decision] = {}
+    for decision in decisions:
+        if decision.about is None or decision.about in group or len(group) == DECISIONS_A_COMMIT:
+            if group:
+                yield list(group.values())
+            group = {}
+        if decision.about is None:
+            yield [decision]
+        else:
+            group[decision.about] = decision
+    if group:
+        yield list(group.values())
+
+
+def _check_apart(written: Sequence[Rows], decisions: int) -> None:
+    """No two decisions of a commit may write the same id: the second must see the first."""
+    ids = [row["id"] for rows in written for batch in rows.values() for row in batch]
+    if decisions > 1 and len(set(ids)) < len(ids):
+        raise ValueError("two decisions write one id")

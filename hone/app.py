@@ -18,13 +18,15 @@ from feedback.ledger import Ledger
 from feedback.policy import Policy
 from feedback.records import Sampling
 from feedback.store import Store
-from hone import demo
+from hone import backups, demo
 from hone.engines import Engines
 from hone.home import Home, HomeLock, write_private
+from hone.housekeeping import Housekeeping
 from hone.policy import policy
 from hone.server_verbs import ServerVerbs
 from hone.settings import LOOPBACK, Settings
 from hone.tuning import Tuning
+from serve.api import search
 from serve.conversation import Conversations
 from serve.identity import Identity
 from serve.parts import Parts
@@ -48,6 +50,7 @@ class Hone:
         home.prepare()
         self.lock = lock or HomeLock(home)
         try:
+            backups.finish(home)
             self.store = Store(home.store)
         except BaseException:
             self.lock.release()
@@ -60,6 +63,10 @@ class Hone:
         self.ledger = Ledger(self.store)
         verbs = ServerVerbs(self.engines.engine, self.router, self.engines.embedder)
         self.tuning = Tuning(home, settings, self.store, self.ledger, verbs)
+        keep = settings.store
+        self.housekeeping = Housekeeping(
+            home, self.store, unrated_days=keep.unrated_days, hour=keep.tidy_hour
+        )
         self.exchanges = Exchanges(self.store)
         self.assistants = Assistants(self.store)
         self.accounts = Accounts(self.store)
@@ -73,6 +80,8 @@ class Hone:
             pages=pages,
         )
         self.web.include_router(demo.routes(parts.identity, self.store))
+        self.web.include_router(self.housekeeping.routes(parts.identity))
+        self.web.include_router(search.routes(parts.identity, self.housekeeping.search))
 
     def _parts(self) -> Parts:
         chat = self.settings.chat
@@ -124,6 +133,7 @@ class Hone:
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(self.exchanges.cut_unfinished)
+        await self.housekeeping.start()
         await self.engines.start()
         await self.tuning.start()
         try:
@@ -131,6 +141,7 @@ class Hone:
         finally:
             await self.tuning.stop()
             await self.engines.stop()
+            await self.housekeeping.stop()
 
     async def _engine_ready(self) -> None:
         await self.router.reconcile()

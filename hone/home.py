@@ -28,6 +28,11 @@ class Home:
         return self.folder / "hone.duckdb"
 
     @property
+    def words(self) -> Path:
+        """The search index: made from the store, and made again where it is missing."""
+        return self.folder / "hone.words.duckdb"
+
+    @property
     def models(self) -> Path:
         return self.folder / "models"
 

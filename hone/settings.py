@@ -164,6 +164,13 @@ class Curation(Section):
     )
 
 
+class Store(Section):
+    unrated_days: int = Field(
+        0, ge=0, description="Days after which exchanges that nobody rated are deleted; 0 keeps them for ever"
+    )
+    tidy_hour: int = Field(4, ge=0, le=23, description="Local hour at which that happens")
+
+
 class Settings(BaseSettings):
     """All settings of one home, read once at the door."""
 
@@ -179,6 +186,7 @@ class Settings(BaseSettings):
     review: Review = Field(default_factory=Review)
     tuner: Tuner = Field(default_factory=Tuner)
     curation: Curation = Field(default_factory=Curation)
+    store: Store = Field(default_factory=Store)
 
     @classmethod
     def settings_customise_sources(

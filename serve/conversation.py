@@ -1,12 +1,14 @@
 """One turn without a page: check it, pin a version, record it, stream it, close its record.
 
 The row of an exchange is durable before the first token is asked for, and closed however the turn
-ends: finished, stopped by its author, or cut by a failure. Knows nothing of HTTP or Gradio.
+ends: finished, stopped by its author, or cut by a failure. Where the disk takes no row, people are
+answered all the same and told that it was not kept. Knows nothing of HTTP or Gradio.
 
 Trail: serve/pages/turns.py, serve/api/chat.py -> here -> serve/router.py
 """
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
@@ -14,7 +16,7 @@ from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import asdict, dataclass, field
 
 from feedback.assistants import Assistants
-from feedback.errors import BadRequest, EngineBusy, HoneError, NotAllowed, PromptTooLong
+from feedback.errors import BadRequest, EngineBusy, HoneError, NotAllowed, PromptTooLong, StoreError
 from feedback.exchanges import Exchanges
 from feedback.records import (
     Assistant,
@@ -30,15 +32,21 @@ from feedback.records import (
 )
 from serve.router import Router
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(slots=True)
 class Turn:
-    """A turn that was admitted: iterate `pieces` once to hear it, and `close` it in any case."""
+    """A turn that was admitted: iterate `pieces` once to hear it, and `close` it in any case.
+
+    `unkept` says why nothing of it is recorded, where the store could not.
+    """
 
     exchange: Exchange
     version: str
     pin: ExitStack
     settle: Callable[["Turn"], Awaitable[None]]
+    unkept: StoreError | None = None
     pieces: AsyncGenerator[str] = field(init=False)
     text: str = ""
     finish_reason: FinishReason = "stopped"
@@ -76,6 +84,7 @@ class Conversations:
         self.max_prompt_chars = max_prompt_chars
         self._max_running = max_running
         self._running: Counter[str] = Counter()
+        self._unkept: dict[str, StoreError] = {}
 
     async def assistant(self, name: str) -> Assistant:
         return await asyncio.to_thread(self.assistants.get, name)
@@ -92,7 +101,12 @@ class Conversations:
             raise BadRequest("The conversation_id is not a UUID.", "Leave it out to begin a conversation.")
         title = " ".join(instruction.split())[:60]
         begin = self.exchanges.begin_conversation
-        return await asyncio.to_thread(begin, principal.name, assistant, title, conversation_id)
+        try:
+            return await asyncio.to_thread(begin, principal.name, assistant, title, conversation_id)
+        except StoreError as full:
+            passing = new_id()
+            self._unkept[passing] = full
+            return passing
 
     async def say(
         self, principal: Principal, assistant: str, instruction: str, conversation_id: str | None
@@ -167,13 +181,25 @@ class Conversations:
                 source=source,
                 replaces=replaces,
             )
-            await asyncio.to_thread(self.exchanges.open, exchange)
+            unkept = await self._open(exchange)
         except BaseException:
             pin.close()
             raise
-        turn = Turn(exchange, pinned, pin, self._settle)
+        turn = Turn(exchange, pinned, pin, self._settle, unkept)
         turn.pieces = self._speak(turn, drawn)
         return turn
+
+    async def _open(self, exchange: Exchange) -> StoreError | None:
+        """Record the admission; why it could not be, where the store failed."""
+        full = self._unkept.pop(exchange.conversation_id, None)
+        if full is None:
+            try:
+                await asyncio.to_thread(self.exchanges.open, exchange)
+            except StoreError as fault:
+                full = fault
+        if full is not None:
+            log.error("a turn is answered and not kept: %s", full)
+        return full
 
     @contextmanager
     def _place(self, principal: Principal) -> Iterator[None]:
@@ -217,6 +243,8 @@ class Conversations:
             return
         turn.settled = True
         turn.pin.close()
+        if turn.unkept:
+            return
         # A cancelled task must not leave its row open, so the write goes on without it.
         await asyncio.shield(asyncio.to_thread(self._record_end, turn))
 

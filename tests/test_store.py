@@ -54,7 +54,9 @@ def write():
         exchange = new_id()
         turn = {"id": exchange, "principal": "ana", "conversation_id": new_id(), "assistant": "general",
                 "version": "general@0", "context": [], "instruction": "words " * 40, "source": "chat"}
-        store.append({"exchanges": [turn]})
+        answer = {"principal": "ana", "exchange_id": exchange, "response": "more " * 40,
+                  "finish_reason": "stop", "version": "general@0"}
+        store.append({"exchanges": [turn], "answers": [answer]})
         for thumb in ("up", "down"):
             store.append({"ratings": [{"principal": "ana", "exchange_id": exchange, "rating": thumb}]})
             with said:
@@ -78,12 +80,17 @@ def killed_while_writing(path, seconds):
     return dict(line.split() for line in lines if line.endswith("\n"))
 
 
-def test_a_killed_writer_loses_nothing_acknowledged(tmp_path):
+HALF = """SELECT count(*) AS halves FROM exchanges e
+FULL JOIN answers a ON a.exchange_id = e.id WHERE e.id IS NULL OR a.id IS NULL"""
+
+
+def test_a_killed_writer_loses_nothing_acknowledged_and_leaves_nothing_half(tmp_path):
     path = tmp_path / "hone.duckdb"
     acknowledged = {}
-    for _ in range(4):
-        acknowledged |= killed_while_writing(path, 0.4)
+    for number in range(6):
+        acknowledged |= killed_while_writing(path, 0.2 + number * 0.09)
         store = Store(path)
+        assert store.row(HALF)["halves"] == 0
         held = {
             row["exchange_id"]: row["thumbs"]
             for row in store.rows("SELECT exchange_id, list(rating) AS thumbs FROM ratings GROUP BY 1")
@@ -214,7 +221,7 @@ def test_what_is_no_store_is_refused_and_left_alone(tmp_path):
         connection.execute("CREATE TABLE mine (a INTEGER)")
     with pytest.raises(StoreError, match="not a Hone's"):
         Store(other)
-    with pytest.raises(StoreError, match="does not exist"):
+    with pytest.raises(StoreError, match="cannot be opened"):
         Store(tmp_path / "nowhere" / "hone.duckdb")
     with pytest.raises(StoreError, match="cannot be opened"):
         Store(tmp_path)
@@ -284,6 +291,94 @@ def test_a_decision_reads_and_writes_with_nothing_in_between(store):
         numbers = list(pool.map(lambda _: store.decide(count_up), range(24)))
     assert sorted(numbers) == list(range(24))
     assert len(set(reasons(store))) == 24
+
+
+def test_decisions_about_different_things_share_a_commit_and_fail_alone(store):
+    gate, begun = threading.Event(), threading.Event()
+    commits = []
+
+    def wait(transaction):
+        begun.set()
+        gate.wait(60)
+
+    def write(number):
+        def decide(transaction):
+            commits.append(transaction.row("SELECT current_transaction_id() AS id")["id"])
+            if number % 3 == 0:
+                raise Conflict("No.", "Stop.")
+            transaction.append({"decisions": [decision(f"number {number}")]})
+            return number
+
+        return store.decide(decide, about=f"thing {number}")
+
+    with ThreadPoolExecutor(10) as pool:
+        blocking = pool.submit(store.decide, wait)
+        begun.wait(60)
+        waiting = [pool.submit(write, number) for number in range(9)]
+        while store._writer._jobs.qsize() < 9:
+            time.sleep(0.01)
+        gate.set()
+        blocking.result()
+        told = [future.exception() or future.result() for future in waiting]
+    assert [type(answer).__name__ for answer in told] == ["Conflict", "int", "int"] * 3
+    assert sorted(reasons(store)) == [f"number {number}" for number in range(9) if number % 3]
+    assert len(set(commits)) == 1
+
+
+def test_decisions_that_meet_are_made_one_after_the_other(store):
+    identity = new_id()
+
+    def write(about):
+        def decide(transaction):
+            seen = transaction.row("SELECT count(*) AS n FROM decisions")["n"]
+            transaction.append(
+                {"decisions": [decision(f"saw {seen}", id=identity if about < 4 else new_id())]}
+            )
+            return seen
+
+        return store.decide(decide, about=str(about % 8))
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(write, range(16)))
+    assert len(reasons(store)) == 13
+    with ThreadPoolExecutor(16) as pool:
+        seen = list(pool.map(lambda _: store.decide(lambda t: write_one(t), about="one"), range(16)))
+    assert sorted(seen) == list(range(13, 29))
+
+
+def write_one(transaction):
+    seen = transaction.row("SELECT count(*) AS n FROM decisions")["n"]
+    transaction.append({"decisions": [decision(f"saw {seen}")]})
+    return seen
+
+
+def test_a_reader_sees_every_rating_that_was_acknowledged(store):
+    def rate(number):
+        exchange = ask(store)
+        ratings.rate(store, ANA, exchange.id, rating="up")
+        seen = store.row("SELECT rating FROM exchange_state WHERE exchange_id = $1", [exchange.id])
+        return seen["rating"]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(rate, range(24))) == {"up"}
+    assert store.check()
+
+
+def test_what_a_crash_left_of_the_projection_is_made_at_the_next_opening(store, tmp_path):
+    exchange = ask(store)
+    store.check()
+
+    def forget(transaction):
+        transaction.rows("UPDATE exchange_state SET finish_reason = NULL, answer_id = NULL")
+        transaction.rows("UPDATE projected SET seq = 1")
+
+    store.decide(forget)
+    assert not store.check()
+    store.close()
+    again = Store(store.path)
+    assert again.check()
+    assert Exchanges(again).get(exchange.id).response == "4."
+    again.close()
 
 
 def test_a_decision_that_raises_leaves_nothing_and_harms_no_one(store):

@@ -91,6 +91,8 @@ def routes(identity: Identity, conversations: Conversations) -> APIRouter:
         """Answer a conversation, whole or as a stream of server-sent events."""
         turn = await _begin(conversations, principal, request)
         headers = {"x-hone-version": turn.version, "x-hone-exchange": turn.exchange.id}
+        if turn.unkept:
+            headers["x-hone-kept"] = "no"
         if request.stream:
             apart = bool((request.stream_options or {}).get("include_usage"))
             return _TurnStream(turn, headers, counted_apart=apart)

@@ -15,7 +15,7 @@ from typing import Any
 
 import gradio as gr
 
-from feedback.errors import HoneError
+from feedback.errors import HoneError, NotFound
 from feedback.records import Exchange, Role
 from serve.conversation import Turn
 from serve.pages.bubbles import asked, bubbles, speaking, thumbs
@@ -48,7 +48,7 @@ class Turns:
             turn = await self._conversations.again(visit.principal, editing, text)
         else:
             turn = await self._conversations.say(visit.principal, assistant, text, conversation_id or None)
-        if not conversation_id and not training:
+        if not conversation_id and not training and not turn.unkept:
             await asyncio.to_thread(
                 self._exchanges.set_training, turn.exchange.conversation_id, visit.principal.name, False
             )
@@ -83,13 +83,12 @@ class Turns:
         rest = gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
         trouble: dict[str, str] = {}
         try:
-            line = await self._line(visit, turn.exchange.conversation_id)
-            before = [exchange for exchange in line if exchange.id != turn.exchange.id]
+            before = await self._before(visit, turn)
             shown = [*bubbles(before, visit.language), asked(turn.exchange)]
             beginning = [*shown, speaking(turn.exchange, "")]
             first = gr.Chatbot(value=beginning, feedback_value=[*thumbs(before), None])
             own = await asyncio.to_thread(self._exchanges.conversations, visit.principal.name)
-            chosen = turn.exchange.conversation_id
+            chosen = turn.exchange.conversation_id if before or not turn.unkept else ""
             yield first, *_buttons(answering=True), "", "", chosen, listed(own, chosen), gr.Row(visible=False)
             try:
                 async with aclosing(_growing(turn)) as texts:
@@ -102,8 +101,22 @@ class Turns:
                 trouble[turn.exchange.id] = visit.say("unexpected")
         finally:
             await turn.close()
+        if turn.unkept:
+            visit.warn(" ".join([visit.trouble(turn.unkept), *trouble.values()]))
+            yield [*shown, speaking(turn.exchange, turn.text)], *_buttons(answering=False), *rest
+            return
         line = await self._line(visit, turn.exchange.conversation_id)
         yield self._whole(visit, line, trouble), *_buttons(answering=False), *rest
+
+    async def _before(self, visit: Visit, turn: Turn) -> list[Exchange]:
+        """The line before this turn; a conversation that could not be kept has none."""
+        try:
+            line = await self._line(visit, turn.exchange.conversation_id)
+        except NotFound:
+            if not turn.unkept:
+                raise
+            return []
+        return [exchange for exchange in line if exchange.id != turn.exchange.id]
 
     async def _line(self, visit: Visit, conversation_id: str) -> list[Exchange]:
         return await asyncio.to_thread(self._exchanges.conversation, conversation_id, visit.principal.name)

@@ -1,0 +1,122 @@
+"""What the pages and the API ask of a store, one at a time, on a store of any size."""
+
+from collections.abc import Callable
+from itertools import count
+
+from benchmarks.storing import filling
+from benchmarks.storing.times import Times
+from feedback import lookup, ratings, review
+from feedback.exchanges import Exchanges
+from feedback.records import Exchange, Principal, Role, new_id, now
+from feedback.search import Search
+from feedback.store import Store
+
+RITA = Principal("rita", Role.REVIEWER)
+DEEP = 50 * 20
+"""Exchanges before the deepest page that is asked for."""
+
+
+def pages(store: Store, times: Times, calls: int) -> None:
+    """The review page in its states and depths, and what the dashboard counts."""
+    for name, asked in {
+        "review page: pending": {},
+        "review page: pending, one assistant": {"assistant": "law"},
+        "review page: pending, page 21": {"offset": DEEP},
+        "review page: approved": {"state": "approved"},
+        "review page: rejected, one assistant": {"state": "rejected", "assistant": "law"},
+    }.items():
+        found = review.pending(store, **asked)  # type: ignore[arg-type]
+        assert len(found) == 50
+        times.measure(name, lambda _, asked=asked: review.pending(store, **asked), calls=calls)  # type: ignore
+    times.measure("counts: all", lambda _: review.counts(store), calls=calls)
+    times.measure("counts: one assistant", lambda _: review.counts(store, "law"), calls=calls)
+
+
+def search(index: Search, times: Times, calls: int, owner: str) -> dict[str, int]:
+    """Common and rare words of both languages, with and without filters; how many each finds on a page."""
+    words = {
+        "common": filling.COMMON,
+        "rare": filling.RARE,
+        "two common": f"{filling.COMMON} {filling.OFTEN}",
+        "Korean common": filling.KOREAN,
+        "Korean rare": filling.KOREAN_RARE,
+        "in no text": "zzzz",
+    }
+    asked: dict[str, Callable[[], list[Exchange]]] = {}
+    for name, text in words.items():
+        asked[f"{name}, to review"] = lambda text=text: index.to_review(text)
+        asked[f"{name}, pending of one assistant"] = lambda text=text: index.to_review(
+            text, state="pending", assistant="law"
+        )
+        asked[f"{name}, one's own"] = lambda text=text: index.own(text, owner)
+    for name, call in asked.items():
+        times.measure(f"search: {name}", lambda _, call=call: call(), calls=calls)
+    return {name: len(call()) for name, call in asked.items()}
+
+
+def loads(store: Store, times: Times, calls: int) -> list[Exchange]:
+    """One exchange and fifty of them, from all over the years."""
+    some = store.rows(
+        "SELECT exchange_id FROM exchange_state USING SAMPLE reservoir(2000 ROWS) REPEATABLE (7)"
+    )
+    ids = [row["exchange_id"] for row in some]
+    times.measure("load one exchange", lambda n: lookup.get(store, ids[n % len(ids)]), calls=calls * 2)
+    times.measure(
+        "load 50 exchanges",
+        lambda n: lookup.load(store, [ids[(n * 50 + k) % len(ids)] for k in range(50)]),
+        calls=calls,
+    )
+    return lookup.load(store, ids[: calls * 2 + 20])
+
+
+def turns(store: Store, times: Times, calls: int, owner: str) -> None:
+    """What one person does, each step waiting for the one before."""
+    told = Exchanges(store)
+    ana = Principal(owner, Role.USER)
+    times.measure("list one's conversations", lambda _: told.conversations(owner), calls=calls)
+    begun = [told.begin_conversation(owner, "general", "warm")]
+    times.measure(
+        "begin a conversation",
+        lambda n: begun.append(told.begin_conversation(owner, "general", f"title {n}")),
+        calls=calls,
+    )
+    spoken: list[str] = []
+    times.measure("turn: admit", lambda n: spoken.append(_admit(told, begun[n], owner)), calls=calls)
+    closing = count()
+    times.measure("turn: close", lambda _: _close(told, spoken[next(closing)], owner), calls=calls)
+    rating, judging = count(), count()
+    times.measure(
+        "rate",
+        lambda _: ratings.rate(store, ana, spoken[next(rating)], rating="down", correction="Better."),
+        calls=calls,
+    )
+    times.measure(
+        "judge", lambda _: review.review(store, RITA, spoken[next(judging)], "approve"), calls=calls
+    )
+    times.measure("read a conversation", lambda n: told.conversation(begun[n], owner), calls=calls)
+
+
+def _admit(told: Exchanges, conversation: str, owner: str) -> str:
+    exchange = Exchange(
+        id=new_id(),
+        at=now(),
+        principal=owner,
+        conversation_id=conversation,
+        assistant="general",
+        version="general@0",
+        context=(),
+        instruction="What is the capital of France? " * 8,
+        sampling={"temperature": 0.7},
+    )
+    told.open(exchange)
+    return exchange.id
+
+
+def _close(told: Exchanges, exchange_id: str, owner: str) -> None:
+    told.close(
+        exchange_id,
+        response="The capital of France is Paris. " * 16,
+        finish_reason="stop",
+        version="general@0",
+        principal=owner,
+    )

@@ -1,0 +1,162 @@
+"""Keeps `exchange_state` what the events say, shortly after they were written and before anyone reads it.
+
+A write is acknowledged when its events are on the disk. The exchanges it touched are noted, and computed
+anew by whoever needs them first: a reader, a decision, or the thread that otherwise does it a moment later,
+many at once. The watermark `projected` is kept beside, so that after a crash exactly what is missing is made.
+Knows no table's meaning; the SQL is `schema.py`'s.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from feedback import schema
+
+LINGER = 0.2
+"""Seconds in which touched exchanges gather before they are computed unasked: many take hardly longer."""
+PATIENCE = 5.0
+"""Seconds until computing is tried again after it failed."""
+MANY = 50_000
+"""Touched exchanges from which on computing all of them is the faster."""
+
+log = logging.getLogger(__name__)
+
+
+class Projector:
+    """Owns `connection`. The lock that `held` takes guards every write to `exchange_state`."""
+
+    def __init__(self, connection: Any, explain: Callable[[BaseException], BaseException]) -> None:
+        self._connection = connection
+        self._explain = explain
+        self._table = threading.RLock()
+        self._notes = threading.Lock()
+        self._exchanges: set[str] = set()
+        self._conversations: set[str] = set()
+        self._noted = self._made = self._read("SELECT seq FROM projected")
+        self._stirred = threading.Event()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="store-projector", daemon=True)
+
+    def start(self, last_seq: int, *, anew: bool) -> None:
+        """Make what was committed before the process ended, or all of it `anew`, and go on from there."""
+        if anew:
+            self._compute(schema.rebuild(), [], last_seq)
+        elif last_seq > self._made:
+            self._note_since(self._made)
+            self._noted = last_seq
+            self.catch_up()
+        self._made = self._noted = last_seq
+        self._thread.start()
+
+    @property
+    def noted(self) -> int:
+        """The newest committed event's `seq`."""
+        return self._noted
+
+    def note(self, written: Mapping[str, Iterable[Mapping[str, Any]]], seq: int) -> None:
+        """These rows are committed, and `seq` is their newest."""
+        with self._notes:
+            for table, rows in written.items():
+                if column := schema.TOUCHES.get(table):
+                    self._exchanges.update(str(row[column]) for row in rows)
+                elif column := schema.TOUCHES_CONVERSATION.get(table):
+                    self._conversations.update(str(row[column]) for row in rows)
+            if self._made == self._noted and not self._exchanges and not self._conversations:
+                self._made = seq
+            self._noted = seq
+        if self._made < seq:
+            self._stirred.set()
+
+    def catch_up(self) -> None:
+        """Make the projection cover everything noted before this call."""
+        if self._made < self._noted:
+            with self.held():
+                pass
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The projection as it should be, and nobody else writes to it meanwhile."""
+        with self._table:
+            if self._made < self._noted:
+                try:
+                    self._refresh()
+                except BaseException as fault:
+                    raise self._explain(fault) from fault
+            yield
+
+    def stop(self) -> None:
+        """Make what is missing, if that can be done, and end the thread."""
+        self._closed.set()
+        self._stirred.set()
+        if self._thread.ident:
+            self._thread.join()
+        with suppress(Exception):
+            self.catch_up()
+
+    def close(self) -> None:
+        """Let the connection go, once stopped."""
+        self._connection.close()
+
+    def _work(self) -> None:
+        while not self._closed.is_set():
+            self._stirred.wait()
+            self._closed.wait(LINGER)
+            self._stirred.clear()
+            try:
+                self.catch_up()
+            except Exception as fault:
+                log.warning("the projection waits: %s", fault)
+                self._closed.wait(PATIENCE)
+                self._stirred.set()
+
+    def _refresh(self) -> None:
+        with self._notes:
+            exchanges, self._exchanges = self._exchanges, set()
+            conversations, self._conversations = self._conversations, set()
+            seq = self._noted
+        try:
+            ids = exchanges | self._held_by(conversations)
+            statements = schema.rebuild() if len(ids) > MANY else schema.refresh() if ids else ()
+            self._compute(statements, list(ids), seq)
+        except BaseException:
+            with self._notes:
+                self._exchanges |= exchanges
+                self._conversations |= conversations
+            raise
+        self._made = seq
+
+    def _held_by(self, conversations: set[str]) -> set[str]:
+        if not conversations:
+            return set()
+        found = self._connection.execute(schema.HELD, [list(conversations)]).fetchall()
+        return {str(row[0]) for row in found}
+
+    def _compute(self, statements: Sequence[str], ids: list[str], seq: int) -> None:
+        self._connection.execute("BEGIN TRANSACTION")
+        try:
+            for statement in statements:
+                self._connection.execute(statement, [ids] if "$1" in statement else [])
+            self._connection.execute(schema.MARK, [seq])
+            self._connection.execute("COMMIT")
+        except BaseException:
+            with suppress(Exception):
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _note_since(self, seq: int) -> None:
+        """Note what the events after `seq` touch."""
+        for tables, touched in (
+            (schema.TOUCHES, self._exchanges),
+            (schema.TOUCHES_CONVERSATION, self._conversations),
+        ):
+            for table, column in tables.items():
+                found = self._connection.execute(
+                    f"SELECT DISTINCT {column} FROM {table} WHERE seq > $1",  # noqa: S608
+                    [seq],
+                ).fetchall()
+                touched.update(str(row[0]) for row in found)
+
+    def _read(self, sql: str) -> int:
+        return int(self._connection.execute(sql).fetchall()[0][0])

@@ -1,0 +1,45 @@
+"""What a decision is handed, and what rows are on their way to the file.
+
+Knows no thread and no SQL of its own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from feedback import values
+
+Row = Mapping[str, Any]
+Rows = Mapping[str, Sequence[Row]]
+Columns = Mapping[str, Mapping[str, str]]
+"""For each table, its columns and their types."""
+
+
+class Transaction(Protocol):
+    """What a decision may do: read what is committed, and add rows that are written when it returns."""
+
+    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]: ...
+
+    def row(self, sql: str, params: Sequence[Any] = ()) -> dict[str, Any] | None: ...
+
+    def append(self, rows: Rows) -> None: ...
+
+
+class Decided:
+    """The writer's connection as a decision sees it: a `Transaction`."""
+
+    def __init__(
+        self, connection: Any, added: list[Rows], prepare: Callable[[Rows], dict[str, list[Row]]]
+    ) -> None:
+        self._connection = connection
+        self._added = added
+        self._prepare = prepare
+
+    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        return values.read(self._connection, sql, params)
+
+    def row(self, sql: str, params: Sequence[Any] = ()) -> dict[str, Any] | None:
+        found = self.rows(sql, params)
+        return found[0] if found else None
+
+    def append(self, rows: Rows) -> None:
+        self._added.append(self._prepare(rows))

@@ -1,0 +1,120 @@
+"""The tables of the search index and their SQL: which word is in which event.
+
+A posting is a digest of a word and the `seq` of the exchange it is in, or of the rating that says it, so that
+words of a rating that no longer holds find nothing. New postings go to `tail`; once that is long, it becomes
+one more sorted run of `postings`, in which the runs' minima and maxima let a search skip nearly everything.
+Knows SQL and a cursor.
+"""
+
+from contextlib import suppress
+from typing import Any
+
+NAME = "words"
+RUN = 2_000_000
+"""Postings in the tail that become a run."""
+
+_SCRIPTS = r"[\p{Hangul}\p{Han}\p{Hiragana}\p{Katakana}]"
+_FORM = 1
+"""Counts up whenever words are told apart otherwise, so that an index of the old form is made anew."""
+
+MADE = f"SELECT seq FROM {NAME}.made"  # noqa: S608
+
+
+def pieces(text: str, *, asked: bool = False) -> str:
+    """SQL for the list of words of the SQL expression `text`; when `asked`, only those a search needs."""
+    apart = rf"regexp_replace(lower(nfc_normalize({text})), '({_SCRIPTS}+)', ' \1 ', 'g')"
+    words = rf"regexp_extract_all({apart}, '[\p{{L}}\p{{M}}\p{{N}}]+')"
+    pairs = "list_transform(range(1, len(w)), lambda i: substr(w, i, 2))"
+    alone = "" if asked else " || string_split(w, '')"
+    return f"""flatten(list_transform({words}, lambda w: CASE
+        WHEN len(w) > 1 AND regexp_matches(w, '^{_SCRIPTS}') THEN {pairs}{alone} ELSE [w] END))"""
+
+
+def asked() -> str:
+    """The query for the `tokens` of the words $1."""
+    return (
+        f"""SELECT list_distinct(list_transform({pieces("$1", asked=True)}, lambda w: hash(w))) AS tokens"""
+    )
+
+
+def holds(token: int) -> str:
+    """SQL of `exchange_state s`: the exchange, or its newest rating, has the word."""
+    found = f"(SELECT event FROM {NAME}.every WHERE token = {int(token)})"  # noqa: S608
+    return f"(s.seq IN {found} OR s.rated_seq IN {found})"
+
+
+def prepare(cursor: Any, newest: int) -> bool:
+    """Make the tables of an empty file; False if the file is of another form, store or DuckDB."""
+    mark = _mark(cursor)
+    tables = cursor.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = $1", [NAME]
+    ).fetchall()
+    if tables:
+        with suppress(Exception):  # another program's tables
+            form, seq = cursor.execute(f"SELECT form, seq FROM {NAME}.made").fetchall()[0]  # noqa: S608
+            return bool(form == mark and seq <= newest)
+        return False
+    for statement in (
+        "BEGIN TRANSACTION",
+        f"CREATE TABLE {NAME}.postings (token UBIGINT, event BIGINT)",
+        f"CREATE TABLE {NAME}.tail (token UBIGINT, event BIGINT)",
+        f"CREATE VIEW {NAME}.every AS FROM {NAME}.postings UNION ALL FROM {NAME}.tail",
+        f"CREATE TABLE {NAME}.made AS SELECT '{mark}' AS form, 0::BIGINT AS seq",
+        "COMMIT",
+    ):
+        cursor.execute(statement)
+    return True
+
+
+def extend(cursor: Any, newest: int, most: int) -> bool:
+    """Index the next events, at most `most`, up to `newest`; False if there are none."""
+    made = cursor.execute(MADE).fetchall()[0][0]
+    if made >= newest:
+        return False
+    until = min(newest, made + most)
+    cursor.execute("BEGIN TRANSACTION")
+    try:
+        cursor.execute(f"CREATE OR REPLACE TEMP TABLE heard AS {_heard()}", [made, until])
+        heard = cursor.execute("SELECT count(*) FROM heard").fetchall()[0][0]
+        place = "postings" if heard >= RUN else "tail"
+        cursor.execute(f"INSERT INTO {NAME}.{place} FROM heard")
+        cursor.execute(f"UPDATE {NAME}.made SET seq = $1", [until])  # noqa: S608
+        cursor.execute("COMMIT")
+        if heard >= RUN or _sort_tail(cursor):
+            cursor.execute(f"CHECKPOINT {NAME}")
+    except BaseException:
+        with suppress(Exception):
+            cursor.execute("ROLLBACK")
+        raise
+    return until < newest
+
+
+def _heard() -> str:
+    """The postings of the events after $1 up to $2, sorted."""
+    rated = "coalesce(comment, '') || ' ' || coalesce(correction, '')"
+    return f"""SELECT DISTINCT hash(word) AS token, event FROM (
+        SELECT unnest({pieces("instruction")}) AS word, seq AS event
+            FROM exchanges WHERE seq > $1 AND seq <= $2
+        UNION ALL SELECT unnest({pieces("a.response")}), e.seq
+            FROM answers a JOIN exchanges e ON e.id = a.exchange_id WHERE a.seq > $1 AND a.seq <= $2
+        UNION ALL SELECT unnest({pieces(rated)}), seq FROM ratings WHERE seq > $1 AND seq <= $2
+    ) ORDER BY ALL"""  # noqa: S608
+
+
+def _sort_tail(cursor: Any) -> bool:
+    """Make a long tail one more run."""
+    if cursor.execute(f"SELECT count(*) FROM {NAME}.tail").fetchall()[0][0] < RUN:  # noqa: S608
+        return False
+    cursor.execute("BEGIN TRANSACTION")
+    cursor.execute(f"INSERT INTO {NAME}.postings FROM {NAME}.tail ORDER BY ALL")
+    cursor.execute(f"DELETE FROM {NAME}.tail")  # noqa: S608
+    cursor.execute("COMMIT")
+    return True
+
+
+def _mark(cursor: Any) -> str:
+    """What an index must have been made of and by: this form of it, this DuckDB's digests, this store."""
+    born, version = cursor.execute(
+        """SELECT (SELECT epoch_us(min("at")) FROM hone_schema), version()"""
+    ).fetchall()[0]
+    return f"{_FORM} {version} {born}"

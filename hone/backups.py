@@ -1,0 +1,215 @@
+"""Backups of a home and their return: a folder of files with a manifest of their digests, written last.
+
+The store's copy holds what was in the store at one moment, and nothing that was deleted before. Secrets that
+can be made anew (token, password) stay out. A restore changes nothing until every byte was checked; what was
+there before is moved aside, and a restore that was killed is finished by whoever opens the home next.
+
+Trail: hone/commands/keeping.py -> here -> feedback/store.py
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from feedback.errors import BadRequest, Conflict, StoreError
+from feedback.store import Store
+from feedback.store_file import durable
+from hone.home import Home, HomeLock, write_private
+
+MANIFEST = "manifest.json"
+FORM = 1
+STORE = "hone.duckdb"
+ENTRIES = (STORE, "salt", "desired.json", "versions", "runs")
+"""What a restore puts in place; settings only where the home has none."""
+SETTINGS = "hone.toml"
+BLOCK = 2**20
+
+on_restored: list[Callable[[Store, Path | None], None]] = []
+"""Called with a restored store before it counts, and with the store it will replace, if there is one."""
+
+
+def back_up(home: Home, store: Store, target: Path) -> dict[str, Any]:
+    """Copy the home to the new folder `target`, while it is in use; its manifest.
+
+    Raises:
+        BadRequest: The folder is inside the home, or cannot be made.
+        Conflict: There is something in it already.
+        StoreError: The disk refused; no folder is left.
+    """
+    target = target.expanduser()
+    if not target.is_absolute() or target.resolve().is_relative_to(home.folder):
+        raise BadRequest(f"{target} cannot hold a backup.", "Name a folder outside of the home.")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise Conflict(f"{target} holds something already.", "Name a new folder for each backup.")
+    partial = target.with_name(target.name + ".partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True, mode=0o700)
+        store.copy(partial / STORE)
+        for path in _kept(home.folder):
+            _copy(path, partial / path.relative_to(home.folder))
+        manifest = _manifest(partial)
+        write_private(partial / MANIFEST, json.dumps(manifest, indent=1))
+        durable(partial)
+        partial.replace(target)
+        durable(target.parent)
+    except OSError as fault:
+        raise StoreError(f"The backup {target} failed: {fault.strerror}.", "Check that disk.") from fault
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return manifest
+
+
+def restore(home: Home, source: Path) -> Path | None:
+    """Make the home what the backup says; the folder that now holds what was there before.
+
+    Raises:
+        HomeBusy: A running Hone owns the home.
+        BadRequest: That is no backup, or a file of it is damaged; nothing was changed.
+    """
+    manifest = _read(source)
+    home.prepare()
+    lock = HomeLock(home)
+    try:
+        finish(home)
+        staging = home.folder / ".restoring"
+        shutil.rmtree(staging, ignore_errors=True)
+        try:
+            _stage(source, manifest, staging)
+            _open(staging / STORE, home.store if home.store.exists() else None)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+        aside = home.folder / f"before-restore-{stamp}"
+        # What the backup has not must not stay either: a run of a later time would be taken for one to come.
+        lacking = [name for name in ENTRIES if not (staging / name).exists()]
+        write_private(_journal(home), json.dumps({"aside": aside.name, "lacking": lacking}))
+        finish(home)
+        return aside if aside.exists() else None
+    finally:
+        lock.release()
+
+
+def finish(home: Home) -> None:
+    """End a restore that has begun to move files; without one, nothing. The home must be the caller's."""
+    journal = _journal(home)
+    if not journal.exists():
+        return
+    staging = home.folder / ".restoring"
+    plan = json.loads(journal.read_text("utf-8"))
+    aside = home.folder / plan["aside"]
+    aside.mkdir(exist_ok=True, mode=0o700)
+    for name in (*ENTRIES, SETTINGS):
+        staged, placed = staging / name, home.folder / name
+        if name == SETTINGS and placed.exists():
+            continue
+        if staged.exists() or name in plan["lacking"]:
+            for old in (placed, placed.with_name(name + ".wal")):
+                if old.exists():
+                    old.rename(aside / old.name)
+        if staged.exists():
+            staged.rename(placed)
+    for index in (home.words, home.words.with_name(home.words.name + ".wal")):
+        index.unlink(missing_ok=True)
+    durable(home.folder)
+    journal.unlink()
+    shutil.rmtree(staging, ignore_errors=True)
+    home.prepare()
+    if not any(aside.iterdir()):
+        aside.rmdir()
+
+
+def _journal(home: Home) -> Path:
+    return home.folder / "restore.json"
+
+
+def _kept(folder: Path) -> Iterator[Path]:
+    """The files beside the store that a backup keeps."""
+    for name in (*ENTRIES[1:], SETTINGS):
+        place = folder / name
+        for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            if path.is_file() and not path.is_symlink():
+                yield path
+
+
+def _copy(source: Path, target: Path) -> str | None:
+    """Copy a file and wait until it is on the disk; its digest, or None where it is gone by now."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    try:
+        reading = source.open("rb")
+    except FileNotFoundError:  # a run that tidies up
+        return None
+    with reading, target.open("wb") as writing:
+        while block := reading.read(BLOCK):
+            digest.update(block)
+            writing.write(block)
+    durable(target)
+    return digest.hexdigest()
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    listed = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _digest(path)}
+        for path in files
+    }
+    return {"form": FORM, "made_at": datetime.now(UTC).isoformat(timespec="seconds"), "files": listed}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as reading:
+        return hashlib.file_digest(reading, "sha256").hexdigest()
+
+
+def _read(source: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((source / MANIFEST).read_text("utf-8"))
+        form, files = manifest["form"], manifest["files"]
+        known = all(_inside(name) and {"bytes", "sha256"} <= set(told) for name, told in files.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise BadRequest(
+            f"{source} is no whole backup: {fault}.", "Name a folder made by `hone backup`."
+        ) from None
+    if form != FORM or not known or STORE not in files:
+        raise BadRequest(f"{source} is no backup that this Hone knows.", "Name one made by `hone backup`.")
+    return dict(manifest)
+
+
+def _inside(name: str) -> bool:
+    """Whether a manifest's name is of a file that a backup holds, and of no other place."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and path.parts[0] in (*ENTRIES, SETTINGS)
+
+
+def _stage(source: Path, manifest: dict[str, Any], staging: Path) -> None:
+    staging.mkdir(mode=0o700)
+    for name, told in manifest["files"].items():
+        path = source / name
+        found = _copy(path, staging / name) if path.is_file() else None
+        if found != told["sha256"]:
+            what = "missing" if found is None else "damaged"
+            raise BadRequest(
+                f"The backup's {name} is {what}; nothing was changed.", "Restore another backup."
+            )
+
+
+def _open(path: Path, replaced: Path | None) -> None:
+    """Open the store once, so that it is migrated and known to be whole, and let others have their say."""
+    store = Store(path)
+    try:
+        if not store.check():
+            store.rebuild()
+        for hook in on_restored:
+            hook(store, replaced)
+    finally:
+        store.close()
+    if path.with_name(path.name + ".wal").exists():
+        raise StoreError(
+            "The backup's store could not be closed; nothing was changed.", "Check the disk for space."
+        )

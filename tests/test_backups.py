@@ -1,0 +1,256 @@
+"""Backups and their return: whole or refused, and a restore that is killed anywhere is finished or undone."""
+
+import json
+from pathlib import Path
+
+import pytest
+from stories import ANA, ask
+
+from feedback import ratings
+from feedback.errors import BadRequest, Conflict, HomeBusy, StoreError
+from feedback.store import Store
+from hone import backups
+from hone.home import Home, HomeLock
+
+
+@pytest.fixture
+def home(tmp_path):
+    place = Home(tmp_path / "home")
+    place.prepare()
+    (place.versions / "general@1-abc").mkdir()
+    (place.versions / "general@1-abc" / "adapter.safetensors").write_bytes(b"weights" * 1000)
+    (place.runs / "0001-general").mkdir()
+    (place.runs / "0001-general" / "plan.json").write_text("{}")
+    place.desired.write_text('{"general": "general@1-abc"}')
+    return place
+
+
+def told(home, *, add=None):
+    """The instructions in the home's store, after adding one."""
+    store = Store(home.store)
+    try:
+        if add:
+            ratings.rate(store, ANA, ask(store, instruction=add).id, rating="up")
+        assert store.check()
+        return {row["instruction"] for row in store.rows("SELECT instruction FROM exchanges")}
+    finally:
+        store.close()
+
+
+def back_up(home, target):
+    store = Store(home.store)
+    try:
+        return backups.back_up(home, store, target)
+    finally:
+        store.close()
+
+
+def test_what_was_backed_up_comes_back_and_what_was_there_is_moved_aside(home, tmp_path):
+    told(home, add="before")
+    salt = home.secret("salt")
+    manifest = back_up(home, tmp_path / "backup")
+    assert {"hone.duckdb", "salt", "desired.json", "versions/general@1-abc/adapter.safetensors"} < set(
+        manifest["files"]
+    )
+    assert not {"token", "admin-password", "lock"} & set(manifest["files"])
+    told(home, add="after")
+    (home.versions / "general@1-abc" / "adapter.safetensors").unlink()
+    aside = backups.restore(home, tmp_path / "backup")
+    assert told(home) == {"before"}
+    assert (home.versions / "general@1-abc" / "adapter.safetensors").read_bytes() == b"weights" * 1000
+    assert home.secret("salt") == salt
+    kept = Store(aside / "hone.duckdb")
+    assert kept.row("SELECT count(*) AS n FROM exchanges")["n"] == 2
+    kept.close()
+    assert not (home.folder / "restore.json").exists()
+    assert not (home.folder / ".restoring").exists()
+
+
+def test_a_backup_is_made_while_others_write_and_is_of_one_moment(home, tmp_path):
+    store = Store(home.store)
+    exchange = ask(store, instruction="question")
+    ratings.rate(store, ANA, exchange.id, rating="down", correction="Better.")
+    backups.back_up(home, store, tmp_path / "backup")
+    ask(store, instruction="later")
+    store.close()
+    fresh = Home(tmp_path / "fresh")
+    assert backups.restore(fresh, tmp_path / "backup") is None or told(fresh)
+    assert told(fresh) == {"question"}
+
+
+def test_settings_come_back_only_where_there_are_none(home, tmp_path):
+    (home.folder / "hone.toml").write_text("[web]\nport = 1\n")
+    told(home, add="q")
+    back_up(home, tmp_path / "backup")
+    (home.folder / "hone.toml").write_text("[web]\nport = 2\n")
+    backups.restore(home, tmp_path / "backup")
+    assert "port = 2" in (home.folder / "hone.toml").read_text()
+    fresh = Home(tmp_path / "fresh")
+    backups.restore(fresh, tmp_path / "backup")
+    assert "port = 1" in (fresh.folder / "hone.toml").read_text()
+
+
+@pytest.mark.parametrize("name", ["hone.duckdb", "versions/general@1-abc/adapter.safetensors", "salt"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_a_damaged_backup_is_refused_and_changes_nothing(home, tmp_path, name, damage):
+    told(home, add="before")
+    back_up(home, tmp_path / "backup")
+    told(home, add="after")
+    file = tmp_path / "backup" / name
+    whole = file.read_bytes()
+    if damage == "remove":
+        file.unlink()
+    else:
+        middle = len(whole) // 2
+        file.write_bytes(
+            whole[:middle] + (bytes([whole[middle] ^ 1]) + whole[middle + 1 :] if damage == "flip" else b"")
+        )
+    with pytest.raises(BadRequest, match=f"{name} is (damaged|missing); nothing was changed"):
+        backups.restore(home, tmp_path / "backup")
+    assert told(home) == {"before", "after"}
+    assert not (home.folder / ".restoring").exists()
+
+
+FILE = {"bytes": 1, "sha256": ""}
+WITHOUT_MANIFEST = "no manifest"
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        WITHOUT_MANIFEST,
+        [],
+        {"form": 1, "files": {}},
+        {"form": 2, "files": {"hone.duckdb": FILE}},
+        {"form": 1, "files": {"hone.duckdb": FILE, "../token": FILE}},
+        {"form": 1, "files": {"hone.duckdb": FILE, "/etc/x": FILE}},
+        {"form": 1, "files": {"hone.duckdb": FILE, "token": FILE}},
+        {"form": 1, "files": {"hone.duckdb": None}},
+    ],
+)
+def test_what_is_no_backup_is_refused(home, tmp_path, manifest):
+    source = tmp_path / "no-backup"
+    source.mkdir()
+    if manifest != WITHOUT_MANIFEST:
+        (source / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BadRequest, match=r"no (whole )?backup"):
+        backups.restore(home, source)
+
+
+def test_a_backup_goes_only_to_a_new_folder_outside_of_the_home(home, tmp_path):
+    told(home, add="q")
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "mine").touch()
+    with pytest.raises(Conflict, match="something already"):
+        back_up(home, full)
+    for inside in (home.folder / "backup", Path("relative")):
+        with pytest.raises(BadRequest, match="cannot hold a backup"):
+            back_up(home, inside)
+    (tmp_path / "file").touch()
+    with pytest.raises((StoreError, Conflict)):
+        back_up(home, tmp_path / "file" / "backup")
+    assert [p.name for p in full.iterdir()] == ["mine"]
+
+
+def test_a_home_in_use_is_not_restored(home, tmp_path):
+    told(home, add="q")
+    back_up(home, tmp_path / "backup")
+    lock = HomeLock(home)
+    lock.say("http://127.0.0.1:1")
+    with pytest.raises(HomeBusy):
+        backups.restore(home, tmp_path / "backup")
+    lock.release()
+
+
+class Killed(BaseException):
+    """Stands for a process that ends here."""
+
+
+def test_what_came_after_the_backup_does_not_stay(home, tmp_path):
+    told(home, add="before")
+    home.desired.unlink()
+    back_up(home, tmp_path / "backup")
+    (home.runs / "0002-general").mkdir()
+    (home.runs / "0002-general" / "plan.json").write_text("{}")
+    home.desired.write_text("{}")
+    aside = backups.restore(home, tmp_path / "backup")
+    assert [path.name for path in home.runs.iterdir()] == ["0001-general"]
+    assert not home.desired.exists()
+    assert (aside / "runs" / "0002-general" / "plan.json").exists()
+
+
+@pytest.mark.parametrize("moves", range(11))
+def test_a_restore_killed_between_any_two_moves_is_finished_by_the_next_who_comes(
+    home, tmp_path, monkeypatch, moves
+):
+    told(home, add="before")
+    back_up(home, tmp_path / "backup")
+    told(home, add="after")
+    done = 0
+    rename = Path.rename
+
+    def counted(path, target):
+        nonlocal done
+        if done == moves:
+            raise Killed
+        done += 1
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", counted)
+        try:
+            backups.restore(home, tmp_path / "backup")
+        except Killed:
+            assert (home.folder / "restore.json").exists()
+    backups.finish(home)
+    assert told(home) == {"before"}
+    (aside,) = home.folder.glob("before-restore-*")
+    kept = Store(aside / "hone.duckdb")
+    assert kept.row("SELECT count(*) AS n FROM exchanges")["n"] == 2
+    kept.close()
+    assert json.loads(home.desired.read_text()) == {"general": "general@1-abc"}
+    assert not (home.folder / ".restoring").exists()
+
+
+def test_others_have_their_say_before_a_restored_store_counts(home, tmp_path, monkeypatch):
+    told(home, add="before")
+    back_up(home, tmp_path / "backup")
+    seen = []
+
+    def erase(store, replaced):
+        seen.append(replaced)
+        store.decide(lambda transaction: transaction.rows("DELETE FROM exchanges"))
+        store.rebuild()
+
+    monkeypatch.setattr(backups, "on_restored", [erase])
+    backups.restore(home, tmp_path / "backup")
+    assert told(home) == set()
+    assert seen == [home.store]
+
+    def refuse(store, replaced):
+        raise StoreError("No.", "Stop.")
+
+    told(home, add="after")
+    monkeypatch.setattr(backups, "on_restored", [refuse])
+    with pytest.raises(StoreError, match="No"):
+        backups.restore(home, tmp_path / "backup")
+    assert told(home) == {"after"}
+
+
+def test_the_commands_do_all_of_it(home, tmp_path):
+    from typer.testing import CliRunner
+
+    from hone.command import app
+
+    told(home, add="before")
+    run = CliRunner()
+    place = ["--home", str(home.folder)]
+    made = run.invoke(app, ["backup", str(tmp_path / "backup"), *place])
+    assert made.exit_code == 0, made.output
+    assert (tmp_path / "backup" / "manifest.json").exists()
+    told(home, add="after")
+    assert run.invoke(app, ["compact", *place]).exit_code == 0
+    restored = run.invoke(app, ["restore", str(tmp_path / "backup"), *place])
+    assert restored.exit_code == 0, restored.output
+    assert told(home) == {"before"}

@@ -1,0 +1,96 @@
+"""What a running Hone does for its store, and who may ask it to."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from starlette.testclient import TestClient
+from stories import ADA, ANA, ask
+
+from feedback import ratings, retention
+from feedback.records import Role, now
+from hone import housekeeping
+from hone.app import Hone
+from hone.home import Home
+from hone.settings import read
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def hone(tmp_path_factory):
+    """A Hone with a login; its lifespan is not entered."""
+    home = Home(tmp_path_factory.mktemp("keeping") / "home")
+    home.folder.mkdir()
+    given = {"auth": {"login": "local"}, "store": {"unrated_days": 30}}
+    built = Hone(home, read(home.folder, **given), pages=False)
+    for name, role in (("ana", Role.USER), ("ben", Role.USER), ("rita", Role.REVIEWER), ("ada", Role.ADMIN)):
+        built.accounts.add(ADA, name, role, PASSWORD)
+    yield built
+    built.close()
+
+
+def signed_in(hone, name):
+    visitor = TestClient(hone.web, base_url="http://127.0.0.1:7860", follow_redirects=False)
+    assert visitor.post("/login", data={"name": name, "password": PASSWORD, "next": "/"}).status_code == 303
+    return visitor
+
+
+def found(visitor, **asked):
+    answer = visitor.get("/v1/search", params=asked)
+    assert answer.status_code == 200, answer.text
+    return [exchange["messages"][-1]["content"] for exchange in answer.json()["data"]]
+
+
+def test_people_find_their_own_and_only_reviewers_what_others_rated(hone):
+    ask(hone.store, ANA, instruction="A secret of mine")
+    rated = ask(hone.store, ANA, instruction="A shared secret")
+    ratings.rate(hone.store, ANA, rated.id, rating="up")
+    hone.housekeeping.search.catch_up()
+    ana, ben, rita = (signed_in(hone, name) for name in ("ana", "ben", "rita"))
+    assert found(ana, q="secret") == ["A shared secret", "A secret of mine"]
+    assert found(ben, q="secret") == []
+    assert found(rita, q="secret") == []
+    assert found(rita, q="secret", among="reviews", state="pending") == ["A shared secret"]
+    refused = ben.get("/v1/search", params={"q": "secret", "among": "reviews"})
+    assert refused.status_code == 403
+    assert ben.get("/v1/search", params={"q": "??"}).status_code == 400
+    assert ben.get("/v1/search", params={"q": "x" * 500}).status_code == 400
+
+
+def test_only_admins_copy_the_home_or_rewrite_its_file(hone, tmp_path):
+    rita, ada = signed_in(hone, "rita"), signed_in(hone, "ada")
+    same = {"origin": "http://127.0.0.1:7860"}
+    body = {"folder": str(tmp_path / "backup")}
+    assert rita.post("/v1/backups", json=body, headers=same).status_code == 403
+    assert rita.post("/v1/compact", headers=same).status_code == 403
+    made = ada.post("/v1/backups", json=body, headers=same)
+    assert made.status_code == 201, made.text
+    assert (tmp_path / "backup" / "hone.duckdb").stat().st_size <= made.json()["bytes"]
+    assert ada.post("/v1/backups", json=body, headers=same).status_code == 409
+    assert ada.post("/v1/compact", headers=same).json()["after"] > 0
+
+
+def test_at_night_old_unrated_exchanges_go_with_their_words(hone, monkeypatch):
+    ask(hone.store, ANA, instruction="Forgettable")
+    kept = ask(hone.store, ANA, instruction="Remarkable")
+    ratings.rate(hone.store, ANA, kept.id, rating="up")
+    search = hone.housekeeping.search
+    search.catch_up()
+    assert len(search.own("forgettable", "ana")) == 1
+    assert hone.housekeeping.tidy() == 0
+    later = now() + timedelta(days=31)
+    forget = retention.forget_unrated
+    monkeypatch.setattr(retention, "forget_unrated", lambda store, days: forget(store, days, at=later))
+    assert hone.housekeeping.tidy() >= 1
+    search.catch_up()
+    assert search.own("forgettable", "ana") == []
+    assert [exchange.id for exchange in search.own("remarkable", "ana")] == [kept.id]
+
+
+@pytest.mark.parametrize(
+    ("clock", "hours"), [("03:00", 1), ("04:00", 24), ("03:59:30", 24), ("05:00", 23), ("23:00", 5)]
+)
+def test_the_night_comes_once_a_day(clock, hours):
+    at = datetime.fromisoformat(f"2026-03-01T{clock}+00:00")
+    waits = housekeeping._seconds_until(4, at)
+    assert waits == pytest.approx(hours * 3600, abs=60)
