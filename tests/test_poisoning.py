@@ -131,8 +131,10 @@ def test_a_reviewers_edit_of_anothers_exchange_has_two_people_behind_it(store):
     asked = ask(store, ANA, "Who leads?", "Bo.")
     ratings.rate(store, ANA, asked.id, rating="down")
     review.review(store, RITA, asked.id, "edit", response="Ines.")
+    assert kept(store).pairs == ()
+    assert review.review(store, ADA, asked.id, "approve").state == "approved"
     (pair,) = kept(store).pairs
-    assert (pair.contributor, pair.author, pair.own) == ("ana", "rita", True)
+    assert (pair.contributor, pair.author, pair.reviewer, pair.own) == ("ana", "rita", "ada", False)
 
 
 def test_an_only_account_may_approve_its_own_and_it_stays_marked(store):
