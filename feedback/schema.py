@@ -60,12 +60,21 @@ _ASSISTANT_NOW = """CREATE VIEW assistant_now AS
     FROM assistants a
     QUALIFY row_number() OVER (PARTITION BY name ORDER BY seq DESC) = 1 AND NOT coalesce(ended, false)"""
 
+# The share and the evidence of each stage of a rollout, and what operators ordered to stand.
+_STAGES_AND_ORDERS = (
+    "ALTER TABLE rollouts ADD COLUMN share DOUBLE",
+    "ALTER TABLE rollouts ADD COLUMN evidence JSON",
+    f"""CREATE TABLE orders ({ALWAYS}, assistant VARCHAR NOT NULL, kind VARCHAR NOT NULL,
+        standing BOOLEAN NOT NULL, version VARCHAR NOT NULL, reason VARCHAR NOT NULL)""",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         *(f"CREATE TABLE {table} ({ALWAYS}, {columns})" for table, columns in _FIRST.items()),
         EXCHANGE_STATE,
         _ASSISTANT_NOW,
     ),
+    _STAGES_AND_ORDERS,
 )
 """Migration n takes a file from schema n to schema n + 1."""
 

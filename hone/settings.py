@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from feedback.errors import SettingsError
+from hone.rollout_settings import RolloutFields
 
 PACKAGED = "smollm2-135m"
 """The default model, which comes as a package."""
@@ -103,7 +104,7 @@ class Chat(Section):
     max_prompt_chars: int = Field(100_000, ge=100, description="Longest message, in characters")
 
 
-class Tuner(Section):
+class Tuner(RolloutFields, Section):
     enabled: bool = Field(True, description="Whether the tuner may start runs by itself")
     check_minutes: float = Field(5, gt=0, description="Minutes between looks at whether a run is due")
     min_new_pairs: int = Field(50, ge=1, description="New approved pairs that make a run due")

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from serve.api import accounts, chat, errors, feedback, health, operate
+from serve.api import accounts, chat, errors, feedback, health, operate, rollout
 from serve.doors import Doors, EarlyHead
 from serve.parts import Parts
 
@@ -26,6 +26,7 @@ def build(
     app.include_router(chat.routes(parts.identity, parts.conversations))
     app.include_router(feedback.routes(parts.identity, parts.store, parts.assistants))
     app.include_router(operate.routes(parts.identity, parts.operations, parts.assistants))
+    app.include_router(rollout.routes(parts.identity, parts.operations, parts.assistants))
     app.include_router(accounts.routes(parts.identity, parts.accounts))
     app.include_router(health.routes(parts))
 

@@ -159,9 +159,8 @@ def test_an_empty_file_is_migrated_and_a_second_opening_changes_nothing(tmp_path
     path = tmp_path / "hone.duckdb"
     Store(path).close()
     store = Store(path)
-    assert [row["version"] for row in store.rows("SELECT version FROM hone_schema")] == [
-        len(schema.MIGRATIONS)
-    ]
+    applied = store.rows("SELECT version FROM hone_schema ORDER BY version")
+    assert [row["version"] for row in applied] == list(range(1, len(schema.MIGRATIONS) + 1))
     assert [row["name"] for row in store.rows("SELECT name FROM assistants")] == ["general"]
     store.close()
 
@@ -197,7 +196,7 @@ def test_a_file_of_a_newer_hone_is_refused_with_advice(tmp_path, monkeypatch):
     path = tmp_path / "hone.duckdb"
     Store(path).close()
     monkeypatch.setattr(schema, "MIGRATIONS", ())
-    with pytest.raises(StoreError, match=r"newer Hone wrote .* schema is 1, this program knows 0.*Install"):
+    with pytest.raises(StoreError, match=r"newer Hone wrote .* schema is \d+, this program knows 0.*Install"):
         Store(path)
 
 
