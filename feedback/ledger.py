@@ -12,7 +12,9 @@ from typing import Any, get_args
 
 from feedback.assistants import Assistants
 from feedback.errors import BadRequest, NotFound, UnknownVersion
+from feedback.orders import Orders
 from feedback.records import BASE_NUMBER, Run, RunState, Version, VersionState
+from feedback.rollouts import Rollouts
 from feedback.store import Store
 from feedback.writer import Transaction
 
@@ -37,6 +39,8 @@ class Ledger:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.rollouts = Rollouts(store)
+        self.orders = Orders(store)
 
     def record_run(
         self,
@@ -120,9 +124,15 @@ class Ledger:
         return self.version(version)
 
     def set_state(
-        self, version: str, state: VersionState, reason: str, principal: str, run_id: str = ""
+        self,
+        version: str,
+        state: VersionState,
+        reason: str,
+        principal: str,
+        run_id: str = "",
+        evidence: dict[str, Any] | None = None,
     ) -> Version:
-        """Record a change of a version's state.
+        """Record a change of a version's state, with what spoke for it.
 
         Making one live makes the one before it previous in the same transaction, so that never two
         are live. Returning to the base is making it live.
@@ -146,9 +156,9 @@ class Ledger:
                     for other in others
                     if other.state == "live" and other.version != version and not other.is_base
                 ]
-            transaction.append(
-                {"rollouts": [_rollout(known.assistant, *row, principal, run_id) for row in reversed(rows)]}
-            )
+            events = [_rollout(known.assistant, *row, principal, run_id) for row in reversed(rows)]
+            events[-1]["evidence"] = evidence or {}
+            transaction.append({"rollouts": events})
 
         self._store.decide(change)
         return self.version(version)

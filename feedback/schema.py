@@ -92,6 +92,13 @@ _REVIEWING_TABLES = {
 _REVIEWING = tuple(
     f"CREATE TABLE {table} ({ALWAYS}, {columns})" for table, columns in _REVIEWING_TABLES.items()
 )
+# The share and the evidence of each stage of a rollout, and what operators ordered to stand.
+_STAGES_AND_ORDERS = (
+    "ALTER TABLE rollouts ADD COLUMN share DOUBLE",
+    "ALTER TABLE rollouts ADD COLUMN evidence JSON",
+    f"""CREATE TABLE orders ({ALWAYS}, assistant VARCHAR NOT NULL, kind VARCHAR NOT NULL,
+        standing BOOLEAN NOT NULL, version VARCHAR NOT NULL, reason VARCHAR NOT NULL)""",
+)
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -109,6 +116,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     _CURATION,
     _REVIEWING,
+    _STAGES_AND_ORDERS,
 )
 """Migration n takes a file from schema n to schema n + 1."""
 

@@ -58,7 +58,10 @@ class Hone:
         self.engines = Engines(home, settings, self._engine_ready)
         self.supervisor = self.engines.supervisor
         self.router = Router(
-            self.engines.engine, home.desired, verify=lambda version: registry.verify(home.folder, version)
+            self.engines.engine,
+            home.desired,
+            verify=lambda version: registry.verify(home.folder, version),
+            secret=home.secret("salt"),
         )
         self.ledger = Ledger(self.store)
         verbs = ServerVerbs(self.engines.engine, self.router, self.engines.embedder)

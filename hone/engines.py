@@ -13,8 +13,9 @@ from pathlib import Path
 from feedback.errors import SettingsError
 from hone.home import Home
 from hone.machine import physical_cores
-from hone.settings import PACKAGED, Settings
-from hone.settings import Engine as EngineSettings
+from hone.sections import PACKAGED
+from hone.sections import Engine as EngineSettings
+from hone.settings import Settings
 from serve.engines.base import HttpEngine
 from serve.engines.hone import HoneEngine
 from serve.engines.replicas import Replicas

@@ -63,6 +63,9 @@ class ServerVerbs:
     async def route(self, assistant: str, version: str) -> None:
         await self._router.route(assistant, version)
 
+    async def share(self, assistant: str, version: str, share: float) -> None:
+        await self._router.share(assistant, version, share)
+
     async def base_folder(self) -> Path:
         """Where the very weights lie that the engine serves."""
         return Path(next(model["root"] for model in await self._engine.models() if not model["parent"]))

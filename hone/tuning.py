@@ -13,24 +13,27 @@ from typing import Any
 
 from feedback import pairs
 from feedback.curate import Curated, curate
-from feedback.errors import HoneError
+from feedback.errors import Conflict, HoneError
 from feedback.ledger import Ledger
+from feedback.orders import Order
 from feedback.records import Principal, Run, Version
 from feedback.store import Store
 from hone.home import Home
 from hone.machine import physical_cores
 from hone.policy import policy
+from hone.sections import Tuner as TunerSettings
 from hone.server_verbs import ServerVerbs
 from hone.settings import Settings
-from hone.settings import Tuner as TunerSettings
 from serve.api.operate import run_record
-from tuner import child
+from tuner import canary, child
 from tuner.cycle import Cycle
 from tuner.gate import Rules
+from tuner.launch import Launch
 from tuner.plan import RunFolder, read_json
 from tuner.rollout import Rollout
 from tuner.schedule import Schedule, Terms
 from tuner.steps import Steps
+from tuner.watch import Watch
 
 TOLD = 500
 """Pairs left out that are told one by one; the counts are of all."""
@@ -47,11 +50,13 @@ class Tuning:
         self._store = store
         self._policy = policy(settings.curation)
         self._rollout = Rollout(ledger, server, home.folder)
+        terms = _rollout_terms(tuner)
+        self._watch = Watch(ledger, self._rollout, terms, secret=home.secret("salt"))
         steps = Steps(
             store,
             ledger,
             server,
-            self._rollout,
+            Launch(ledger, server, self._rollout, home.folder, terms),
             home.folder,
             salt=tuner.salt or home.secret("salt"),
             threads=tuner.threads or max(1, physical_cores() // 2),
@@ -66,7 +71,10 @@ class Tuning:
         self._steps = steps
         self._cycle = Cycle(ledger, steps, home.folder)
         self._schedule = Schedule(
-            store, ledger, self._cycle, _terms(tuner), minutes=tuner.check_minutes, enabled=tuner.enabled
+            *(store, ledger, self._cycle, _terms(tuner)),
+            minutes=tuner.check_minutes,
+            enabled=tuner.enabled,
+            watch=self._watch,
         )
 
     async def start(self) -> None:
@@ -97,6 +105,23 @@ class Tuning:
 
     async def roll_back(self, assistant: str, principal: Principal, reason: str) -> Version:
         return await self._rollout.roll_back(assistant, principal, reason)
+
+    async def order(self, assistant: str, order: Order, principal: Principal, reason: str) -> dict[str, Any]:
+        def give() -> None:
+            version = "" if order == "pause" else self._ledger.live(assistant).version
+            if order == "hold":
+                stages = self._ledger.rollouts.stages(assistant)
+                if not stages:
+                    raise Conflict(f"{assistant} has no canary to hold.", "Pin its live version instead.")
+                version = stages[0].version
+            give_order = self._ledger.orders.give
+            give_order(assistant, order, version=version, reason=reason, principal=principal.name)
+
+        await asyncio.to_thread(give)
+        return await self._watch.told(assistant)
+
+    async def rollout(self, assistant: str) -> dict[str, Any]:
+        return await self._watch.told(assistant)
 
     async def decisions(self, assistant: str) -> Sequence[dict[str, Any]]:
         return await asyncio.to_thread(self._ledger.decisions, assistant)
@@ -143,6 +168,18 @@ def _terms(tuner: TunerSettings) -> Terms:
         max_age=timedelta(days=tuner.max_age_days),
         cooldown=timedelta(hours=tuner.cooldown_hours),
         hours=(int(begin), int(end)) if end else None,
+    )
+
+
+def _rollout_terms(tuner: TunerSettings) -> canary.Terms:
+    return canary.Terms(
+        rollout=tuner.rollout,
+        days=tuner.canary_days,
+        hours=tuner.canary_hours,
+        ratings=tuner.canary_ratings,
+        margin=tuner.canary_margin,
+        shadow=tuner.shadow_prompts,
+        drift=tuner.drift,
     )
 
 

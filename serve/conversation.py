@@ -167,7 +167,9 @@ class Conversations:
         pin = ExitStack()
         try:
             pin.enter_context(self._place(principal))
-            pinned = pin.enter_context(self._router.admitted(assistant, version))
+            pinned = pin.enter_context(
+                self._router.admitted(assistant, version, conversation_id=conversation_id)
+            )
             exchange = Exchange(
                 id=new_id(),
                 at=now(),

@@ -7,6 +7,7 @@ keeps this promise.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from feedback.orders import Order
 from feedback.records import Principal, Run, Version
 
 
@@ -36,6 +37,19 @@ class Operations(Protocol):
     async def curation(self, assistant: str) -> dict[str, Any]:
         """What a run would learn from now (`feedback/curate.py`), with `groups`, `lengths_checked` and, of
         `pairs_left_out`, the first few hundred as `exchange_id, reason, detail`."""
+        ...
+
+    async def order(self, assistant: str, order: Order, principal: Principal, reason: str) -> dict[str, Any]:
+        """Hold the canary, pin the live version, pause the runs, or end that; what `rollout` then says.
+
+        Raises:
+            BadRequest: What begins to stand needs a reason.
+            Conflict: It stands already, or there is nothing to hold or end.
+        """
+        ...
+
+    async def rollout(self, assistant: str) -> dict[str, Any]:
+        """`live`, `canary` (share, evidence, what comes next), `drift`, `orders` and the newest `events`."""
         ...
 
     async def decisions(self, assistant: str) -> Sequence[dict[str, Any]]:

@@ -1,8 +1,10 @@
 """Which version answers: assistants have a live version, requests are pinned to it when admitted.
 
-The router keeps the desired state (what should be loaded, what each assistant routes to) in a file,
-because no engine remembers versions over a restart, and makes the engine match it. A version is
-unloaded only when our own count of requests on it is zero. What an engine cannot do it says itself
+A canary answers a share of an assistant's conversations instead; which, a secret hash decides, so that a
+conversation stays with its version while the share grows. The router keeps the desired state (what should
+be loaded, what each assistant routes to, who is canary with what share) in a file, because no
+engine remembers versions over a restart, and makes the engine match it. A version is unloaded only when
+our own count of requests on it is zero. What an engine cannot do it says itself
 (`loads_at_run_time` and the like); here that decides. Of people it knows one word, whose conversation a
 request belongs to, and only its hash leaves this process.
 
@@ -17,10 +19,12 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from feedback.errors import Conflict, EngineUnavailable, HoneError, UnknownVersion
+from feedback.lots import lot
 from feedback.records import BASE_NUMBER, Message, Sampling
 from serve.engines.base import BASE, HttpEngine, Piece
 
@@ -28,6 +32,14 @@ from serve.engines.base import BASE, HttpEngine, Piece
 def engine_name(version: str) -> str:
     """The engine's name of a version: every assistant's version 0 is the shared base."""
     return BASE if version.endswith(f"@{BASE_NUMBER}") else version
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A version and its share of an assistant's conversations."""
+
+    version: str
+    share: float
 
 
 class Router:
@@ -40,10 +52,12 @@ class Router:
         *,
         verify: Callable[[str], object] = lambda version: None,
         drain_timeout: float = 300.0,
+        secret: str = "",
     ) -> None:
         """`verify` raises BadAdapter for a version whose files are not those it was made with.
 
-        `drain_timeout` is how many seconds an unload waits for answers in flight.
+        `drain_timeout` is how many seconds an unload waits for answers in flight. `secret` is what
+        conversations draw their lots by; without one, they draw anew after each start.
         """
         self.engine = engine
         self._verify = verify
@@ -56,6 +70,10 @@ class Router:
         state = json.loads(desired.read_text("utf-8")) if desired.exists() else {}
         self._loaded: dict[str, str] = state.get("loaded", {})
         self._routes: dict[str, str] = state.get("routes", {})
+        self._canaries: dict[str, Canary] = {
+            assistant: Canary(**canary) for assistant, canary in state.get("canaries", {}).items()
+        }
+        self._secret = secret or secrets.token_hex(32)
         self.refused: dict[str, str] = {}
 
     def live(self, assistant: str) -> str:
@@ -65,14 +83,26 @@ class Router:
     def serves(self, version: str) -> bool:
         return engine_name(version) == BASE or version in self._loaded
 
+    def chosen(self, assistant: str, conversation_id: str) -> str:
+        """The version that a conversation's next request gets: the canary by lot, else the live one."""
+        canary = self._canaries.get(assistant)
+        if not canary or canary.version in self.refused or not self.serves(canary.version):
+            return self.live(assistant)  # a canary that can't answer is nobody's loss
+        on_it = lot(self._secret, canary.version, conversation_id) < canary.share
+        return canary.version if on_it else self.live(assistant)
+
     @contextmanager
-    def admitted(self, assistant: str, version: str | None = None) -> Iterator[str]:
-        """Pin a request to a version until the block ends.
+    def admitted(
+        self, assistant: str, version: str | None = None, *, conversation_id: str = ""
+    ) -> Iterator[str]:
+        """Pin a request to a version until the block ends; only conversations can be on a canary.
 
         Raises:
             UnknownVersion: The exact version asked for is not being served; never the base instead.
         """
-        pinned = version or self.live(assistant)
+        pinned = version or (
+            self.chosen(assistant, conversation_id) if conversation_id else self.live(assistant)
+        )
         if not self.serves(pinned):
             raise UnknownVersion(f"Version {pinned} is not being served.", "See GET /v1/versions.")
         self._in_flight[pinned] += 1
@@ -135,14 +165,26 @@ class Router:
         self._save()
         return before
 
+    async def share(self, assistant: str, version: str, share: float) -> None:
+        """Make `version` the canary for a share of the conversations; 0 ends the assistant's canary."""
+        if share and not self.serves(version):
+            raise UnknownVersion(f"Version {version} is not loaded, so it cannot take requests.")
+        before = self._canaries.pop(assistant, None)
+        if share:
+            self._canaries[assistant] = Canary(version, share)
+        if before != self._canaries.get(assistant):
+            self._save()
+
     async def unload(self, version: str) -> None:
         """Wait until no request is on the version, then take it from the engine.
 
         Raises:
-            Conflict: It is some assistant's live version, or answers on it did not end in time.
+            Conflict: It is some assistant's live version or canary, or answers on it did not end in time.
         """
         if version in self._routes.values():
             raise Conflict(f"Version {version} is live.", "Route its assistant elsewhere first.")
+        if any(canary.version == version for canary in self._canaries.values()):
+            raise Conflict(f"Version {version} is a canary.", "Withdraw it first.")
         async with self._swap:
             folder = self._loaded.pop(version, None)
             if folder is None:
@@ -192,6 +234,7 @@ class Router:
         return {
             "loaded": sorted(self._loaded),
             "routes": dict(self._routes),
+            "canaries": {assistant: asdict(canary) for assistant, canary in self._canaries.items()},
             "in_flight": in_flight,
             "refused": dict(self.refused),
             "limits": list(self.engine.limits()),
@@ -200,7 +243,9 @@ class Router:
     def _save(self) -> None:
         partial = self._path.with_suffix(".partial")
         with partial.open("w", encoding="utf-8") as file:
-            json.dump({"loaded": self._loaded, "routes": self._routes}, file, indent=1)
+            canaries = {assistant: asdict(canary) for assistant, canary in self._canaries.items()}
+            state = {"loaded": self._loaded, "routes": self._routes, "canaries": canaries}
+            json.dump(state, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self._path)

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from serve.api import accounts, chat, data, errors, feedback, health, operate, quality, reviews
+from serve.api import accounts, chat, data, errors, feedback, health, operate, quality, reviews, rollout
 from serve.doors import Doors, EarlyHead
 from serve.parts import Parts
 
@@ -31,6 +31,7 @@ def build(
     app.include_router(quality.routes(parts.identity, parts.store, parts.assistants))
     app.include_router(reviews.routes(parts.identity, parts.store, parts.policy))
     app.include_router(operate.routes(parts.identity, parts.operations, parts.assistants))
+    app.include_router(rollout.routes(parts.identity, parts.operations, parts.assistants))
     app.include_router(accounts.routes(parts.identity, parts.accounts))
     app.include_router(health.routes(parts))
 

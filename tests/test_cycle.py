@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -61,6 +62,13 @@ class House:
         steps = Steps(*parts, salt="salt", plan=plan, general_items=self.general_items)
         if kill_after:
             _kill_after(steps, kill_after)
+        self.cycle = Cycle(self.ledger, steps, self.home, waits=(0.01, 0.01))
+
+    def launching(self, begin: Any) -> None:
+        """As `enter`, with another way for a version that passed to take traffic."""
+        rollout: Any = SimpleNamespace(begin=begin)
+        plan = {**FAST, "pairs_per_step": 2}
+        steps = Steps(self.store, self.ledger, self.server, rollout, self.home, salt="salt", plan=plan)
         self.cycle = Cycle(self.ledger, steps, self.home, waits=(0.01, 0.01))
 
     def teach(self, pairs: Sequence[tuple[str, str]]) -> None:
@@ -288,3 +296,18 @@ def test_tokens_are_counted_with_room_for_the_template(base: Path) -> None:
 
     pair = Pair("e", "r", "general", "c", (Message("user", "Hi"),), "Yes.", "ann", "ann", "chat", now())
     assert 16 < token_counter(base)(pair) < 30
+
+
+async def test_a_version_that_passed_and_that_its_shadow_refuses_ends_the_run_as_refused(
+    house: House,
+) -> None:
+    async def refuse(version: str, principal: Principal, reason: str, run_id: str) -> str:
+        house.ledger.set_state(version, "refused", "Its shadow says nothing.", principal.name, run_id)
+        return "refused"
+
+    house.launching(refuse)
+    house.teach(names(70))
+    ended = await house.run()
+    assert ended.state == "refused"
+    assert ended.reason.startswith("Its shadow says nothing. ")
+    assert house.states() == {0: "live", 1: "refused"}

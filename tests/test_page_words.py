@@ -10,7 +10,7 @@ import pytest
 
 from feedback.errors import HoneError
 from feedback.records import REASONS_DOWN, REASONS_UP, Exchange, Message, Run, Version
-from serve.pages import snippet, tables
+from serve.pages import rollouts, snippet, tables
 from serve.pages.bubbles import bubbles, inert
 from serve.pages.cards import detail, queue
 from serve.pages.curve import curve
@@ -40,6 +40,19 @@ EXCHANGE = Exchange(
     reviewed_by=BAD,
 )
 SAID = {"text": BAD, "why": BAD, "correct": False}
+SIDE = {"rated": 3, "down": 1}
+ROLLOUT: dict[str, Any] = {
+    "live": BAD,
+    "canary": {
+        "version": BAD,
+        "share": 0.25,
+        "told": BAD,
+        "evidence": {"worse": 0.5, "no_worse": 2.0, "canary": SIDE, "control": SIDE},
+    },
+    "drift": {"told": BAD, "alarm": True},
+    "orders": {BAD: {"version": BAD, "principal": BAD, "reason": BAD}},
+    "events": [{"at": BAD, "version": BAD, "state": BAD, "share": 0.05, "reason": BAD}],
+}
 RUN: dict[str, Any] = {
     "id": BAD,
     "number": BAD,
@@ -73,6 +86,7 @@ def test_nothing_that_people_or_models_wrote_becomes_markup(language: Any) -> No
         tables.runs([run], language),
         tables.decisions([{"at": AT, "due": True, "reason": BAD}], language),
         tables.engine(BAD, facts, router, language),
+        rollouts.rollout(ROLLOUT, language),
     ]
     for page in pages:
         assert "&lt;script&gt;" in page

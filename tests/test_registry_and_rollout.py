@@ -26,6 +26,7 @@ class Swapper:
     def __init__(self) -> None:
         self.loaded: dict[str, Path] = {}
         self.routes: dict[str, str] = {}
+        self.shares: dict[str, tuple[str, float]] = {}
         self.broken = False
         self.log_probabilities: dict[str, list[list[float]]] = {}
 
@@ -35,14 +36,20 @@ class Swapper:
         self.loaded.setdefault(version, folder)
 
     async def unload(self, version: str) -> None:
-        if version in self.routes.values():
-            raise Conflict(f"Version {version} is live.")
+        if version in self.routes.values() or version in {canary for canary, _ in self.shares.values()}:
+            raise Conflict(f"Version {version} takes traffic.")
         self.loaded.pop(version, None)
 
     async def route(self, assistant: str, version: str) -> None:
         if version not in self.loaded and not version.endswith("@0"):
             raise UnknownVersion(f"Version {version} is not loaded.")
         self.routes[assistant] = version
+
+    async def share(self, assistant: str, version: str, share: float) -> None:
+        self.shares.pop(assistant, None)
+        if share:
+            assert version in self.loaded
+            self.shares[assistant] = (version, share)
 
     async def probe(self, version: str, items: Sequence[tuple[Sequence[Message], str]]) -> list[list[float]]:
         assert version.endswith("@0") or version in self.loaded

@@ -62,6 +62,7 @@ def test_every_route_declares_the_role_it_needs(hone: Hone) -> None:
         ("GET", "/v1/reviews", Role.REVIEWER),
         ("GET", "/v1/versions", Role.OPERATOR),
         ("GET", "/v1/runs", Role.OPERATOR),
+        ("GET", "/v1/assistants/general/rollout", Role.OPERATOR),
         ("GET", "/v1/status", Role.OPERATOR),
         ("GET", "/metrics", Role.OPERATOR),
         ("GET", "/v1/exports?assistant=general", Role.OPERATOR),

@@ -161,6 +161,24 @@ async def test_looking_starts_what_is_due_and_records_only_changes_of_mind(house
     assert "rests until" in house.reasons()[-1][1]
 
 
+async def test_a_paused_assistant_and_one_with_a_canary_start_no_run_by_themselves(house: House) -> None:
+    house.teach(3)
+    give = house.ledger.orders.give
+    give("general", "pause", version="", reason="Moving house.", principal="ann")
+    await house.schedule.look()
+    assert house.reasons()[-1] == (False, "3 new approved pairs. Runs are paused by ann: Moving house.")
+    give("general", "resume", version="", reason="", principal="ann")
+    canary = {"assistant": "general", "version": "general@1-x", "reason": "", "principal": "hone"}
+    house.ledger.rollouts.record(**canary, state="canary", share=0.05)  # type: ignore[arg-type]
+    await house.schedule.look()
+    assert "The canary general@1-x is decided first." in house.reasons()[-1][1]
+    assert house.steps.begun == []
+    house.ledger.rollouts.record(**canary, state="withdrawn")  # type: ignore[arg-type]
+    await house.schedule.look()
+    assert house.reasons()[-1][0]
+    await house.cycle.stop()
+
+
 async def test_one_assistant_waits_for_the_run_of_another(house: House) -> None:
     Assistants(house.store).add(Assistant("law"), "ann")
     house.teach(3)

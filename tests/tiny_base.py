@@ -144,6 +144,9 @@ class LocalServer:
         self.calls.append(("unload", version))
         self._models.pop(version, None)
 
+    async def share(self, assistant: str, version: str, share: float) -> None:
+        self.calls.append(("share", version))
+
     async def route(self, assistant: str, version: str) -> None:
         self.calls.append(("route", version))
         self._model(version)

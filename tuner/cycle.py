@@ -165,11 +165,13 @@ class Cycle:
             append_line(job.folder.times, {"step": step, "seconds": round(time.monotonic() - started, 3)})
 
     async def _passed_through(self, job: Job) -> Run:
-        verdict = read_json(job.folder.verdict)
-        account = read_json(job.folder.account)
-        return await self._record(
-            job, ENDS[verdict["decision"]], "account", " ".join(verdict["reasons"]), account
-        )
+        """The end; a version that passed may still be refused by its shadow, or wait for a pin to end."""
+        verdict, rolled = read_json(job.folder.verdict), read_json(job.folder.rollout)["state"]
+        ended, reason = ENDS[verdict["decision"]], " ".join(verdict["reasons"])
+        if ended == "passed" and rolled in ("refused", "candidate"):
+            version = await asyncio.to_thread(self._ledger.version, job.version)
+            ended, reason = "refused" if rolled == "refused" else ended, f"{version.reason} {reason}"
+        return await self._record(job, ended, "account", reason, read_json(job.folder.account))
 
     async def _failed(self, job: Job, step: str, error: Exception, reason: str) -> Run:
         """Record the failure; a version that was made is put aside, refused where it can't be served."""

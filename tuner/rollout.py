@@ -1,22 +1,26 @@
-"""Which version is live: promote one, or roll back to the one before.
+"""Which version is live and which is a canary: promote one, give one a share, or roll back.
 
 Order of a change: bytes checked, loaded beside, routed, recorded, and only then is what nobody needs
-any more unloaded, when its answers in flight have ended. Live and previous stay in memory, so going
-back is a change of route. Knows nothing of gates: whoever promotes has a reason.
+any more unloaded, when its answers in flight have ended. Live, previous and canary stay in memory, so
+going back is a change of route. Knows nothing of gates and thumbs: whoever promotes has a reason.
 
-Trail: tuner/gate.py -> here -> serve/router.py
+Trail: tuner/gate.py, tuner/launch.py, tuner/watch.py -> here -> serve/router.py
 """
 
 import asyncio
 import logging
 from pathlib import Path
+from typing import Any
 
-from feedback.errors import BadRequest, Conflict, HoneError
+from feedback.errors import BadRequest, CannotSwap, Conflict, EngineError, HoneError
 from feedback.ledger import Ledger
-from feedback.records import Principal, Version
+from feedback.records import Principal, Role, Version, VersionState
+from feedback.rollouts import Event
 from tuner import registry
 from tuner.server import Server
 
+ITSELF = Principal("hone", Role.OPERATOR)
+"""Who does what nobody asked for by hand."""
 log = logging.getLogger(__name__)
 
 
@@ -28,13 +32,26 @@ class Rollout:
         self._turn = asyncio.Lock()
         self._freeing: set[asyncio.Task[None]] = set()
 
-    async def promote(self, version: str, principal: Principal, reason: str, run_id: str = "") -> Version:
-        """Give all new requests to a version; promoting what is live changes nothing.
+    async def begin(self, version: str, principal: Principal, reason: str, run_id: str = "") -> VersionState:
+        """Let a version that passed take traffic, all of it at once; `tuner/launch.py` goes by stages."""
+        return (await self.promote(version, principal, reason, run_id)).state
+
+    async def promote(
+        self,
+        version: str,
+        principal: Principal,
+        reason: str,
+        run_id: str = "",
+        *,
+        at_stage: float = 0.0,
+        evidence: dict[str, Any] | None = None,
+    ) -> Version:
+        """Give all new requests to a version, and end the canary; promoting what is live changes nothing.
 
         Raises:
             UnknownVersion: There is no such version.
             BadRequest: No reason was given.
-            Conflict: Its words were erased.
+            Conflict: Its words were erased, or it is no longer a canary with the share `at_stage`.
             BadAdapter: Its files are not those it was made with.
         """
         if not reason.strip():
@@ -42,27 +59,78 @@ class Rollout:
                 "A promotion needs a reason.", "Say in a sentence why this version should answer."
             )
         async with self._turn:
-            found = await asyncio.to_thread(self._ledger.version, version)
-            if found.state == "erased":
-                raise Conflict(f"Version {version} learnt from erased words.", "Promote another version.")
+            found = await self._servable(version, at_stage)
             before = await asyncio.to_thread(self._ledger.live, found.assistant)
             older = await asyncio.to_thread(self._ledger.previous, found.assistant)
+            canary = await self._canary(found.assistant)
             await self._route(found)
+            if canary:
+                await self._server.share(found.assistant, canary.version, 0.0)
             if before.version == version:
                 return before
-            now = await self._record(found, reason, principal, run_id)
+            now = await self._record(found, reason, principal, run_id, evidence)
+            if canary and canary.version != version:
+                await self._retire(canary, f"{version} was promoted instead.", principal)
             if older.version not in (version, before.version):
                 await self._retire(older, "A newer version is kept for rolling back.", principal)
             return now
 
+    async def stage(
+        self,
+        version: str,
+        share: float,
+        principal: Principal,
+        reason: str,
+        *,
+        evidence: dict[str, Any] | None = None,
+        run_id: str = "",
+        at_stage: float = 0.0,
+    ) -> None:
+        """Make a version the canary with this share of its assistant's conversations, in another's place.
+
+        Raises:
+            Conflict: It is live, its words were erased, or its share is no longer `at_stage` (0: none).
+            BadAdapter: Its files are not those it was made with.
+        """
+        async with self._turn:
+            found = await self._servable(version, at_stage)
+            if found.state == "live":
+                raise Conflict(f"Version {version} is live.", "A canary is a version that is not.")
+            other = await self._canary(found.assistant)
+            await self._load(found)
+            await self._server.share(found.assistant, version, share)
+            await self._note(
+                found, "canary", reason, principal, share=share, evidence=evidence, run_id=run_id
+            )
+            if other and other.version != version:
+                await self._retire(other, f"{version} takes its place as canary.", principal)
+
+    async def withdraw(
+        self, version: str, principal: Principal, reason: str, evidence: dict[str, Any] | None = None
+    ) -> None:
+        """End a canary: its conversations go on with the live version, its running answers to their end.
+
+        Raises:
+            Conflict: It is no canary.
+        """
+        async with self._turn:
+            found = await asyncio.to_thread(self._ledger.version, version)
+            if found.state != "canary":
+                raise Conflict(f"Version {version} is no canary.", "Look at the versions again.")
+            await self._withdraw(found, reason, principal, evidence)
+
     async def roll_back(self, assistant: str, principal: Principal, reason: str) -> Version:
-        """Give an assistant's requests back to the version that was live before, or to the base.
+        """Take back the newest change: end the canary, else return to the version live before, or the base.
 
         Raises:
             Conflict: The base answers already, so there is nothing to go back to.
         """
         async with self._turn:
             live = await asyncio.to_thread(self._ledger.live, assistant)
+            canary = await self._canary(assistant)
+            if canary:
+                await self._withdraw(canary, reason.strip() or "Its canary was ended.", principal)
+                return live
             if live.is_base:
                 raise Conflict(f"The base of {assistant} answers already.", "Promote a version instead.")
             target = await self._usable(assistant, live)
@@ -73,7 +141,7 @@ class Rollout:
             return now
 
     async def restore(self) -> None:
-        """Route every assistant to what the ledger says is live.
+        """Route every assistant to what the ledger says is live, its canary's share included.
 
         A kill between a change of route and its record leaves the two apart; the ledger, which is what
         was acknowledged, wins. A version that cannot be loaded is said so and keeps its route: its
@@ -87,6 +155,44 @@ class Rollout:
                         await self._route(version)
                     except HoneError as broken:
                         log.error("%s is live and cannot be served: %s", version.version, broken)
+                    await self._restore_canary(version.assistant)
+
+    async def _restore_canary(self, assistant: str) -> None:
+        """The stage as it was recorded; a canary that can't be served is withdrawn, as nobody needs it."""
+        stages = await asyncio.to_thread(self._ledger.rollouts.stages, assistant)
+        if not stages:
+            await self._server.share(assistant, "", 0.0)
+            return
+        now: Event = stages[-1]
+        found = await asyncio.to_thread(self._ledger.version, now.version)
+        try:
+            await self._load(found)
+            await self._server.share(assistant, now.version, now.share or 0.0)
+        except (BadRequest, CannotSwap) as broken:
+            await self._withdraw(found, f"It cannot be served: {broken}", ITSELF)
+        except EngineError as away:
+            log.warning("the canary %s waits for the engine: %s", now.version, away)
+
+    async def _servable(self, version: str, at_stage: float) -> Version:
+        found = await asyncio.to_thread(self._ledger.version, version)
+        if found.state == "erased":
+            raise Conflict(f"Version {version} learnt from erased words.", "Promote another version.")
+        if at_stage:
+            stages = await asyncio.to_thread(self._ledger.rollouts.stages, found.assistant)
+            if not stages or (stages[-1].version, stages[-1].share) != (version, at_stage):
+                raise Conflict(f"The rollout of {version} was changed meanwhile.", "Look at it again.")
+        return found
+
+    async def _canary(self, assistant: str) -> Version | None:
+        stages = await asyncio.to_thread(self._ledger.rollouts.stages, assistant)
+        return await asyncio.to_thread(self._ledger.version, stages[-1].version) if stages else None
+
+    async def _withdraw(
+        self, canary: Version, reason: str, principal: Principal, evidence: dict[str, Any] | None = None
+    ) -> None:
+        await self._server.share(canary.assistant, canary.version, 0.0)
+        await self._note(canary, "withdrawn", reason, principal, evidence=evidence)
+        self._free_soon(canary.version)
 
     async def _usable(self, assistant: str, live: Version) -> Version:
         """The version before, or the base where that one's files were damaged meanwhile."""
@@ -101,14 +207,38 @@ class Rollout:
         return before
 
     async def _route(self, version: Version) -> None:
+        await self._load(version)
+        await self._server.route(version.assistant, version.version)
+
+    async def _load(self, version: Version) -> None:
         if not version.is_base:
             await asyncio.to_thread(registry.verify, self._home, version.version)
             await self._server.load(version.version, registry.folder(self._home, version.version))
-        await self._server.route(version.assistant, version.version)
 
-    async def _record(self, version: Version, reason: str, principal: Principal, run_id: str = "") -> Version:
+    async def _note(
+        self, version: Version, state: VersionState, reason: str, principal: Principal, **more: Any
+    ) -> None:
+        await asyncio.to_thread(
+            self._ledger.rollouts.record,
+            assistant=version.assistant,
+            version=version.version,
+            state=state,
+            reason=reason,
+            principal=principal.name,
+            **more,
+        )
+
+    async def _record(
+        self,
+        version: Version,
+        reason: str,
+        principal: Principal,
+        run_id: str = "",
+        evidence: dict[str, Any] | None = None,
+    ) -> Version:
         name = version.version
-        return await asyncio.to_thread(self._ledger.set_state, name, "live", reason, principal.name, run_id)
+        set_state = self._ledger.set_state
+        return await asyncio.to_thread(set_state, name, "live", reason, principal.name, run_id, evidence)
 
     async def _retire(self, version: Version, reason: str, principal: Principal) -> None:
         """Mark a version that nobody needs at hand; its memory is freed when its answers have ended."""
@@ -116,7 +246,10 @@ class Rollout:
             return
         set_state = self._ledger.set_state
         await asyncio.to_thread(set_state, version.version, "withdrawn", reason, principal.name)
-        freeing = asyncio.create_task(self._free(version.version), name=f"free {version.version}")
+        self._free_soon(version.version)
+
+    def _free_soon(self, version: str) -> None:
+        freeing = asyncio.create_task(self._free(version), name=f"free {version}")
         self._freeing.add(freeing)
         freeing.add_done_callback(self._freeing.discard)
 

@@ -1,9 +1,10 @@
 """When the tuner runs by itself, and the reason, in words, whenever it does not.
 
-Looks every few minutes at each assistant; a run left behind by an ended process goes on first. Only
-this file knows APScheduler. What a run does is the cycle's.
+Looks every few minutes at each assistant: its rollout is looked after, then a run left behind by an
+ended process goes on, then one that is due begins. Only this file knows APScheduler. What a run does is
+the cycle's, what a rollout does the watch's.
 
-Trail: hone/app.py -> here -> tuner/cycle.py
+Trail: hone/app.py -> here -> tuner/watch.py, tuner/cycle.py
 """
 
 import asyncio
@@ -19,12 +20,13 @@ from feedback import pairs
 from feedback.assistants import Assistants
 from feedback.errors import Conflict, HoneError
 from feedback.ledger import Ledger
-from feedback.records import Pair, Principal, Role, Run, now
+from feedback.records import Pair, Run, now
 from feedback.store import Store
 from tuner.cycle import GOING, Cycle, unfinished
+from tuner.rollout import ITSELF
+from tuner.watch import Watch
 
 JUDGED = ("passed", "abstained", "refused")
-ITSELF = Principal("hone", Role.OPERATOR)
 log = logging.getLogger(__name__)
 
 
@@ -89,10 +91,11 @@ class Schedule:
         minutes: float = 5.0,
         enabled: bool = True,
         clock: Callable[[], datetime] = now,
+        watch: Watch | None = None,
     ) -> None:
-        """`minutes` between looks; not `enabled`, only runs left behind go on by themselves."""
+        """`minutes` between looks; not `enabled`, only runs left behind and rollouts go on by themselves."""
         self._store, self._ledger, self._cycle, self._terms = store, ledger, cycle, terms
-        self._minutes, self._enabled, self._clock = minutes, enabled, clock
+        self._minutes, self._enabled, self._clock, self._watch = minutes, enabled, clock, watch
         self._looking, self._again = asyncio.Lock(), False
         self._scheduler = AsyncIOScheduler(timezone="UTC")
 
@@ -139,14 +142,27 @@ class Schedule:
     async def due(self, assistant: str) -> tuple[bool, str]:
         """Whether a run of this assistant is due, and why or why not."""
 
-        def read() -> tuple[list[Pair], list[Run]]:
-            return pairs.approved(self._store, assistant), self._ledger.runs(assistant)
+        def read() -> tuple[list[Pair], list[Run], str]:
+            approved = pairs.approved(self._store, assistant)
+            return approved, self._ledger.runs(assistant), self._barred(assistant)
 
-        approved, runs = await asyncio.to_thread(read)
-        return due(self._terms, approved, runs, self._clock())
+        approved, runs, barred = await asyncio.to_thread(read)
+        wanted, reason = due(self._terms, approved, runs, self._clock())
+        return (False, f"{reason} {barred}") if wanted and barred else (wanted, reason)
+
+    def _barred(self, assistant: str) -> str:
+        """Why no run of an assistant starts by itself, due or not; empty where one may."""
+        pause = self._ledger.orders.standing(assistant).get("pause")
+        if pause:
+            return f"{pause}"
+        stages = self._ledger.rollouts.stages(assistant)
+        return f"The canary {stages[0].version} is decided first." if stages else ""
 
     async def _look_once(self) -> None:
         try:
+            if self._watch:
+                known = await asyncio.to_thread(Assistants(self._store).list)
+                await self._watch.look([assistant.name for assistant in known])
             if not self._cycle.running:
                 await self._go_on()
             if self._enabled:

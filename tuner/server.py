@@ -55,6 +55,13 @@ class Server(Protocol):
         """Give all new requests to a loaded version, and remember it over a restart."""
         ...
 
+    async def share(self, assistant: str, version: str, share: float) -> None:
+        """Give a loaded version this share of an assistant's conversations, the same ones for good.
+
+        What it had before is among a greater share. 0 ends it, whichever version had one.
+        """
+        ...
+
     async def base_folder(self) -> Path:
         """The folder with the very weights and tokenizer that are being served."""
         ...

@@ -26,6 +26,7 @@ from tuner import child, recall, registry
 from tuner.evaluate import Scorecard, evaluate
 from tuner.examine import examine
 from tuner.gate import Decision, Rules, Verdict, gate
+from tuner.launch import Launch
 from tuner.plan import LONGEST_PAIR, RunFolder, design, read_json, read_lines, write_json, write_lines
 from tuner.prove import prove
 from tuner.registry import Card
@@ -73,7 +74,7 @@ class Steps:
         store: Store,
         ledger: Ledger,
         server: Server,
-        rollout: Rollout,
+        rollout: Rollout | Launch,
         home: Path,
         *,
         salt: str,
@@ -231,13 +232,12 @@ class Steps:
         write_json(job.folder.verdict, verdict.as_dict())
 
     async def roll_out(self, job: Job) -> None:
-        """Live at once where it passed; else out of memory, and marked with the reasons."""
+        """Traffic where it passed; else out of memory, and marked with the reasons."""
         verdict = read_json(job.folder.verdict)
         reason = " ".join(verdict["reasons"])
         if verdict["decision"] == Decision.PASS:
             principal = Principal(job.run.principal, Role.OPERATOR)
-            await self._rollout.promote(job.version, principal, reason, job.run.id)
-            state: VersionState = "live"
+            state = await self._rollout.begin(job.version, principal, reason, job.run.id)
         else:
             state = "refused" if verdict["decision"] == Decision.REFUSE else "abstained"
             await self.put_aside(job, state, reason)

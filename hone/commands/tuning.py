@@ -1,5 +1,6 @@
-"""`tune`, `versions`, `promote` and `rollback`: make versions and choose which one answers."""
+"""`tune`, `versions`, `promote`, `rollback` and standing orders: make versions and choose which answers."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -68,3 +69,66 @@ def rollback(
         return await client.call("POST", f"/v1/assistants/{assistant}/rollback", json={"reason": reason})
 
     screen.print(f"{ask(home, work)['version']} is live")
+
+
+@app.command()
+def rollout(assistant: AssistantOption = "general", home: HomeOption = DEFAULT_HOME) -> None:
+    """What is live, what is canary with its evidence, and the orders that stand."""
+    _show(call(home, "GET", f"/v1/assistants/{assistant}/rollout"))
+
+
+@app.command()
+def hold(
+    assistant: AssistantOption = "general", reason: ReasonOption = "", home: HomeOption = DEFAULT_HOME
+) -> None:
+    """Keep the canary at its stage until `resume`; thumbs can still roll it back."""
+    _order(home, assistant, "hold", reason)
+
+
+@app.command()
+def pin(
+    assistant: AssistantOption = "general", reason: ReasonOption = "", home: HomeOption = DEFAULT_HOME
+) -> None:
+    """Keep the live version: one that passes waits until `unpin`."""
+    _order(home, assistant, "pin", reason)
+
+
+@app.command()
+def unpin(
+    assistant: AssistantOption = "general", reason: ReasonOption = "", home: HomeOption = DEFAULT_HOME
+) -> None:
+    """Let versions that pass take the live one's place again."""
+    _order(home, assistant, "unpin", reason)
+
+
+@app.command()
+def pause(
+    assistant: AssistantOption = "general", reason: ReasonOption = "", home: HomeOption = DEFAULT_HOME
+) -> None:
+    """Start no runs of this assistant by itself; `tune` still does."""
+    _order(home, assistant, "pause", reason)
+
+
+@app.command()
+def resume(
+    assistant: AssistantOption = "general", reason: ReasonOption = "", home: HomeOption = DEFAULT_HOME
+) -> None:
+    """End a hold and a pause."""
+    _order(home, assistant, "resume", reason)
+
+
+def _order(home: Path, assistant: str, order: str, reason: str) -> None:
+    _show(call(home, "POST", f"/v1/assistants/{assistant}/{order}", json={"reason": reason}))
+
+
+def _show(told: dict[str, Any]) -> None:
+    screen.print(f"{told['live']} is live")
+    canary = told["canary"]
+    if canary:
+        screen.print(f"{canary['version']} is canary at {canary['share']:.0%}: {canary['told']}")
+    if told["drift"]:
+        screen.print(told["drift"]["told"])
+    for kind, order in told["orders"].items():
+        screen.print(
+            f"{kind} {order['version']} by {order['principal']}: {order['reason']}".replace("  ", " ")
+        )

@@ -1,7 +1,8 @@
 """The operate page: versions and runs of an assistant, and the buttons that change which one answers.
 
 Elements by id: `operate-assistant`, `versions`, `run`, `gate`, `runs`, `decisions`, `engine`, `tune`,
-`promote-version`, `operate-reason`, `promote`, `rollback`, `header`.
+`promote-version`, `operate-reason`, `promote`, `rollback`, `header`, `rollout`, and a button each for the
+orders `hold`, `pin`, `unpin`, `pause`, `resume`.
 Everything is read from the record again every two seconds, so a reload loses nothing.
 
 Trail: a browser -> here -> serve/operations.py
@@ -10,13 +11,14 @@ Trail: a browser -> here -> serve/operations.py
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import gradio as gr
 
 from feedback.errors import BadRequest, NotFound
+from feedback.orders import Order
 from feedback.records import Role, Version
-from serve.pages import tables
+from serve.pages import rollouts, tables
 from serve.pages.handlers import QUIET, Guard, Visit, needs
 from serve.pages.texts import TEXTS
 from serve.pages.words import label
@@ -40,6 +42,7 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Bloc
                 run = _section("run")
             with gr.Column(scale=1, min_width=320):
                 gate = _section("gate")
+        rollout = _section("rollout")
         versions = _section("versions")
         with gr.Group(elem_id="operate-actions"):
             with gr.Row():
@@ -53,10 +56,15 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Bloc
             with gr.Row():
                 promote = gr.Button(label("promote"), elem_id="promote", variant="primary")
                 roll_back = gr.Button(label("roll_back"), elem_id="rollback", variant="stop")
+            with gr.Row():
+                orders = {
+                    order: gr.Button(label(order), elem_id=order, size="sm", min_width=80)
+                    for order in get_args(Order)
+                }
         decisions = _section("decisions")
         runs = _section("runs")
         offered = gr.Textbox(visible="hidden", elem_id="offered")
-        view = [engine, run, gate, versions, decisions, runs, chosen, offered]
+        view = [engine, run, gate, versions, decisions, runs, chosen, offered, rollout]
         page.load(guard(header), None, top, **QUIET)
         page.load(guard(desk.load), assistant, [assistant, *view], **QUIET)
         assistant.input(guard(desk.look), [assistant, offered], view, **QUIET)
@@ -77,6 +85,8 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Bloc
             js=_confirm("sure_roll_back", 0),
             **once,
         )
+        for order, button in orders.items():
+            button.click(guard(desk.orders[order]), [assistant, offered, reason], [*view, reason], **once)
     return page
 
 
@@ -105,6 +115,7 @@ class Desk:
         self._assistants = parts.assistants
         self._supervisor = parts.supervisor
         self._router = parts.router
+        self.orders = {order: self._giving(order) for order in get_args(Order)}
 
     @needs(Role.OPERATOR)
     async def load(self, visit: Visit, assistant: str | None) -> tuple[Any, ...]:
@@ -117,7 +128,7 @@ class Desk:
     async def look(self, visit: Visit, assistant: str | None, offered: str) -> tuple[Any, ...]:
         """The page as things stand now; `offered` tells which versions its list already holds."""
         if not assistant:
-            return (gr.skip(),) * 8
+            return (gr.skip(),) * 9
         return await self._view(visit, assistant, offered)
 
     @needs(Role.OPERATOR)
@@ -143,6 +154,17 @@ class Desk:
         visit.toast("rolled_back", version=live.version)
         return *await self._view(visit, assistant, ""), ""
 
+    def _giving(self, order: Order) -> Callable[..., Any]:
+        """The handler of an order's button."""
+
+        @needs(Role.OPERATOR)
+        async def give(visit: Visit, assistant: str, offered: str, reason: str) -> tuple[Any, ...]:
+            await self._operations.order(assistant, order, visit.principal, reason.strip())
+            visit.toast(f"done_{order}")
+            return *await self._view(visit, assistant, offered), ""
+
+        return give
+
     async def _view(self, visit: Visit, assistant: str, offered: str) -> tuple[Any, ...]:
         versions = list(await self._operations.versions(assistant))
         runs = list(await self._operations.runs(assistant))
@@ -159,6 +181,7 @@ class Desk:
             tables.runs(runs[:RUNS_SHOWN], language),
             dropdown,
             now_offered,
+            rollouts.rollout(await self._operations.rollout(assistant), language),
         )
 
     async def _newest_run(self, run_id: str | None) -> dict[str, Any] | None:

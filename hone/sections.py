@@ -1,0 +1,175 @@
+"""The sections of `hone.toml`: each setting once, with its default and what it means.
+
+Trail: hone/settings.py -> here
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+PACKAGED = "smollm2-135m"
+"""The default model, which comes as a package."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Web(Section):
+    host: str = Field("127.0.0.1", description="Address to listen on; beyond loopback needs a login")
+    port: int = Field(7860, ge=1, le=65535, description="Port of the pages and the API")
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Further Host names that browsers may use, such as chat.example.org"
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="Addresses whose X-Forwarded-* headers are believed; from others they are refused"
+    )
+
+
+class Auth(Section):
+    login: Literal["none", "local"] = Field(
+        "none",
+        description="none: everyone who reaches the loopback address is the first admin; local: accounts",
+    )
+    session_days: int = Field(14, ge=1, le=365, description="Days until a sign-in expires")
+
+
+class Model(Section):
+    name: str = Field(
+        PACKAGED, description="Base model: the packaged default, a folder, or a Hugging Face id"
+    )
+
+
+class Engine(Section):
+    kind: Literal["hone", "vllm", "tgi"] = Field(
+        "hone", description="hone: the embedded engine; vllm, tgi: servers that run at engine.urls"
+    )
+    urls: tuple[str, ...] = Field((), description="Addresses of the outside engine's replicas")
+    api_key: SecretStr = Field(
+        "", validate_default=True, description="Key that the outside engine asks for; best as a variable"
+    )
+    api_key_file: str = Field("", description="File that holds that key")
+    silence: float = Field(120, gt=0, description="Seconds without a word before an answer counts as cut")
+    restart_command: tuple[str, ...] = Field(
+        (),
+        description="For tgi: restarts it with LORA_ADAPTERS={adapters}; {version}, {folder}, {url} too",
+    )
+    dtype: Literal["auto", "bfloat16", "float32"] = Field(
+        "auto", description="Number format of the weights; auto measures this machine once"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the model runs")
+    threads: int = Field(0, ge=0, description="CPU threads of the engine; 0 is the number of physical cores")
+    max_context: int = Field(4096, ge=64, description="Longest prompt plus answer, in tokens")
+    max_active: int = Field(
+        16, ge=1, description="Answers given at once; fewer where memory has no room for so many"
+    )
+    max_queue: int = Field(
+        64, ge=1, description="Answers that wait beyond those, before others are told to retry"
+    )
+    max_seconds: float = Field(600, gt=0, description="Longest that one answer may take")
+    prefix_mib: int = Field(
+        256, ge=0, description="MiB kept of finished answers, so that a next turn reads only what is new"
+    )
+    slots: int = Field(
+        8, ge=3, description="Versions held at once; for vllm at most its --max-loras and --max-cpu-loras"
+    )
+    start_timeout: float = Field(
+        300, gt=0, description="Seconds an engine may take to load its model or to restart"
+    )
+
+
+class Chat(Section):
+    temperature: float = Field(0.7, ge=0, le=2, description="0 is greedy")
+    top_p: float = Field(0.95, gt=0, le=1, description="Share of probability that sampling considers")
+    max_tokens: int = Field(512, ge=1, description="Longest answer, in tokens")
+    max_running: int = Field(4, ge=1, description="Answers that one person may have running at once")
+    max_prompt_chars: int = Field(100_000, ge=100, description="Longest message, in characters")
+
+
+class Review(Section):
+    claim_minutes: float = Field(
+        10, gt=0, le=1440, description="Minutes that a reviewer keeps an exchange without a sign of life"
+    )
+    trusted_after: int = Field(
+        10, ge=0, description="Approved pairs after which a contributor's next need one reviewer, not two"
+    )
+    second_share: float = Field(
+        0.10,
+        ge=0,
+        le=1,
+        description="Share of exchanges that two reviewers judge, so that they can be compared",
+    )
+
+
+class Tuner(Section):
+    enabled: bool = Field(True, description="Whether the tuner may start runs by itself")
+    check_minutes: float = Field(5, gt=0, description="Minutes between looks at whether a run is due")
+    min_new_pairs: int = Field(50, ge=1, description="New approved pairs that make a run due")
+    min_new_share: float = Field(0.10, ge=0, le=1, description="... or this share of all, where that is more")
+    max_age_days: float = Field(30, gt=0, description="Days after which any new pair makes a run due")
+    cooldown_hours: float = Field(
+        6, ge=0, description="Hours between the end of a run and the next by itself"
+    )
+    quiet_hours: str = Field("", description="Local hours for runs by themselves, such as 22-6; empty: any")
+    threads: int = Field(0, ge=0, description="CPU threads of the training child; 0 is half the cores")
+    processes: int = Field(1, ge=1, le=64, description="Processes that train together, such as one a GPU")
+    max_tokens: int = Field(2048, ge=32, description="Longer pairs are skipped, never cut")
+    replay_share: float = Field(
+        0.15, ge=0, lt=0.9, description="Share of what is learnt that repeats the base's own answers"
+    )
+    salt: str = Field("", description="Decides which pairs judge; empty: a random one kept in the home")
+    gate_margin: float = Field(0.05, gt=0, lt=0.5, description="How much worse than the live version passes")
+    general_items: int = Field(
+        120, ge=0, description="General questions that a version answers before it is judged; 0: none"
+    )
+    rollout: Literal["canary", "live"] = Field(
+        "canary",
+        description="canary: a version that passed goes from 5 to 25, 50 and 100 % of the conversations "
+        "as thumbs allow; live: it answers all at once",
+    )
+    canary_days: float = Field(
+        7, gt=0, description="Days that a canary may take; where thumbs are too few for that, live at once"
+    )
+    canary_hours: float = Field(
+        12, ge=0, description="Least hours of a stage that goes on by the number of its ratings ..."
+    )
+    canary_ratings: int = Field(20, ge=1, description="... which is this, of the canary's conversations")
+    canary_margin: float = Field(
+        0.10, gt=0, lt=0.5, description="How much more often a thumb down is still no harm"
+    )
+    shadow_prompts: int = Field(
+        20, ge=0, le=500, description="Recent prompts that a version answers unseen before anyone gets it"
+    )
+    drift: Literal["alarm", "rollback"] = Field(
+        "alarm", description="What happens where the live version is thumbed down more than the one before"
+    )
+
+
+PrivateKind = Literal["secret", "email", "iban", "card", "national_id", "ip", "phone"]
+Flag = Literal["injection", "markup", "refusal", "other_script"]
+
+
+class Curation(Section):
+    block: tuple[PrivateKind | Flag, ...] = Field(
+        ("secret", "email", "iban", "card", "national_id", "ip", "phone"),
+        description="What leaves a pair out; of injection, markup, refusal, other_script too",
+    )
+    redact: tuple[PrivateKind, ...] = Field(
+        (), description="What is replaced by its kind, such as [email], instead; the rest is only flagged"
+    )
+    allowed: tuple[str, ...] = Field(
+        (), description="Texts that are nobody's secret, such as a public address of the house"
+    )
+    contributor_share: float = Field(
+        0.05, gt=0, lt=1, description="Most of the pairs that one contributor may give (5 at least)"
+    )
+    reviewer_share: float = Field(
+        0.40, gt=0, le=1, description="Most of the pairs that one reviewer may approve"
+    )
+
+
+class Store(Section):
+    unrated_days: int = Field(
+        0, ge=0, description="Days after which exchanges that nobody rated are deleted; 0 keeps them for ever"
+    )
+    tidy_hour: int = Field(4, ge=0, le=23, description="Local hour at which that happens")

@@ -1,0 +1,102 @@
+"""The operate page's HTML of a rollout: the canary's stages and evidence, drift, orders. Text is escaped."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from serve.pages.texts import TEXTS
+from serve.pages.words import Language, say
+
+STAGES = (0.05, 0.25, 0.5, 1.0)
+EVENTS_SHOWN = 12
+
+
+def rollout(told: Mapping[str, Any], language: Language) -> str:
+    """Where the rollout of an assistant stands, why, and how it came there."""
+    parts = [_canary(told.get("canary"), language), _drift(told.get("drift"), language)]
+    parts.append(_orders(told.get("orders") or {}, language))
+    parts.append(_events(told.get("events") or (), language))
+    return "".join(parts)
+
+
+def _canary(canary: Mapping[str, Any] | None, language: Language) -> str:
+    if not canary:
+        return f'<p class="empty">{say(language, "canary_none")}</p>'
+    share = float(canary["share"])
+    steps = "".join(_stage(stage, share) for stage in STAGES)
+    name = escape(str(canary["version"]))
+    head = (
+        f'<p class="facts" data-canary="{name}" data-share="{share:g}"><code>{name}</code> '
+        f'<span class="state canary">{say(language, "canary_share", share=_percent(share))}</span></p>'
+    )
+    return f'{head}<p class="facts">{steps}</p><p>{escape(str(canary["told"]))}</p>' + _evidence(
+        canary["evidence"], language
+    )
+
+
+def _stage(stage: float, share: float) -> str:
+    mark = ' aria-current="step"' if stage == share else ""
+    return f'<span class="state {"canary" if stage <= share else ""}"{mark}>{_percent(stage)}</span> '
+
+
+def _evidence(evidence: Mapping[str, Any], language: Language) -> str:
+    """Both sides' thumbs, and how far each of the two bets has come."""
+    rows = [
+        (say(language, f"side_{side}"), f"{evidence[side]['rated']}", f"{evidence[side]['down']}")
+        for side in ("canary", "control")
+    ]
+    heads = [say(language, key) for key in ("side", "side_rated", "side_down")]
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    head = "".join(f"<th>{word}</th>" for word in heads)
+    bets = say(
+        language, "canary_bets", worse=_number(evidence["worse"]), no_worse=_number(evidence["no_worse"])
+    )
+    table = f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f"{table}<p><small>{bets}</small></p>"
+
+
+def _drift(drift: Mapping[str, Any] | None, language: Language) -> str:
+    if not drift:
+        return ""
+    mark = ' role="alert"' if drift.get("alarm") else ""
+    return f"<p{mark}><b>{say(language, 'drift')}</b> {escape(str(drift['told']))}</p>"
+
+
+def _orders(orders: Mapping[str, Mapping[str, Any]], language: Language) -> str:
+    items = "".join(
+        f'<li data-order="{escape(kind)}"><b>{_word(f"order_{kind}", kind, language)}</b> '
+        f"<code>{escape(str(order.get('version', '')))}</code> "
+        f"{escape(str(order.get('principal', '')))}: {escape(str(order.get('reason', '')))}</li>"
+        for kind, order in orders.items()
+    )
+    return f'<ul class="plain">{items}</ul>' if items else ""
+
+
+def _events(events: Sequence[Mapping[str, Any]], language: Language) -> str:
+    if not events:
+        return ""
+    items = "".join(_event(event, language) for event in events[:EVENTS_SHOWN])
+    title = say(language, "rollout_events")
+    return f'<details><summary>{title}</summary><ul class="plain">{items}</ul></details>'
+
+
+def _event(event: Mapping[str, Any], language: Language) -> str:
+    state = str(event["state"])
+    share = f" {_percent(float(event['share']))}" if event.get("share") else ""
+    return (
+        f"<li><time>{escape(str(event['at'])[:16].replace('T', ' '))} UTC</time> "
+        f"<code>{escape(str(event['version']))}</code> "
+        f"<b>{_word(f'state_{state}', state, language)}{share}</b> {escape(str(event['reason']))}</li>"
+    )
+
+
+def _word(key: str, otherwise: str, language: Language) -> str:
+    return say(language, key) if key in TEXTS else escape(otherwise)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
+
+
+def _number(value: Any) -> str:
+    return f"{float(value):.3g}"
