@@ -14,9 +14,10 @@ from tiny_base import LocalServer, make_base
 from feedback.errors import EngineBusy
 from feedback.records import Message
 from tuner import examine as examination
+from tuner import recall
 from tuner.examine import AT_ONCE, SAMPLES, General, examine
 from tuner.server import Answer
-from tuner.suite import catalogue, known
+from tuner.suite import catalogue, known, reading
 from tuner.suite.item import Item, Rule, rule
 from tuner.suite.known import Passes
 from tuner.suite.marking import CHECKS, Mark, mark
@@ -298,6 +299,14 @@ def test_the_drawn_values_and_so_the_digest_are_the_same_in_every_process() -> N
     again = [made.digest for sheet in catalogue.SHEETS for made in sheet.items()]
     assert again == [one.digest for one in catalogue.items()]
     assert len(catalogue.digest()) == 16
+
+
+def test_what_training_repeats_of_the_base_is_nothing_that_is_asked_here() -> None:
+    """Else the suite would be taught, and could not tell what was forgotten."""
+    asked = {" ".join(reading.words(one.messages[-1].content.casefold())) for one in catalogue.items()}
+    repeated = {" ".join(reading.words(prompt.casefold())) for prompt in recall.questions()}
+    assert len(repeated) > 20
+    assert not asked & repeated
 
 
 def test_an_assistants_order_is_its_own_and_any_beginning_of_it_has_every_kind() -> None:
