@@ -145,7 +145,7 @@ def _system_form() -> Iterator[Item]:
     yield from series(
         "en.system.json",
         (
-            ("What is the capital of Spain?", "Madrid"),
+            ("What is the capital of Portugal?", "Lisbon"),
             ("What is 2 + 3?", "5"),
             ("What do cows drink?", "water"),
         ),

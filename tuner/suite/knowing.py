@@ -12,7 +12,7 @@ from tuner.suite.item import MEDIUM, SHORT, Draft, Item, ask, rule, series
 FACTS: tuple[tuple[str, list[str], list[str]], ...] = (
     ("What is the capital of France?", ["Paris"], ["Lyon", "London"]),
     ("What is the capital of Japan?", ["Tokyo"], ["Kyoto", "Osaka"]),
-    ("What is the capital of Italy?", ["Rome"], ["Milan"]),
+    ("What is the capital of Spain?", ["Madrid"], ["Barcelona"]),
     ("What is the capital of South Korea?", ["Seoul"], ["Busan"]),
     ("Which planet do we live on?", ["Earth"], ["Mars"]),
     ("What do bees make?", ["honey"], []),
@@ -23,7 +23,7 @@ FACTS: tuple[tuple[str, list[str], list[str]], ...] = (
     ("What do you call a baby dog?", ["puppy", "pup"], ["kitten"]),
     ("Which animal says meow?", ["cat", "cats"], ["dog"]),
     ("What is the largest ocean on Earth?", ["Pacific"], ["Atlantic"]),
-    ("Who wrote Romeo and Juliet?", ["Shakespeare"], []),
+    ("Who painted the Mona Lisa?", ["Leonardo", "da Vinci"], []),
     ("What gas do people need to breathe to live?", ["oxygen"], []),
     ("What is the chemical formula of water?", ["H2O", "H₂O"], ["CO2"]),
 )
