@@ -157,6 +157,9 @@ async def test_a_few_pairs_are_trained_and_judged_and_left_to_a_person(
     general = read_json(RunFolder(Path(ended.folder)).general)
     assert (general["suite"], len(general["items"])) == (catalogue.digest(), 2)
     assert list(house.home.glob(f"suite/*/{ended.version}.jsonl"))
+    recorded = house.ledger.evaluation(ended.id)
+    assert recorded
+    assert recorded["scorecard"]["suite"] == catalogue.digest()
     assert "more would let it decide. A person may promote it with a reason." in ended.reason
     assert house.states() == {0: "live", 1: "abstained"}
     assert house.server.routes == {}

@@ -162,6 +162,11 @@ class RunFolder:
     def named(cls, home: Path, number: int, assistant: str) -> "RunFolder":
         return cls(home / "runs" / f"{number:04d}-{assistant}")
 
+    @property
+    def suite(self) -> str:
+        """Digest of the general suite that the run's version was put to; empty where it was put to none."""
+        return str(read_json(self.general)["suite"]) if self.general.exists() else ""
+
     def read_plan(self) -> TrainPlan:
         told = read_json(self.plan)
         unknown = set(told) - {field.name for field in fields(TrainPlan)}

@@ -224,7 +224,7 @@ class Steps:
             run_id=job.run.id,
             version=job.version,
             incumbent=job.incumbent,
-            scorecard=card.as_dict(),
+            scorecard={**card.as_dict(), "suite": job.folder.suite},
             verdict=str(verdict.decision),
             reasons=verdict.reasons,
             principal=job.run.principal,
