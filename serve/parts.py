@@ -26,5 +26,5 @@ class Parts:
     supervisor: Supervisor
     conversations: Conversations
     operations: Operations
-    curation: screen.Policy
+    curation: screen.Policy = field(default_factory=screen.Policy)
     policy: Policy = field(default_factory=Policy)

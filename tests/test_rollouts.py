@@ -365,7 +365,8 @@ def test_a_store_from_before_keeps_its_events_and_takes_stages(
 ) -> None:
     row = {"principal": "ann", "assistant": "general", "version": "general@1-x", "state": "live"}
     with monkeypatch.context() as past:
-        past.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        before = schema.MIGRATIONS.index(schema._STAGES_AND_ORDERS)
+        past.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:before])
         old = Store(tmp_path / "old.duckdb")
         old.append({"rollouts": [row]})
         old.close()
