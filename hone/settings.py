@@ -5,12 +5,14 @@ file. Unknown keys are refused with the nearest known name, and all faults are r
 """
 
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -117,6 +119,10 @@ class Tuner(Section):
     max_tokens: int = Field(2048, ge=32, description="Longer pairs are skipped, never cut")
     salt: str = Field("", description="Decides which pairs judge; empty: a random one kept in the home")
     gate_margin: float = Field(0.05, gt=0, lt=0.5, description="How much worse than the live version passes")
+    judge_url: str = Field(
+        "", description="A third model that compares answers, at a private address; empty: none"
+    )
+    judge_model: str = Field("", description="Its name there")
 
 
 class Settings(BaseSettings):
@@ -196,9 +202,23 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         )
     if settings.tuner.quiet_hours and not re.fullmatch(r"\d{1,2}-\d{1,2}", settings.tuner.quiet_hours):
         yield f"tuner.quiet_hours is {settings.tuner.quiet_hours!r}; write hours such as 22-6"
+    if settings.tuner.judge_url and not _private(settings.tuner.judge_url):
+        yield (
+            f"tuner.judge_url is {settings.tuner.judge_url!r}, but people's words may not leave; "
+            "write http://127.0.0.1:port or an address of a private network"
+        )
     yield from _engine_contradictions(settings.engine)
     if settings.chat.max_tokens >= settings.engine.max_context:
         yield "chat.max_tokens leaves no room for a prompt; make it smaller than engine.max_context"
+
+
+def _private(url: str) -> bool:
+    """Whether an address is plainly on this machine or in a private network."""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_private
+    except ValueError:
+        return False
 
 
 def _engine_contradictions(engine: Engine) -> Iterator[str]:

@@ -15,6 +15,7 @@ from feedback.ledger import Ledger
 from feedback.records import Principal, Run, Version
 from feedback.store import Store
 from hone.home import Home
+from hone.judging import judge
 from hone.machine import physical_cores
 from hone.server_verbs import ServerVerbs
 from hone.settings import Settings
@@ -48,6 +49,7 @@ class Tuning:
             threads=tuner.threads or max(1, physical_cores() // 2),
             max_tokens=tuner.max_tokens,
             rules=Rules(margin=tuner.gate_margin),
+            judge=judge(tuner.judge_url, tuner.judge_model),
         )
         self._cycle = Cycle(ledger, steps, home.folder)
         self._schedule = Schedule(

@@ -21,12 +21,15 @@ from feedback.ledger import Ledger
 from feedback.records import Pair, Principal, Role, Run, VersionState, now
 from feedback.store import Store
 from tuner import child, registry
-from tuner.evaluate import Scorecard, evaluate
+from tuner.evaluate import evaluate
 from tuner.gate import Decision, Rules, Verdict, gate
+from tuner.history import History
+from tuner.judge import Ask, judged
 from tuner.plan import LONGEST_PAIR, RunFolder, design, read_json, read_lines, write_json
 from tuner.prove import prove
 from tuner.registry import Card
 from tuner.rollout import Rollout
+from tuner.scorecard import Scorecard
 from tuner.server import Server
 
 MESSAGE_TOKENS = 8
@@ -78,10 +81,12 @@ class Steps:
         max_tokens: int = LONGEST_PAIR,
         rules: Rules | None = None,
         plan: Mapping[str, Any] | None = None,
+        judge: Ask | None = None,
     ) -> None:
-        """`plan` overrides single fields of the designed recipe."""
+        """`plan` overrides single fields of the designed recipe; `judge` puts a prompt to a third model."""
         self._store, self._ledger, self._server, self._rollout = store, ledger, server, rollout
         self._home, self._salt, self._rules = home, salt, rules or Rules()
+        self._judge = judge
         self._plan = {"threads": threads, "max_tokens": max_tokens, **(plan or {})}
 
     async def snapshot(self, job: Job) -> None:
@@ -170,17 +175,27 @@ class Steps:
         """Let both versions answer what was kept back; the candidate is loaded again after a restart."""
         await self._server.load(job.version, registry.folder(self._home, job.version))
         frozen = await asyncio.to_thread(snapshot.load, job.folder.snapshot)
+        history = await asyncio.to_thread(History, self._ledger, job.run)
         card = await evaluate(
             *(self._server, job.version, job.incumbent, frozen.gate),
             *(read_json(job.folder.scores), job.folder.answers),
             incumbent_is_base=job.incumbent == job.base,
+            taught=(*frozen.train, *frozen.dev),
+            model=job.folder.read_plan().base,
+            earlier=history.answers(),
         )
+        card = await judged(self._judge, self._store, job.run.assistant, card)
         write_json(job.folder.evaluation, card.as_dict())
 
     async def gate(self, job: Job) -> None:
         """Judge, and record scorecard and verdict."""
         card = Scorecard.from_dict(read_json(job.folder.evaluation))
-        verdict = gate(card, self._rules, look=await self._looks(job, card.look))
+        history = await asyncio.to_thread(History, self._ledger, job.run)
+        look = await asyncio.to_thread(history.look, card.groups)
+        verdict = gate(card, self._rules, look=look)
+        before = await asyncio.to_thread(self._ledger.version, job.incumbent)
+        if before.by_hand:
+            verdict = verdict.noting(f"{before.version} was promoted by hand ({before.by_hand}).")
         live = await asyncio.to_thread(self._ledger.live, job.run.assistant)
         if verdict.decision is Decision.PASS and live.version not in (job.incumbent, job.version):
             changed = f"{live.version} went live while this was compared with {job.incumbent}; run again."
@@ -232,16 +247,6 @@ class Steps:
     async def settle(self, job: Job, version: str, state: VersionState, reason: str) -> None:
         run = job.run
         await asyncio.to_thread(self._ledger.set_state, version, state, reason, run.principal, run.id)
-
-    async def _looks(self, job: Job, look: str) -> int:
-        """Which look at these very instructions this is, the first being 1."""
-
-        def count() -> int:
-            runs = self._ledger.runs(job.run.assistant)
-            earlier = (self._ledger.evaluation(run.id) for run in runs if run.number < job.run.number)
-            return 1 + sum(bool(told) and told["scorecard"].get("look") == look for told in earlier if told)
-
-        return await asyncio.to_thread(count)
 
 
 def token_counter(base: Path) -> Callable[[Pair], int]:
