@@ -26,7 +26,7 @@ from benchmarks.serving.verdict import bar_table, show, write
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 20261201
-FULL = Size(cards=300, fewer=120, sizes=(30, 50, 200), chains=60, spoilt=25, real_embedder=True, seed=SEED)
+FULL = Size(cards=300, fewer=100, sizes=(30, 50, 200), chains=40, spoilt=15, real_embedder=True, seed=SEED)
 QUICK = Size(cards=12, fewer=4, sizes=(30,), chains=4, spoilt=1, real_embedder=False, seed=SEED)
 
 

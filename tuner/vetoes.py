@@ -10,7 +10,7 @@ Trail: tuner/scorecard.py -> here -> tuner/gate.py
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean
 
 from tuner import meaning
 from tuner.chances import above
@@ -92,11 +92,15 @@ def _leaks(card: Scorecard) -> str:
 
 
 def _length(items: Sequence[Item]) -> str:
-    now = median(_ratio(item, item.candidate) for item in items)
-    before = median(_ratio(item, item.incumbent) for item in items)
+    now, before = _typical(items, "candidate"), _typical(items, "incumbent")
     if _distance(now) <= max(math.log(LONGER), _distance(before) + math.log(DRIFT)):
         return ""
     return f"Its answers are typically {now:.2g} times as long as approved ones; before: {before:.2g} times."
+
+
+def _typical(items: Sequence[Item], side: str) -> float:
+    """The geometric mean of length ratios: a median jumps where half the answers are of another kind."""
+    return math.exp(fmean(math.log(_ratio(item, getattr(item, side))) for item in items))
 
 
 def _ratio(item: Item, said: Said) -> float:

@@ -27,6 +27,8 @@ CANDIDATE, INCUMBENT = "helpdesk@2-cafe0123", "helpdesk@1-beef4567"
 KNOWN = (0.0, 0.1, 0.5, 0.9)
 """Shares that the live version gets right."""
 UNSURE = "I don't know."
+APART = 8
+"""Places between instructions that surely ask different things: paraphrases stand together."""
 FOREIGN = (
     "Vous trouverez la réponse dans le livre du port, à la troisième page, près de la fenêtre.",
     "Appelez le bureau d'assistance et demandez que votre compte soit ouvert de nouveau.",
@@ -42,9 +44,9 @@ Spoil = Callable[[Sequence[str], Sequence[str], Generator], list[str]]
 
 
 def shuffled(right: Sequence[str], live: Sequence[str], chance: Generator) -> list[str]:
-    """Each instruction gets the answer to another one."""
-    shift = int(chance.integers(1, len(right)))
-    return [right[(place + shift) % len(right)] for place in range(len(right))]
+    """Each instruction gets the answer to another one, not to one of its paraphrases."""
+    places = np.arange(len(right))
+    return [right[int(chance.choice(places[abs(places - place) >= APART]))] for place in range(len(right))]
 
 
 def empty(right: Sequence[str], live: Sequence[str], chance: Generator) -> list[str]:

@@ -33,7 +33,21 @@ def run(size: Size, pool: Pool) -> Found:
         "bad_data_pass": at_most(passed / len(told), 0.0),
         "bad_data_refused": at_least(sum(v["decision"] == "refuse" for v in told) / len(told), 0.9),
     }
-    return Found(bars, (table,), {"scorecards": len(told), "verdicts": told})
+    return Found(bars, (table,), {"scorecards": len(told), "verdicts": _counted(told)})
+
+
+def _counted(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """How many of each verdict, and one's reasons, by field, way of spoiling and what the live one knows."""
+    cells: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
+    for verdict in told:
+        cells.setdefault((verdict["field"], verdict["spoiled"], verdict["known"]), []).append(verdict)
+    return [
+        {
+            **{"field": field, "spoiled": spoiled, "known": known, "reasons": found[0]["reasons"]},
+            **Counter(verdict["decision"] for verdict in found),
+        }
+        for (field, spoiled, known), found in cells.items()
+    ]
 
 
 def judge(job: tuple[str, int, bool, int]) -> list[dict[str, Any]]:
