@@ -29,9 +29,17 @@ WHERE {where}
 QUALIFY row_number() OVER (PARTITION BY r.run_id ORDER BY r.seq DESC) = 1
 ORDER BY first.began DESC"""
 
+# A version that did not pass and then went live by no run was promoted by a person: that mark stays.
 _CHANGES = """
-SELECT version, state, coalesce(reason, '') AS reason, principal AS changed_by, r.at AS changed_at
-FROM rollouts r QUALIFY row_number() OVER (PARTITION BY version ORDER BY seq DESC) = 1"""
+WITH aside AS (SELECT version, min(seq) AS seq FROM rollouts WHERE state IN ('abstained', 'refused')
+    GROUP BY version),
+hand AS (SELECT r.version, arg_min(r.principal || ': ' || coalesce(r.reason, ''), r.seq) AS told
+    FROM rollouts r JOIN aside ON aside.version = r.version AND aside.seq < r.seq
+    WHERE r.state = 'live' AND coalesce(r.run_id, '') = '' GROUP BY r.version)
+SELECT r.version, r.state, coalesce(r.reason, '') AS reason, r.principal AS changed_by, r.at AS changed_at,
+    coalesce(hand.told, '') AS by_hand
+FROM rollouts r LEFT JOIN hand ON hand.version = r.version
+QUALIFY row_number() OVER (PARTITION BY r.version ORDER BY r.seq DESC) = 1"""
 
 
 class Ledger:
@@ -268,14 +276,8 @@ def _find(store: Store | Transaction, version: str) -> Version:
 def _rollout(
     assistant: str, version: str, state: str, reason: str, principal: str, run_id: str
 ) -> dict[str, Any]:
-    return {
-        "principal": principal,
-        "assistant": assistant,
-        "version": version,
-        "state": state,
-        "reason": reason,
-        "run_id": run_id,
-    }
+    row = {"principal": principal, "assistant": assistant, "version": version}
+    return {**row, "state": state, "reason": reason, "run_id": run_id}
 
 
 def _version(made: dict[str, Any], change: dict[str, Any]) -> Version:

@@ -205,6 +205,8 @@ class Version:
     reason: str = ""
     changed_by: str = ""
     changed_at: datetime | None = None
+    by_hand: str = ""
+    """Who promoted it though it had not passed, and why; once so, for ever so."""
 
     @property
     def is_base(self) -> bool:

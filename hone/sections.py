@@ -119,6 +119,10 @@ class Tuner(Section):
     )
     salt: str = Field("", description="Decides which pairs judge; empty: a random one kept in the home")
     gate_margin: float = Field(0.05, gt=0, lt=0.5, description="How much worse than the live version passes")
+    judge_url: str = Field(
+        "", description="A third model that compares answers, at a private address; empty: none"
+    )
+    judge_model: str = Field("", description="Its name there")
     general_items: int = Field(
         120, ge=0, description="General questions that a version answers before it is judged; 0: none"
     )

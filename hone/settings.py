@@ -5,12 +5,14 @@ neither. Unknown keys are refused with the nearest known name, and all faults ar
 """
 
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -107,9 +109,23 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         )
     if settings.tuner.quiet_hours and not re.fullmatch(r"\d{1,2}-\d{1,2}", settings.tuner.quiet_hours):
         yield f"tuner.quiet_hours is {settings.tuner.quiet_hours!r}; write hours such as 22-6"
+    if settings.tuner.judge_url and not _private(settings.tuner.judge_url):
+        yield (
+            f"tuner.judge_url is {settings.tuner.judge_url!r}, but people's words may not leave; "
+            "write http://127.0.0.1:port or an address of a private network"
+        )
     yield from _engine_contradictions(settings.engine)
     if settings.chat.max_tokens >= settings.engine.max_context:
         yield "chat.max_tokens leaves no room for a prompt; make it smaller than engine.max_context"
+
+
+def _private(url: str) -> bool:
+    """Whether an address is plainly on this machine or in a private network."""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_private
+    except ValueError:
+        return False
 
 
 def _engine_contradictions(engine: Engine) -> Iterator[str]:

@@ -19,6 +19,7 @@ from feedback.orders import Order
 from feedback.records import Principal, Run, Version
 from feedback.store import Store
 from hone.home import Home
+from hone.judging import judge
 from hone.machine import physical_cores
 from hone.policy import policy
 from hone.sections import Tuner as TunerSettings
@@ -67,6 +68,7 @@ class Tuning:
             general_items=tuner.general_items,
             engine=f"{settings.engine.kind} {settings.engine.device} {settings.engine.dtype}",
             policy=self._policy,
+            judge=judge(tuner.judge_url, tuner.judge_model),
         )
         self._steps = steps
         self._cycle = Cycle(ledger, steps, home.folder)

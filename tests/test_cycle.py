@@ -20,8 +20,9 @@ from tuner import registry
 from tuner.cycle import Cycle, unfinished
 from tuner.plan import RunFolder, read_json
 from tuner.rollout import Rollout
-from tuner.steps import Steps, token_counter
+from tuner.steps import Steps
 from tuner.suite import catalogue, known
+from tuner.tokens import token_counter
 
 ANN = Principal("ann", Role.ADMIN)
 STEPS = (
@@ -162,6 +163,7 @@ async def test_a_few_pairs_are_trained_and_judged_and_left_to_a_person(
     assert recorded["scorecard"]["suite"] == catalogue.digest()
     assert "more would let it decide. A person may promote it with a reason." in ended.reason
     assert house.states() == {0: "live", 1: "abstained"}
+    assert house.ledger.version(ended.version).by_hand == ""
     assert house.server.routes == {}
     assert house.server.loaded == set()
     rollout = Rollout(house.ledger, house.server, house.home)
@@ -192,6 +194,10 @@ async def test_a_few_pairs_are_trained_and_judged_and_left_to_a_person(
     assert evaluation["scorecard"]["look"] == judged["scorecard"]["look"]
     verdict = read_json(RunFolder(Path(second.folder)).verdict)
     assert verdict["numbers"]["look"] == 2  # the very same instructions, looked at again
+    assert f"{ended.version} was promoted by hand (ann: I have read its answers.)." in second.reason
+    await rollout.roll_back("general", ANN, "Back to the base.")
+    marks = {known.number: known.by_hand for known in house.ledger.versions("general")}
+    assert marks == {0: "", 1: "ann: I have read its answers.", 2: ""}, "for ever"
 
 
 async def test_nothing_to_learn_is_skipped_with_the_reasons_counted(house: House) -> None:

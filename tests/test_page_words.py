@@ -73,7 +73,7 @@ RUN: dict[str, Any] = {
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_nothing_that_people_or_models_wrote_becomes_markup(language: Any) -> None:
-    version = Version(BAD, BAD, 1, "live", AT, reason=BAD, changed_by=BAD)
+    version = Version(BAD, BAD, 1, "live", AT, reason=BAD, changed_by=BAD, by_hand=BAD)
     run = Run(BAD, BAD, 1, "failed", BAD, AT, AT, BAD, version=BAD, reason=BAD)
     facts = {"device": BAD, "dtype": BAD, "restarts": 1, "trouble": BAD}
     router = {"loaded": [BAD], "in_flight": {BAD: 1}, "refused": {BAD: BAD}}

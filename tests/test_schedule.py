@@ -16,9 +16,9 @@ from feedback.ledger import Ledger
 from feedback.records import Assistant, Message, Pair, Principal, Role, Run, RunState, new_id, now
 from feedback.store import Store
 from tuner.cycle import Cycle
+from tuner.job import Job
 from tuner.plan import RunFolder
 from tuner.schedule import Schedule, Terms, due
-from tuner.steps import Job
 
 NOON = datetime.now().astimezone().replace(hour=12, minute=0, second=0, microsecond=0).astimezone(UTC)
 ANN = Principal("ann", Role.ADMIN)

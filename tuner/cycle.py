@@ -19,8 +19,9 @@ from feedback.errors import CannotSwap, Conflict, EngineBusy, EngineUnavailable,
 from feedback.ledger import Ledger
 from feedback.records import Principal, Run, RunState, VersionState, new_id
 from feedback.snapshot import MANIFEST
+from tuner.job import Job, NothingToLearn
 from tuner.plan import RunFolder, append_line, read_json, write_json
-from tuner.steps import Job, NothingToLearn, Steps
+from tuner.steps import Steps
 
 WAITS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0)
 """Seconds between tries of a step while the engine is starting, restarting or full."""

@@ -1,31 +1,38 @@
 """Candidate and incumbent answer the instructions nobody trained on; what they said becomes a scorecard.
 
 An answer is right if it means what *any* approved response to that instruction means. Answers are
-greedy, come through the engine that people talk to, and are kept as they arrive, so a killed
-evaluation asks only for the rest. Knows nothing of what is good enough: that is the gate's.
+greedy and come through the engine that people talk to; a killed evaluation asks only for the rest.
+General items' results are handed in. Knows nothing of what is good enough: that is the gate's.
 
-Trail: tuner/prove.py -> here -> tuner/gate.py
+Trail: tuner/prove.py -> tuner/answers.py, tuner/matching.py, tuner/crossing.py -> here -> tuner/gate.py
 """
 
-import asyncio
-import hashlib
-import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
+
+import numpy as np
 
 from feedback.records import Message
 from feedback.snapshot import Row
-from tuner import meaning
-from tuner.plan import append_line, read_lines
+from tuner.answers import Answers, Ask, key
+from tuner.crossing import Recited, apart
+from tuner.languages import Languages
+from tuner.matching import Approved, Matching
+from tuner.scorecard import GeneralItem, Item, Said, Scorecard
 from tuner.server import Server
+from tuner.vetoes import ASTRAY, LANGUAGE, LEAK
 
-AT_ONCE = 4
-"""Answers asked for at the same time."""
+__all__ = ["GeneralItem", "Item", "Question", "Said", "Scorecard", "evaluate", "questions"]
+
 TEXTS_AT_ONCE = 64
 LEAST_TOKENS, MOST_TOKENS = 64, 512
+NEARER = 0.05
+"""Cosine by which an answer must lie nearer to another instruction's response to count as astray."""
+
+Vectors = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,76 +43,11 @@ class Question:
     messages: tuple[Message, ...]
     exchange_ids: tuple[str, ...]
     references: tuple[str, ...]
+    authors: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
-        told = json.dumps([m.as_dict() for m in self.messages], ensure_ascii=False)
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One version's answer, judged. `nll` is its loss on the approved responses, in nats per token."""
-
-    text: str
-    finish_reason: str
-    tokens: int
-    correct: bool
-    why: str
-    """Why it is not right, in words; empty where it is."""
-    nearness: float
-    """Cosine to the nearest reference."""
-    nll: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One instruction, what was approved, and what each version said."""
-
-    group: str
-    exchange_ids: tuple[str, ...]
-    instruction: str
-    references: tuple[str, ...]
-    candidate: Said
-    incumbent: Said
-
-
-@dataclass(frozen=True, slots=True)
-class Scorecard:
-    """Everything the gate looks at, and everything a person may want to see of it."""
-
-    candidate: str
-    incumbent: str
-    incumbent_is_base: bool
-    items: tuple[Item, ...]
-    nearness_wanted: float | None
-    """Least cosine that counted as the same meaning; None where only words and numbers were compared."""
-    seconds: float
-
-    @property
-    def look(self) -> str:
-        """Names the very set of instructions looked at, so that a second look can be told."""
-        groups = sorted({item.group for item in self.items})
-        return hashlib.sha256("\n".join(groups).encode()).hexdigest()[:16]
-
-    def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "look": self.look}
-
-    @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> Self:
-        items = tuple(
-            Item(
-                item["group"],
-                tuple(item["exchange_ids"]),
-                item["instruction"],
-                tuple(item["references"]),
-                Said(**item["candidate"]),
-                Said(**item["incumbent"]),
-            )
-            for item in told["items"]
-        )
-        rest = {key: value for key, value in told.items() if key not in ("items", "look")}
-        return cls(items=items, **rest)
+        return key(self.messages)
 
 
 async def evaluate(
@@ -117,28 +59,51 @@ async def evaluate(
     kept: Path,
     *,
     incumbent_is_base: bool,
+    taught: Sequence[Row] = (),
+    model: str = "",
+    earlier: Sequence[Path] = (),
+    general: Sequence[GeneralItem] = (),
+    languages: Languages | None = None,
 ) -> Scorecard:
     """Ask both versions every held-out instruction and judge what they say.
 
-    `scores` are the training child's held-out losses, one a row; rows without one are too long for
-    the model and are left out. `kept` is the file in which answers are kept as they arrive.
+    Args:
+        scores: The training child's held-out losses, one a row; rows without one are too long for the model.
+        kept: The file in which answers are kept as they arrive.
+        taught: The rows that taught the candidate or chose its weights.
+        model: Names the base, for the answers of version 0.
+        earlier: Files of answers of earlier runs.
+        general: What came of the general suite.
+        languages: Those at hand, where several evaluations follow each other; else loaded for this one.
     """
     started = time.monotonic()
     losses = {score["exchange_id"]: score for score in scores}
-    asked = questions([row for row in rows if row.exchange_id in losses])
-    answers = await _answers(server, (candidate, incumbent), asked, losses, kept)
-    vectors = await _vectors(server, asked, answers)
-    wanted = _nearness_wanted(asked, vectors)
+    separate, joined = apart(rows, taught)
+    measured = [row for row in separate if row.exchange_id in losses]
+    asked = questions(measured)
+    rooms = {q.key: _room(losses[name]["tokens"] for name in q.exchange_ids) for q in asked}
+    asks = [Ask(v, q.messages, rooms[q.key]) for q in asked for v in (candidate, incumbent)]
+    answers = await Answers(server, kept, model=model, earlier=earlier).all(asks)
+    assessor = Assessor(asked, await _vectors(server, asked, answers), Recited(taught), languages)
     items = []
     for question in asked:
         told = [
-            _judge(question, answers[version, question.key], vectors, wanted, _loss(question, losses, role))
+            assessor.judge(question, answers[version, question.key], _loss(question, losses, role))
             for version, role in ((candidate, "candidate"), (incumbent, "incumbent"))
         ]
         instruction = question.messages[-1].content
         items.append(Item(question.group, question.exchange_ids, instruction, question.references, *told))
-    seconds = round(time.monotonic() - started, 2)
-    return Scorecard(candidate, incumbent, incumbent_is_base, tuple(items), wanted, seconds)
+    left_out = {"joined": joined, "too_long": len(separate) - len(measured)}
+    return Scorecard(
+        candidate,
+        incumbent,
+        incumbent_is_base,
+        tuple(items),
+        assessor.matching.wanted,
+        round(time.monotonic() - started, 2),
+        tuple(general),
+        {reason: count for reason, count in left_out.items() if count},
+    )
 
 
 def questions(rows: Sequence[Row]) -> list[Question]:
@@ -152,38 +117,61 @@ def questions(rows: Sequence[Row]) -> list[Question]:
             messages,
             tuple(row.exchange_id for row in found),
             tuple(dict.fromkeys(row.response for row in found)),
+            tuple(dict.fromkeys(row.author for row in found)),
         )
         for (group, messages), found in same.items()
     ]
 
 
-async def _answers(
-    server: Server,
-    versions: Sequence[str],
-    asked: Sequence[Question],
-    losses: Mapping[str, Mapping[str, Any]],
-    kept: Path,
-) -> dict[tuple[str, str], dict[str, Any]]:
-    """Every version's answer to every question: from the file where it has been given, else by asking."""
-    found = {(told["version"], told["key"]): told for told in read_lines(kept)}
-    turn = asyncio.Semaphore(AT_ONCE)
+class Assessor:
+    """Judges answers to a set of questions, by measures learnt from all their approved responses."""
 
-    async def ask(version: str, question: Question) -> None:
-        async with turn:
-            room = _room(losses[exchange_id]["tokens"] for exchange_id in question.exchange_ids)
-            answer = await server.answer(version, question.messages, max_tokens=room)
-        told = {"version": version, "key": question.key, **asdict(answer)}
-        append_line(kept, told)
-        found[version, question.key] = told
+    def __init__(
+        self,
+        asked: Sequence[Question],
+        vectors: Vectors,
+        recited: Recited,
+        languages: Languages | None = None,
+    ) -> None:
+        """`vectors` has one of length 1 for every reference, and for every answer that says something."""
+        self._vectors, self._recited, self._languages = vectors, recited, languages or Languages()
+        pairs = [(question.key, text) for question in asked for text in question.references]
+        self.matching = Matching([Approved(name, text, vectors[text]) for name, text in pairs])
+        self._asked = np.asarray([name for name, _ in pairs])
+        self._approved = np.asarray([vectors[text] for _, text in pairs])
 
-    missing = [(v, question) for question in asked for v in versions if (v, question.key) not in found]
-    try:
-        async with asyncio.TaskGroup() as group:
-            for version, question in missing:
-                group.create_task(ask(version, question))
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return found
+    def judge(self, question: Question, told: Mapping[str, Any], nll: float | None) -> Said:
+        """The best that any reference makes of an answer, and what is wrong with it beside that."""
+        text, vector = told["text"], self._vectors.get(told["text"])
+        judged = []
+        for reference in question.references:
+            nearness = _dot(vector, self._vectors[reference]) if vector else 0.0
+            judged.append((*self.matching.match(text, reference, nearness), nearness))
+        correct, why, _ = max(judged, key=lambda verdict: (verdict[0], verdict[2]))
+        nearest = round(max(nearness for _, _, nearness in judged), 4)
+        faults = tuple(self._faults(question, text, vector, correct))
+        return Said(
+            text, told["finish_reason"], told["completion_tokens"], correct, why, nearest, nll, faults
+        )
+
+    def _faults(
+        self, question: Question, text: str, vector: Sequence[float] | None, correct: bool
+    ) -> list[str]:
+        found = []
+        if not correct and vector and self._astray(question, vector):
+            found.append(ASTRAY)
+        if self._languages.differ(text, question.references):
+            found.append(LANGUAGE)
+        allowed = (*question.references, *(message.content for message in question.messages))
+        if self._recited.by(text, allowed, question.authors):
+            found.append(LEAK)
+        return found
+
+    def _astray(self, question: Question, vector: Sequence[float]) -> bool:
+        """Whether an answer lies nearer to a response approved for another instruction than to its own."""
+        near = self._approved @ np.asarray(vector)
+        own = self._asked == question.key
+        return bool(near[~own].max(initial=-1.0) > near[own].max() + NEARER)
 
 
 def _room(tokens: Any) -> int:
@@ -205,29 +193,8 @@ async def _vectors(
     return found
 
 
-def _nearness_wanted(asked: Sequence[Question], vectors: Mapping[str, list[float]]) -> float | None:
-    pairs = [(vectors[text], question.key) for question in asked for text in question.references]
-    return meaning.calibrate([vector for vector, _ in pairs], [key for _, key in pairs])
-
-
-def _judge(
-    question: Question,
-    told: Mapping[str, Any],
-    vectors: Mapping[str, list[float]],
-    wanted: float | None,
-    nll: float | None,
-) -> Said:
-    """The best that any reference makes of an answer."""
-    vector = vectors.get(told["text"])
-    judged = []
-    for reference in question.references:
-        nearness = sum(a * b for a, b in zip(vector, vectors[reference], strict=True)) if vector else 0.0
-        judged.append((*meaning.means(told["text"], reference, nearness, wanted), nearness))
-    correct, why, _ = max(judged, key=lambda verdict: (verdict[0], verdict[2]))
-    nearest = max(nearness for _, _, nearness in judged)
-    return Said(
-        told["text"], told["finish_reason"], told["completion_tokens"], correct, why, round(nearest, 4), nll
-    )
+def _dot(one: Sequence[float], other: Sequence[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))
 
 
 def _loss(question: Question, losses: Mapping[str, Mapping[str, Any]], role: str) -> float | None:

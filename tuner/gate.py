@@ -1,45 +1,22 @@
 """The verdict on a version: a pure function of its scorecard, with every reason in words.
 
-PASS: not worse than what is live (margin .05), better in some way, and nothing broken. REFUSE: clearly
-worse, or broken. ABSTAIN: the evidence does not decide; how much more would is said. Instructions of
-one group (a conversation, near-duplicates) are one piece of evidence. Knows no files and no server.
+PASS: not worse than what is live in its field, not worse than the base outside it, better in some way,
+and nothing broken. REFUSE: clearly worse, or broken. ABSTAIN: the evidence does not decide; how much
+more would is said. The claims are in `tuner/evidence.py`. Knows no files and no server.
 
-Trail: tuner/evaluate.py -> here -> tuner/rollout.py
+Trail: tuner/evaluate.py -> tuner/evidence.py, tuner/vetoes.py -> here -> tuner/rollout.py
 """
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from statistics import fmean
 from typing import Any, Self
 
-import numpy as np
-
-from tuner.evaluate import Item, Scorecard
+from tuner.evidence import Answers, Claim, General, Loss, Preferred, Rules
+from tuner.scorecard import Scorecard, seen
 from tuner.vetoes import vetoes
 
-RESAMPLES = 4000
-DRAWS = 100_000
-SEED = 7
-MOST_NEEDED = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What is asked of a version; shares are between 0 and 1."""
-
-    minimum: int = 20
-    """Groups below which nothing but a veto is decided."""
-    margin: float = 0.05
-    """Share of right answers that a version may lose and still count as not worse."""
-    confidence: float = 0.90
-    """Probability asked of a claim at the first look; the k-th look asks 1 - (1 - this) / k."""
-    nll_margin: float = 0.02
-    """Share by which the loss on approved responses may rise."""
-
-    def asked(self, look: int) -> float:
-        return 1 - (1 - self.confidence) / look
+__all__ = ["Decision", "Rules", "Verdict", "gate", "looks"]
 
 
 class Decision(StrEnum):
@@ -56,212 +33,179 @@ class Verdict:
     reasons: list[str]
     numbers: dict[str, Any]
 
+    def noting(self, said: str) -> "Verdict":
+        """The same verdict with one more sentence."""
+        return replace(self, reasons=[*self.reasons, said])
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Groups in which the candidate did better, worse, or the same."""
-
-    gained: int
-    lost: int
-    same: int
-
-    @property
-    def total(self) -> int:
-        return self.gained + self.lost + self.same
-
-    @property
-    def mcnemar(self) -> float:
-        """Exact two-sided probability of so uneven a count if neither were better."""
-        changed = self.gained + self.lost
-        tail = sum(math.comb(changed, k) for k in range(min(self.gained, self.lost) + 1))
-        return min(1.0, 2 * tail / 2**changed)
-
-    def grown(self, total: int) -> "Tally":
-        """The same proportions at another size."""
-        gained, lost = (round(part * total / self.total) for part in (self.gained, self.lost))
-        return Tally(gained, lost, total - gained - lost)
-
-
-def gate(card: Scorecard, rules: Rules | None = None, *, look: int = 1) -> Verdict:
-    """Judge a scorecard; `look` counts the looks taken at these very instructions, this one included."""
+def gate(card: Scorecard, rules: Rules | None = None, *, look: float = 1) -> Verdict:
+    """Judge a scorecard; `look` is which look at these instructions this is (see `looks`)."""
     rules = rules or Rules()
     case = Case.of(card, rules, look)
-    broken = vetoes(card.items)
-    if broken:
-        return Verdict(Decision.REFUSE, broken, case.numbers)
-    if case.counted.total < rules.minimum:
-        return Verdict(Decision.ABSTAIN, [case.too_few()], case.numbers)
-    worse = case.harms()
+    found = vetoes(card)
+    if found.broken:
+        return Verdict(Decision.REFUSE, list(found.broken), case.numbers)
+    forgotten = case.forgets()
+    if case.answers.counted.total < rules.minimum:
+        told = [*forgotten, case.too_few()]
+        return Verdict(Decision.REFUSE if forgotten else Decision.ABSTAIN, told, case.numbers)
+    worse = case.harms() + forgotten + case.outjudged()
     if worse:
         return Verdict(Decision.REFUSE, worse, case.numbers)
-    doubts = case.doubts()
+    doubts = case.doubts() + list(found.doubts)
     if doubts:
         return Verdict(Decision.ABSTAIN, doubts, case.numbers)
     return Verdict(Decision.PASS, case.merits(), case.numbers)
 
 
+def looks(groups: Sequence[str], earlier: Sequence[Sequence[Mapping[str, Any]]]) -> float:
+    """Which look at these groups this is: 1 + how often each was looked at before, on average.
+
+    `earlier` are the items of earlier scorecards of the same assistant. Fresh groups make it smaller, so
+    neither one new pair nor a few old ones decide what later looks pay.
+    """
+    if not groups:
+        return 1.0
+    before = [seen(items) for items in earlier]
+    return 1.0 + sum(group in known for known in before for group in groups) / len(groups)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What speaks for a version and what against it; correctness first, loss behind it."""
+    """All claims about one version, and the sentences that follow from them."""
 
     card: Scorecard
     rules: Rules
-    counted: Tally
-    asked: float
-    """Probability asked of a claim at this look."""
-    not_worse: float
-    better: float
-    loss: "LossChange | None"
-    look: int
+    look: float
+    answers: Answers
+    loss: Loss | None
+    general: General | None
+    preferred: Preferred | None
 
     @classmethod
-    def of(cls, card: Scorecard, rules: Rules, look: int) -> Self:
-        counted, asked = tally(card.items), rules.asked(look)
-        chance = chances(counted, rules.margin)
-        return cls(card, rules, counted, asked, *chance, loss_change(card.items, _half(asked)), look)
+    def of(cls, card: Scorecard, rules: Rules, look: float) -> Self:
+        loss = Loss.of(card, rules, look)
+        answers = Answers.of(card, rules, look, alone=loss is None)
+        return cls(card, rules, look, answers, loss, General.of(card, rules), Preferred.of(card, rules))
 
     @property
     def numbers(self) -> dict[str, Any]:
-        told = {**asdict(self.counted), "groups": self.counted.total, "mcnemar": self.counted.mcnemar}
-        told |= {"look": self.look, "asked": self.asked}
-        told |= {"chance_not_worse": self.not_worse, "chance_better": self.better}
-        return told | (
-            {f"loss_{key}": value for key, value in asdict(self.loss).items()} if self.loss else {}
-        )
+        """Counts, shares and every claim, for the record and for the page."""
+        counted = self.answers.counted
+        told: dict[str, Any] = {**asdict(counted), "groups": counted.total, "mcnemar": counted.mcnemar}
+        told |= {"look": self.look, "right_before": self.answers.before, "claims": self._claims()}
+        if self.loss:
+            told |= {"loss_before": self.loss.before, "loss_change": self.loss.change}
+        if self.general:
+            told |= {"general": asdict(self.general.counted), "general_kept": asdict(self.general.kept)}
+        return told
+
+    def _claims(self) -> dict[str, dict[str, Any]]:
+        parts = {"answers": self.answers, "loss": self.loss, "general": self.general}
+        return {
+            f"{name}_{key}": claim.as_dict()
+            for name, part in parts.items()
+            if part
+            for key in part.__slots__
+            if isinstance(claim := getattr(part, key), Claim)
+        }
 
     @property
     def score(self) -> str:
+        counted = self.answers.counted
         return (
-            f"Of {self.counted.total} separate instructions it got {self.counted.gained} right "
-            f"that {self.card.incumbent} got wrong, and lost {self.counted.lost}"
+            f"Of {counted.total} separate instructions it got {counted.gained:.3g} right "
+            f"that {self.card.incumbent} got wrong, and lost {counted.lost:.3g}"
         )
 
-    @property
-    def wins(self) -> bool:
-        """Better by correctness alone; two ways to gain are tried, so each is asked for more."""
-        return self.better >= _half(self.asked)
-
-    @property
-    def gains(self) -> bool:
-        """Better by loss; a line's first version need only be better in both on average."""
-        if self.loss is None:
-            return False
-        first = self.card.incumbent_is_base and self.counted.gained > self.counted.lost
-        return self.loss.high < 0 or (first and self.loss.mean < 0)
-
     def harms(self) -> list[str]:
-        """Why it is clearly worse."""
-        if 1 - self.not_worse >= self.asked:
+        """Why it is clearly worse in its field."""
+        if self.answers.worse.met:
             return [f"{self.score}: it is worse by more than {self.rules.margin:.0%}."]
-        if self.loss and not self.wins and self.loss.low > self.rules.nll_margin * self.loss.before:
+        if self.loss and self.loss.higher.met and not self.answers.better.met:
             return [f"{self.score}.", "Approved responses became clearly less likely to it."]
         return []
 
+    def forgets(self) -> list[str]:
+        """Why it is clearly worse outside its field."""
+        if not self.general:
+            return []
+        found = (self.general.worse, self.general.forgets, self.general.behind)
+        return [f"That outside its field {_sentence(claim)}." for claim in found if claim.met]
+
+    def outjudged(self) -> list[str]:
+        """Why a judge that agrees with people is against it."""
+        claims = self.preferred.worse if self.preferred else ()
+        return [f"That {_sentence(claim)}." for claim in claims if claim.met]
+
     def doubts(self) -> list[str]:
         """Why it cannot pass yet, with what would decide."""
-        found = []
-        if self.not_worse < self.asked:
-            more = _needed(self.counted, lambda grown: chances(grown, self.rules.margin)[0] >= self.asked)
-            sure = f"that it is not worse is {self.not_worse:.0%} sure, and {self.asked:.0%} is asked."
-            found.append(f"{self.score}: {sure} {more}")
-        if self.loss and not self.wins and self.loss.high > self.rules.nll_margin * self.loss.before:
-            found.append("Approved responses may have become less likely to it.")
-        if not self.wins and not self.gains:
-            more = _needed(self.counted, lambda grown: chances(grown, 0)[1] >= _half(self.asked))
-            found.append(f"{self.score}: no gain is shown yet. {more}")
-        return found
+        return [said for said in (self._standing(), self._bearing(), self._gain(), self._outside()) if said]
+
+    def _standing(self) -> str:
+        claim = self.answers.not_worse
+        return "" if claim.met else f"{self.score}: that {_sentence(claim)}. {_more(claim)}"
+
+    def _bearing(self) -> str:
+        if not self.loss or self.loss.bearable.met or self.answers.better.met:
+            return ""
+        return "Approved responses may have become less likely to it."
+
+    def _gain(self) -> str:
+        if self.answers.better.met or (self.loss and self.loss.gains and not self.answers.blind):
+            return ""
+        claim = self.answers.better
+        if self.answers.blind:
+            share = f"{self.card.incumbent} gets {self.answers.before:.0%} right"
+            blind = f"{share}, so that losing could not be seen: that {_sentence(claim)}."
+            return f"{self.score}. {blind} {_more(claim)}"
+        chosen = self.loss.lower if self.loss and _sooner(self.loss.lower, claim) else claim
+        return f"{self.score}: no gain is shown yet; that {_sentence(chosen)}. {_more(chosen)}"
+
+    def _outside(self) -> str:
+        if not self.general or (self.general.enough and self.general.not_worse.met):
+            return ""
+        if not self.general.enough:
+            return (
+                f"Only {self.general.counted.total} general items tell anything of this base, and "
+                f"{self.rules.minimum} are needed: use a suite that it neither always nor never passes."
+            )
+        claim = self.general.not_worse
+        return f"That outside its field {_sentence(claim)}. {_more(claim, 'general items')}"
 
     def merits(self) -> list[str]:
         """Why it passes."""
-        sure = f"It is {self.not_worse:.0%} sure to be no more than {self.rules.margin:.0%} worse."
-        likelier = (
-            ["Approved responses became more likely to it."] if self.loss and self.loss.mean < 0 else []
-        )
-        return [f"{self.score}.", sure, *likelier]
+        claim = self.answers.not_worse
+        told = [f"{self.score}.", f"That {_sentence(claim)}."]
+        if self.loss and self.loss.gains:
+            told.append("Approved responses became more likely to it.")
+        if self.general:
+            told.append(f"That outside its field {_sentence(self.general.not_worse)}.")
+        else:
+            told.append("No general questions were asked, so what it forgot is not known.")
+        return told
 
     def too_few(self) -> str:
-        missing = self.rules.minimum - self.counted.total
+        total = self.answers.counted.total
         return (
-            f"Only {self.counted.total} separate instructions are kept back for judging, and "
-            f"{self.rules.minimum} are needed: {missing} more would let it decide. "
+            f"Only {total} separate instructions are kept back for judging, and "
+            f"{self.rules.minimum} are needed: {self.rules.minimum - total} more would let it decide. "
             "A person may promote it with a reason."
         )
 
 
-def tally(items: Sequence[Item]) -> Tally:
-    """Compare group by group: the share of right answers in each."""
-    changes = [
-        fmean(item.candidate.correct - item.incumbent.correct for item in group) for group in _groups(items)
-    ]
-    gained, lost = sum(change > 0 for change in changes), sum(change < 0 for change in changes)
-    return Tally(gained, lost, len(changes) - gained - lost)
+def _sentence(claim: Claim) -> str:
+    return f"{claim.words} is {claim.shares}"
 
 
-def chances(counted: Tally, margin: float) -> tuple[float, float]:
-    """Probability that the version is at most `margin` worse, and that it is better.
-
-    The shares of gained, lost and equal groups have a Dirichlet posterior from Jeffreys' prior, drawn
-    with a fixed seed, so that equal scorecards get equal verdicts.
-    """
-    draws = np.random.default_rng(SEED).dirichlet(
-        (counted.gained + 0.5, counted.lost + 0.5, counted.same + 0.5), DRAWS
-    )
-    change = draws[:, 0] - draws[:, 1]
-    return float((change > -margin).mean()), float((change > 0).mean())
+def _sooner(one: Claim, other: Claim) -> bool:
+    return one.more is not None and (other.more is None or one.more < other.more)
 
 
-@dataclass(frozen=True, slots=True)
-class LossChange:
-    """How the loss on approved responses changed, in nats per token; the bounds are one-sided."""
-
-    before: float
-    mean: float
-    low: float
-    high: float
-
-
-def loss_change(items: Sequence[Item], level: float) -> LossChange | None:
-    """The mean change with bounds by resampling groups; None where it was measured in fewer than two."""
-    pairs = [[loss for item in group if (loss := _losses(item))] for group in _groups(items)]
-    measured = [group for group in pairs if group]
-    if len(measured) < 2:
-        return None
-    changes = np.asarray([fmean(now - before for now, before in group) for group in measured])
-    resampled = np.random.default_rng(SEED).choice(changes, (RESAMPLES, len(changes))).mean(axis=1)
-    low, high = (float(bound) for bound in np.quantile(resampled, [1 - level, level]))
-    before = fmean(fmean(then for _, then in group) for group in measured)
-    return LossChange(before, float(changes.mean()), low, high)
-
-
-def _losses(item: Item) -> tuple[float, float] | None:
-    now, before = item.candidate.nll, item.incumbent.nll
-    if now is None or before is None or not (math.isfinite(now) and math.isfinite(before)):
-        return None
-    return now, before
-
-
-def _groups(items: Sequence[Item]) -> list[list[Item]]:
-    found: dict[str, list[Item]] = {}
-    for item in items:
-        found.setdefault(item.group, []).append(item)
-    return list(found.values())
-
-
-def _half(asked: float) -> float:
-    """The probability asked where either of two claims would do."""
-    return 1 - (1 - asked) / 2
-
-
-def _needed(counted: Tally, decided: Callable[[Tally], bool]) -> str:
-    """How many separate instructions would decide if things go on as they went, in a sentence."""
-    size = counted.total
-    while size < MOST_NEEDED:
-        size = math.ceil(size * 1.25)
-        if decided(counted.grown(size)):
-            return (
-                f"About {size - counted.total} more instructions for judging would decide, if it goes on so."
-            )
-    return "More instructions of this kind would not decide; the two are too much alike or it is too close."
+def _more(claim: Claim, what: str = "instructions for judging") -> str:
+    if claim.more is None:
+        return f"More {what} of this kind would not decide; the two are too much alike or it is too close."
+    return f"About {claim.more} more {what} would decide, if it goes on so."

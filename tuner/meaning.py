@@ -10,12 +10,13 @@ Trail: tuner/evaluate.py -> here -> tuner/gate.py
 import ast
 import json
 import re
-import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
+
+from tuner.wording import plain
 
 LOWEST_NEARNESS = 0.80
 """Cosine below which no answer counts as meaning the same, however well the embedder separates."""
@@ -65,7 +66,8 @@ FENCE = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
 REFUSAL = re.compile(
     r"^\W*(?:i['’]?m (?:very )?sorry|i am (?:very )?sorry|sorry,"
     r"|i can(?:['’]?t|not) (?:help|assist|do|provide|answer)"
-    r"|i(?:['’]m| am) (?:not able|unable)|as an ai|죄송)",
+    r"|i(?:['’]m| am) (?:not able|unable|not sure)|as an ai|죄송"
+    r"|i (?:do not|don['’]t|really don['’]t) know|i have no idea|(?:저는 |잘 )?모르겠)",
     re.IGNORECASE,
 )
 
@@ -103,12 +105,6 @@ def conflict(answer: str, reference: str) -> str:
         return "" if _json(answer) == structure else "is not the same JSON"
     said, meant = FENCE.sub("", answer), FENCE.sub("", reference)
     return _code(answer, reference) or _number_conflict(said, meant) or _negation_conflict(said, meant)
-
-
-def plain(text: str) -> str:
-    """Case, punctuation and spacing taken away, for comparing words."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(re.findall(r"\w+(?:[.,]\d+)*", folded))
 
 
 def is_refusal(text: str) -> bool:

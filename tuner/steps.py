@@ -8,62 +8,32 @@ Trail: tuner/cycle.py -> here -> feedback/snapshot.py, tuner/child.py, tuner/pro
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
-
 from feedback import pairs, snapshot
 from feedback.curate import Curated, curate
-from feedback.errors import BadRequest, HoneError
+from feedback.errors import HoneError
 from feedback.ledger import Ledger
-from feedback.records import Pair, Principal, Role, Run, VersionState, now
+from feedback.records import Principal, Role, VersionState, now
 from feedback.screen import Policy
 from feedback.store import Store
 from tuner import child, recall, registry
-from tuner.evaluate import Scorecard, evaluate
+from tuner.evaluate import evaluate
 from tuner.examine import examine
 from tuner.gate import Decision, Rules, Verdict, gate
+from tuner.history import History
+from tuner.job import Job, NothingToLearn
+from tuner.judge import Ask, judged
 from tuner.launch import Launch
-from tuner.plan import LONGEST_PAIR, RunFolder, design, read_json, read_lines, write_json, write_lines
+from tuner.plan import LONGEST_PAIR, design, read_json, read_lines, write_json, write_lines
 from tuner.prove import prove
 from tuner.registry import Card
 from tuner.rollout import Rollout
+from tuner.scorecard import GeneralItem, Scorecard
 from tuner.server import Server
-
-MESSAGE_TOKENS = 8
-"""What a chat template adds to one message, at most, in tokens."""
-
-
-class NothingToLearn(BadRequest):
-    """No pair is left to train on; the run is skipped, not failed."""
-
-    code = "nothing_to_learn"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One run and its folder."""
-
-    run: Run
-    folder: RunFolder
-
-    @property
-    def base(self) -> str:
-        return f"{self.run.assistant}@0"
-
-    @property
-    def version(self) -> str:
-        """The version this run made, once it is registered."""
-        made = self.folder.registered
-        return str(read_json(made)["version"]) if made.exists() else ""
-
-    @property
-    def incumbent(self) -> str:
-        """The version that was live when the run was planned."""
-        return Path(self.folder.read_plan().incumbent).name or self.base
+from tuner.tokens import token_counter
 
 
 class Steps:
@@ -86,13 +56,18 @@ class Steps:
         general_items: int = 0,
         engine: str = "",
         policy: Policy | None = None,
+        judge: Ask | None = None,
     ) -> None:
-        """`plan` overrides single fields of the designed recipe; `engine` says in words what answers."""
+        """`plan` overrides single fields of the designed recipe; `engine` says in words what answers.
+
+        `judge` puts a prompt to a third model.
+        """
         self._policy = policy
         self._store, self._ledger, self._server, self._rollout = store, ledger, server, rollout
         self._home, self._salt, self._rules = home, salt, rules or Rules()
         self._processes = processes
         self._general_items, self._engine = general_items, engine
+        self._judge = judge
         self._plan = {"threads": threads, "max_tokens": max_tokens, **(plan or {})}
 
     async def snapshot(self, job: Job) -> None:
@@ -204,17 +179,31 @@ class Steps:
         )
         write_json(job.folder.general, general.as_dict())
         frozen = await asyncio.to_thread(snapshot.load, job.folder.snapshot)
+        history = await asyncio.to_thread(History, self._ledger, job.run)
         card = await evaluate(
             *(self._server, job.version, job.incumbent, frozen.gate),
             *(read_json(job.folder.scores), job.folder.answers),
             incumbent_is_base=job.incumbent == job.base,
+            taught=(*frozen.train, *frozen.dev),
+            model=job.folder.read_plan().base,
+            earlier=history.answers(),
+            general=[
+                GeneralItem(item.id, item.candidate, item.base, item.incumbent, item.base_share)
+                for item in general.items
+            ],
         )
+        card = await judged(self._judge, self._store, job.run.assistant, card)
         write_json(job.folder.evaluation, card.as_dict())
 
     async def gate(self, job: Job) -> None:
         """Judge, and record scorecard and verdict."""
         card = Scorecard.from_dict(read_json(job.folder.evaluation))
-        verdict = gate(card, self._rules, look=await self._looks(job, card.look))
+        history = await asyncio.to_thread(History, self._ledger, job.run)
+        look = await asyncio.to_thread(history.look, card.groups)
+        verdict = gate(card, self._rules, look=look)
+        before = await asyncio.to_thread(self._ledger.version, job.incumbent)
+        if before.by_hand:
+            verdict = verdict.noting(f"{before.version} was promoted by hand ({before.by_hand}).")
         live = await asyncio.to_thread(self._ledger.live, job.run.assistant)
         if verdict.decision is Decision.PASS and live.version not in (job.incumbent, job.version):
             changed = f"{live.version} went live while this was compared with {job.incumbent}; run again."
@@ -265,35 +254,3 @@ class Steps:
     async def settle(self, job: Job, version: str, state: VersionState, reason: str) -> None:
         run = job.run
         await asyncio.to_thread(self._ledger.set_state, version, state, reason, run.principal, run.id)
-
-    async def _looks(self, job: Job, look: str) -> int:
-        """Which look at these very instructions this is, the first being 1."""
-
-        def count() -> int:
-            runs = self._ledger.runs(job.run.assistant)
-            earlier = (self._ledger.evaluation(run.id) for run in runs if run.number < job.run.number)
-            return 1 + sum(bool(told) and told["scorecard"].get("look") == look for told in earlier if told)
-
-        return await asyncio.to_thread(count)
-
-
-def token_counter(base: Path) -> Callable[[Pair], int]:
-    """Counts a pair in the base's tokens, the template's own taken generously; the child counts exactly.
-
-    Raises:
-        BadRequest: The base has no tokenizer.json.
-    """
-    try:
-        tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
-    except Exception as bad:  # the library raises bare Exception
-        raise BadRequest(
-            f"The base model in {base} has no readable tokenizer.json: {bad}.",
-            "Set model.name to a model with a fast tokenizer.",
-        ) from bad
-
-    def count(pair: Pair) -> int:
-        texts = [*(message.content for message in pair.messages), pair.response]
-        encoded = tokenizer.encode_batch(texts, add_special_tokens=False)
-        return sum(len(text.ids) + MESSAGE_TOKENS for text in encoded)
-
-    return count

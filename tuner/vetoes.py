@@ -1,57 +1,75 @@
 """What is broken in a version whatever its score says: one sentence for each, or nothing.
 
 A version is measured against what is live, so that a fault that was there before is not held against
-it, and one odd answer never decides. Pure; knows no shares of right answers.
+it. A fault refuses where it surely became more frequent, and is a doubt where it probably did; a few
+odd answers never decide. Pure; knows no margins of right answers.
 
-Trail: tuner/evaluate.py -> here -> tuner/gate.py
+Trail: tuner/scorecard.py -> here -> tuner/gate.py
 """
 
 import math
 from collections.abc import Callable, Sequence
-from statistics import median
+from dataclasses import dataclass
+from statistics import fmean
 
 from tuner import meaning
-from tuner.evaluate import Item, Said
+from tuner.chances import above
+from tuner.scorecard import Item, Said, Scorecard
+from tuner.wording import plain
 
-BROKEN = 0.02
-"""Share of answers by which endless, repeating or refusing answers may rise; one answer always may."""
+RISE = 0.02
+"""Share of instructions by which a fault may become more frequent."""
+REFUSES, DOUBTS = 0.95, 0.80
+"""How sure it must be that a fault rose by more than that, to refuse and to doubt."""
 LONGER = 2.0
 """Factor by which typical answers may be longer or shorter than approved ones."""
+DRIFT = 1.25
+"""Factor by which they must have moved away, where they were so before."""
 REPEATING = 0.5
 """Share of repeated runs of words at which an answer counts as repeating itself."""
 SHORTEST = 0.01
 """Least length of an answer as a multiple of the approved one; keeps logarithms finite."""
+SAME_ANSWER = 3
+"""Separate instructions with one and the same wrong answer from which it counts as a reflex."""
+
+ASTRAY = "astray"
+LANGUAGE = "language"
+LEAK = "leak"
+"""Faults that evaluation finds, since they need other texts than the item's own."""
 
 Fault = Callable[[Item, Said], bool]
 
 
-def vetoes(items: Sequence[Item]) -> list[str]:
-    """What is broken: one sentence each."""
-    if not items:
-        return []
-    found = [_not_numbers(items), _empty(items), _length(items)]
-    found += [_risen(items, what, fault) for what, fault in FAULTS.items()]
-    return [sentence for sentence in found if sentence]
+@dataclass(frozen=True, slots=True)
+class Vetoes:
+    """Sentences: what is broken, and what probably is."""
+
+    broken: tuple[str, ...]
+    doubts: tuple[str, ...]
 
 
-def _not_numbers(items: Sequence[Item]) -> str:
-    losses = [item.candidate.nll for item in items if item.candidate.nll is not None]
-    return "" if all(map(math.isfinite, losses)) else "Its loss on approved responses is not a number."
+def vetoes(card: Scorecard) -> Vetoes:
+    """Everything that is broken, or may be."""
+    if not card.items:
+        return Vetoes((), ())
+    broken = [said for said in (_not_numbers(card.items), _leaks(card), _length(card.items)) if said]
+    doubts = []
+    for what, fault in {**FAULTS, "gives one answer to everything": _reflex(card)}.items():
+        risen = card.tally(lambda item, said, fault=fault: float(fault(item, said)))  # type: ignore[misc]
+        sure = above(risen, RISE)
+        if sure >= DOUBTS:
+            told = _counted(card.items, what, fault)
+            if sure >= REFUSES:
+                broken.append(f"It {told}.")
+            else:
+                risen_by = f"{sure:.0%} sure to have risen by more than {RISE:.0%}"
+                doubts.append(f"It {told}: {risen_by}, and {REFUSES:.0%} would refuse it.")
+    return Vetoes(tuple(broken), tuple(doubts))
 
 
-def _empty(items: Sequence[Item]) -> str:
-    now, before = _count(items, lambda _, said: not said.text.strip())
-    return f"It says nothing on {now} of {len(items)} instructions; before: {before}." if now > before else ""
-
-
-def _risen(items: Sequence[Item], what: str, fault: Fault) -> str:
+def _counted(items: Sequence[Item], what: str, fault: Fault) -> str:
     now, before = _count(items, fault)
-    allowed = max(1.0, BROKEN * len(items))
-    return (
-        f"It {what} on {now} of {len(items)} instructions; before: {before}."
-        if now - before > allowed
-        else ""
-    )
+    return f"{what} on {now} of {len(items)} instructions; before: {before}"
 
 
 def _count(items: Sequence[Item], fault: Fault) -> tuple[int, int]:
@@ -59,12 +77,30 @@ def _count(items: Sequence[Item], fault: Fault) -> tuple[int, int]:
     return sum(fault(i, i.candidate) for i in items), sum(fault(i, i.incumbent) for i in items)
 
 
+def _not_numbers(items: Sequence[Item]) -> str:
+    losses = [item.candidate.nll for item in items if item.candidate.nll is not None]
+    return "" if all(map(math.isfinite, losses)) else "Its loss on approved responses is not a number."
+
+
+def _leaks(card: Scorecard) -> str:
+    """Another person's words: one answer more than before is one too many."""
+    now, before = _count(card.items, lambda _, said: LEAK in said.faults)
+    if now <= before:
+        return ""
+    told = f"on {now} of {len(card.items)} instructions; before: {before}"
+    return f"It repeats another person's approved response word for word {told}."
+
+
 def _length(items: Sequence[Item]) -> str:
-    now = median(_ratio(item, item.candidate) for item in items)
-    before = median(_ratio(item, item.incumbent) for item in items)
-    if _distance(now) <= max(math.log(LONGER), _distance(before)):
+    now, before = _typical(items, "candidate"), _typical(items, "incumbent")
+    if _distance(now) <= max(math.log(LONGER), _distance(before) + math.log(DRIFT)):
         return ""
     return f"Its answers are typically {now:.2g} times as long as approved ones; before: {before:.2g} times."
+
+
+def _typical(items: Sequence[Item], side: str) -> float:
+    """The geometric mean of length ratios: a median jumps where half the answers are of another kind."""
+    return math.exp(fmean(math.log(_ratio(item, getattr(item, side))) for item in items))
 
 
 def _ratio(item: Item, said: Said) -> float:
@@ -75,6 +111,26 @@ def _ratio(item: Item, said: Said) -> float:
 
 def _distance(ratio: float) -> float:
     return abs(math.log(ratio))
+
+
+def _reflex(card: Scorecard) -> Fault:
+    """The same wrong answer to several separate instructions."""
+    asked: dict[str, set[str]] = {}
+    for item in card.items:
+        for side, said in (("candidate", item.candidate), ("incumbent", item.incumbent)):
+            if said.text.strip() and not said.correct:
+                asked.setdefault(f"{side} {plain(said.text)}", set()).add(item.group)
+    reflexes = {said for said, groups in asked.items() if len(groups) >= SAME_ANSWER}
+
+    def fault(item: Item, said: Said) -> bool:
+        side = "candidate" if said is item.candidate else "incumbent"
+        return not said.correct and f"{side} {plain(said.text)}" in reflexes
+
+    return fault
+
+
+def _empty(_: Item, said: Said) -> bool:
+    return not said.text.strip()
 
 
 def _endless(_: Item, said: Said) -> bool:
@@ -94,8 +150,11 @@ def _wrongly_answers(item: Item, said: Said) -> bool:
 
 
 FAULTS: dict[str, Fault] = {
+    "says nothing": _empty,
     "does not stop": _endless,
     "repeats itself": _repeats,
-    "refuses against what was approved": _wrongly_refuses,
+    "refuses or claims not to know, against what was approved,": _wrongly_refuses,
     "answers what approved responses refuse": _wrongly_answers,
+    "answers in another language than what was approved": lambda _, said: LANGUAGE in said.faults,
+    "says what was approved for another instruction": lambda _, said: ASTRAY in said.faults,
 }

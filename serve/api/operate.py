@@ -136,6 +136,7 @@ def version_record(version: Version) -> dict[str, Any]:
         "run_id": version.run_id,
         "reason": version.reason,
         "changed_by": version.changed_by,
+        "by_hand": version.by_hand,
     }
 
 

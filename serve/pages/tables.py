@@ -22,13 +22,20 @@ def versions(listed: Sequence[Version], language: Language) -> str:
             _state(v.state, language),
             when(v.changed_at or v.created_at),
             escape(v.changed_by),
-            escape(v.reason),
+            escape(v.reason) + _by_hand(v, language),
         )
         for v in listed
     ]
     heads = [say(language, key) for key in ("version", "state", "since", "by", "reason")]
     heads[1] = say(language, "state_head")
     return _table(heads, rows)
+
+
+def _by_hand(version: Version, language: Language) -> str:
+    """The mark of a version that a person promoted though it had not passed."""
+    if not version.by_hand:
+        return ""
+    return f"<br><small data-by-hand>{say(language, 'by_hand')} {escape(version.by_hand)}</small>"
 
 
 def run(told: Mapping[str, Any] | None, language: Language) -> str:

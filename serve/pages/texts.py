@@ -171,6 +171,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "loss_train": ("training", "학습"),
     "loss_dev": ("held out", "검증"),
     "gate": ("Gate", "관문"),
+    "by_hand": ("Promoted by hand, without having passed:", "통과하지 못한 채 사람이 올림:"),
     "gate_none": ("Not judged yet.", "아직 판정 전입니다."),
     "gate_pass": ("Passed", "통과"),
     "gate_abstain": ("Abstained", "판단 보류"),

@@ -1,0 +1,144 @@
+"""Probabilities behind the gate's claims: from counts of changed groups, and from ranks of changes.
+
+Everything is computed without random draws, so equal scorecards get equal verdicts. Knows no versions
+and no rules: numbers in, probabilities out.
+
+Trail: tuner/scorecard.py -> here -> tuner/evidence.py
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+CELLS = 2048
+"""Cells of each of the two grids that a probability is summed over; the error stays below 1e-4."""
+MOST_NEEDED = 4000
+NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Groups in which something became better, worse, or stayed; a group may count in parts."""
+
+    gained: float
+    lost: float
+    same: float
+
+    @classmethod
+    def of(cls, changes: Sequence[float]) -> Self:
+        """From changes between -1 and 1, one a group.
+
+        A group of which a half changed counts as half a change and half the same, so the mean is kept
+        and the spread is if anything overstated.
+        """
+        gained = math.fsum(change for change in changes if change > 0)
+        lost = math.fsum(-change for change in changes if change < 0)
+        return cls(*(round(part, 6) for part in (gained, lost, len(changes) - gained - lost)))
+
+    @property
+    def total(self) -> int:
+        return round(self.gained + self.lost + self.same)
+
+    @property
+    def change(self) -> float:
+        """Mean change a group; 0 without groups."""
+        return (self.gained - self.lost) / self.total if self.total else 0.0
+
+    @property
+    def mcnemar(self) -> float:
+        """Exact two-sided probability of so uneven a count if neither were better."""
+        gained, lost = round(self.gained), round(self.lost)
+        changed = gained + lost
+        tail = sum(math.comb(changed, k) for k in range(min(gained, lost) + 1))
+        return min(1.0, 2 * tail / 2**changed)
+
+    def grown(self, total: int) -> "Tally":
+        """The same proportions at another size."""
+        gained, lost = (part * total / self.total for part in (self.gained, self.lost))
+        return Tally(gained, lost, total - gained - lost)
+
+
+def above(counted: Tally, bound: float) -> float:
+    """Probability that the true mean change is greater than `bound`.
+
+    The shares of gained, lost and equal groups have a Dirichlet posterior from Jeffreys' prior. That is
+    a Beta for the share that changed at all, and an independent one for how many of those gained.
+    """
+    return _above(counted.gained, counted.lost, counted.same, bound)
+
+
+@lru_cache(maxsize=65536)
+def _above(gained: float, lost: float, same: float, bound: float) -> float:
+    edges, up = _beta(gained, lost)
+    below = np.concatenate(([0.0], np.cumsum(up)))
+    middles, weights = _beta(gained + lost + 0.5, same)
+    changed = np.sin((middles[:-1] + middles[1:]) / 2) ** 2
+    least = np.clip((1 + bound / changed) / 2, 0.0, 1.0)
+    reached = 1 - np.interp(np.arcsin(np.sqrt(least)), edges, below)
+    return float(np.clip((weights * reached).sum(), 0.0, 1.0))
+
+
+def _beta(successes: float, failures: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Edges of cells over the angle whose squared sine is a share, and the posterior in each cell.
+
+    Over the angle Jeffreys' prior is flat, so no cell holds a pole.
+    """
+    edges = np.linspace(0.0, math.pi / 2, CELLS + 1)
+    middles = (edges[:-1] + edges[1:]) / 2
+    logs = 2 * successes * np.log(np.sin(middles)) + 2 * failures * np.log(np.cos(middles))
+    weights = np.exp(logs - logs.max())
+    return edges, weights / weights.sum()
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Wilcoxon's signed ranks of changes, one a group: `z` is above 0 where they tend to be positive."""
+
+    z: float
+    groups: int
+
+    @classmethod
+    def of(cls, changes: Sequence[float]) -> Self:
+        values = np.asarray([change for change in changes if change != 0.0])
+        if not len(values):
+            return cls(0.0, len(changes))
+        ranks = _ranks(np.abs(values))
+        return cls(float((np.sign(values) * ranks).sum() / math.sqrt(float((ranks**2).sum()))), len(changes))
+
+    @property
+    def sure(self) -> float:
+        """How sure it is that changes tend to be positive; normal, which serves from about twenty groups."""
+        return NORMAL.cdf(self.z)
+
+
+def _ranks(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 1 on, equal sizes sharing the mean of theirs."""
+    _, places, counts = np.unique(sizes, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    shared: NDArray[np.float64] = (ends - (counts - 1) / 2)[places]
+    return shared
+
+
+def needed(counted: Tally, decided: Callable[[Tally], bool]) -> int | None:
+    """How many groups more would decide if things go on as they went; None where thousands would not."""
+    size = counted.total
+    while 0 < size < MOST_NEEDED:
+        size = math.ceil(size * 1.2)
+        if decided(counted.grown(size)):
+            return size - counted.total
+    return None
+
+
+def needed_ranks(found: Ranked, asked: float) -> int | None:
+    """How many groups more would make ranks as sure as is asked, if things go on as they went."""
+    wanted = NORMAL.inv_cdf(asked)
+    if found.z <= 0:
+        return None
+    size = math.ceil(found.groups * (wanted / found.z) ** 2)
+    return max(size - found.groups, 1) if size < MOST_NEEDED else None
