@@ -26,6 +26,10 @@ SECONDS = 1.0
 PATIENCE = 10.0
 """Seconds until indexing is tried again after it failed."""
 EVENTS_AT_ONCE = 100_000
+COMMON = 20_000
+"""Postings from which on a word is common: enough of its finds are among the newest to look there first."""
+SHALLOW = 16
+"""The share of all events that is looked at first is one of so many."""
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +83,22 @@ class Search:
         return self._find(words, visible, [owner, assistant], limit, offset)
 
     def _find(self, words: str, visible: str, params: list[Any], limit: int, offset: int) -> list[Exchange]:
-        found = " AND ".join(word_index.holds(token) for token in self._tokens(words))
-        where = f"WHERE {visible} AND {found} ORDER BY s.seq DESC LIMIT $3 OFFSET $4"
-        return lookup.choose(self._store, where, [*params, limit, offset])
+        """The page at `offset`; where no word is rare, it is looked for among the newest events first."""
+        tokens = self._tokens(words)
+        for after in self._depths(tokens):
+            found = " AND ".join(word_index.holds(token, after) for token in tokens)
+            where = f"WHERE s.seq > {after} AND {visible} AND {found} ORDER BY s.seq DESC LIMIT $3 OFFSET $4"
+            page = lookup.choose(self._store, where, [*params, limit, offset], "s.seq DESC")
+            if len(page) == limit:
+                break
+        return page
+
+    def _depths(self, tokens: list[int]) -> list[int]:
+        """After which `seq` to look, one after the other; the last is the beginning."""
+        row = self._store.row(word_index.frequencies(tokens))
+        assert row is not None
+        newest = self._store.newest
+        return [newest - newest // SHALLOW, 0] if row["least"] > COMMON else [0]
 
     def behind(self) -> int:
         """How many events wait to be indexed; what is asked meanwhile is not found in them."""

@@ -1,11 +1,12 @@
 """The tables of the search index and their SQL: which word is in which event.
 
-A posting is a digest of a word and the `seq` of the exchange it is in, or of the rating that says it, so that
-words of a rating that no longer holds find nothing. New postings go to `tail`; once that is long, it becomes
-one more sorted run of `postings`, in which the runs' minima and maxima let a search skip nearly everything.
-Knows SQL and a cursor.
+A posting is a digest of a word and the `seq` of the exchange it is in, or of the rating (`rated`) that says
+it, so that words of a rating that no longer holds find nothing. New postings go to `tail`; once that is long,
+it becomes one more sorted run of `postings`, in which the runs' minima and maxima let a search skip nearly
+everything. Knows SQL and a cursor.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +15,7 @@ RUN = 2_000_000
 """Postings in the tail that become a run."""
 
 _SCRIPTS = r"[\p{Hangul}\p{Han}\p{Hiragana}\p{Katakana}]"
-_FORM = 1
+_FORM = 2
 """Counts up whenever words are told apart otherwise, so that an index of the old form is made anew."""
 
 MADE = f"SELECT seq FROM {NAME}.made"  # noqa: S608
@@ -37,10 +38,17 @@ def asked() -> str:
     )
 
 
-def holds(token: int) -> str:
-    """SQL of `exchange_state s`: the exchange, or its newest rating, has the word."""
-    found = f"(SELECT event FROM {NAME}.every WHERE token = {int(token)})"  # noqa: S608
-    return f"(s.seq IN {found} OR s.rated_seq IN {found})"
+def frequencies(tokens: Sequence[int]) -> str:
+    """The query for the `least` number of postings that one of the tokens has."""
+    listed = ", ".join(f"({int(token)}::UBIGINT)" for token in tokens)
+    return f"""SELECT min(found) AS least FROM (SELECT count(event) AS found
+        FROM (VALUES {listed}) t(token) LEFT JOIN {NAME}.every USING (token) GROUP BY token)"""  # noqa: S608
+
+
+def holds(token: int, after: int = 0) -> str:
+    """SQL of an `exchange_state s` whose `seq` is after that: it, or its newest rating, has the word."""
+    found = f"SELECT event FROM {NAME}.every WHERE token = {int(token)} AND event > {int(after)}"  # noqa: S608
+    return f"(s.seq IN ({found} AND NOT rated) OR s.rated_seq IN ({found} AND rated))"
 
 
 def prepare(cursor: Any, newest: int) -> bool:
@@ -56,8 +64,8 @@ def prepare(cursor: Any, newest: int) -> bool:
         return False
     for statement in (
         "BEGIN TRANSACTION",
-        f"CREATE TABLE {NAME}.postings (token UBIGINT, event BIGINT)",
-        f"CREATE TABLE {NAME}.tail (token UBIGINT, event BIGINT)",
+        f"CREATE TABLE {NAME}.postings (token UBIGINT, rated BOOLEAN, event BIGINT)",
+        f"CREATE TABLE {NAME}.tail (token UBIGINT, rated BOOLEAN, event BIGINT)",
         f"CREATE VIEW {NAME}.every AS FROM {NAME}.postings UNION ALL FROM {NAME}.tail",
         f"CREATE TABLE {NAME}.made AS SELECT '{mark}' AS form, 0::BIGINT AS seq",
         "COMMIT",
@@ -92,12 +100,12 @@ def extend(cursor: Any, newest: int, most: int) -> bool:
 def _heard() -> str:
     """The postings of the events after $1 up to $2, sorted."""
     rated = "coalesce(comment, '') || ' ' || coalesce(correction, '')"
-    return f"""SELECT DISTINCT hash(word) AS token, event FROM (
-        SELECT unnest({pieces("instruction")}) AS word, seq AS event
+    return f"""SELECT DISTINCT hash(word) AS token, rated, event FROM (
+        SELECT unnest({pieces("instruction")}) AS word, false AS rated, seq AS event
             FROM exchanges WHERE seq > $1 AND seq <= $2
-        UNION ALL SELECT unnest({pieces("a.response")}), e.seq
+        UNION ALL SELECT unnest({pieces("a.response")}), false, e.seq
             FROM answers a JOIN exchanges e ON e.id = a.exchange_id WHERE a.seq > $1 AND a.seq <= $2
-        UNION ALL SELECT unnest({pieces(rated)}), seq FROM ratings WHERE seq > $1 AND seq <= $2
+        UNION ALL SELECT unnest({pieces(rated)}), true, seq FROM ratings WHERE seq > $1 AND seq <= $2
     ) ORDER BY ALL"""  # noqa: S608
 
 
