@@ -12,7 +12,7 @@ from typing import Any
 from feedback.records import Message, Pair
 from feedback.store import Store
 
-PAGE = 1_000
+PAGE = 5_000
 
 _APPROVED = """
 SELECT s.exchange_id, s.review_id, s.assistant, s.conversation_id, e.context, e.instruction, v.response,

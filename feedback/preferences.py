@@ -2,7 +2,7 @@
 
 A comparison is an event that names two exchanges, so that its words live in one place and leave with
 them. An approved edit or correction says the same of the answer it replaced. Only conversations whose
-owner lets the tuner learn. Judges nothing.
+owner lets the tuner learn, and no gold items. Judges nothing.
 
 Trail: feedback/imports.py -> here -> feedback/exports.py
 """
@@ -14,7 +14,7 @@ from feedback.forms import ImportRow
 from feedback.records import Message
 from feedback.store import Store
 
-PAGE = 1_000
+PAGE = 5_000
 
 _COMPARED = """
 SELECT p.seq, s.conversation_id, e.context, e.instruction, better.response, worse.response AS rejected
@@ -23,13 +23,15 @@ JOIN exchange_state s ON s.exchange_id = p.chosen
 JOIN exchanges e ON e.id = p.chosen
 JOIN answers better ON better.exchange_id = p.chosen
 JOIN answers worse ON worse.exchange_id = p.rejected
-WHERE s.training AND s.state <> 'rejected' AND p.assistant = $1 AND p.seq > $2 ORDER BY p.seq LIMIT $3"""
+WHERE s.training AND s.state <> 'rejected' AND s.exchange_id NOT IN (SELECT exchange_id FROM golds)
+    AND p.assistant = $1 AND p.seq > $2 ORDER BY p.seq LIMIT $3"""
 
 _EDITED = """
 SELECT v.seq, s.conversation_id, e.context, e.instruction, v.response, a.response AS rejected
 FROM exchange_state s JOIN exchanges e ON e.id = s.exchange_id JOIN reviews v ON v.id = s.review_id
 JOIN answers a ON a.exchange_id = s.exchange_id
 WHERE s.training AND s.state = 'approved' AND s.assistant = $1 AND v.response <> a.response
+    AND s.exchange_id NOT IN (SELECT exchange_id FROM golds)
     AND trim(a.response) <> '' AND v.seq > $2 ORDER BY v.seq LIMIT $3"""
 
 _THUMBS = """
@@ -39,7 +41,7 @@ JOIN answers a ON a.exchange_id = s.exchange_id
 JOIN (SELECT exchange_id, max(seq) AS seq, arg_max(rating, seq) AS rating, arg_max(comment, seq) AS comment
     FROM ratings GROUP BY exchange_id) r ON r.exchange_id = s.exchange_id
 WHERE s.training AND s.rating IS NOT NULL AND s.assistant = $1 AND trim(a.response) <> ''
-    AND r.seq > $2 ORDER BY r.seq LIMIT $3"""
+    AND s.exchange_id NOT IN (SELECT exchange_id FROM golds) AND r.seq > $2 ORDER BY r.seq LIMIT $3"""
 
 
 def compared(store: Store, assistant: str) -> Iterator[ImportRow]:

@@ -12,8 +12,10 @@ import re
 import unicodedata
 from collections import Counter
 from functools import lru_cache
+from typing import Literal, get_args
 
-FLAGS = ("injection", "markup", "refusal", "other_script")
+Flag = Literal["injection", "markup", "refusal", "other_script"]
+FLAGS: tuple[Flag, ...] = get_args(Flag)
 
 _OVERRIDING = (
     # "ignore all previous instructions" and its kin

@@ -7,6 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from feedback.private import KINDS, Kind
+from feedback.suspect import Flag
+
 PACKAGED = "smollm2-135m"
 """The default model, which comes as a package."""
 
@@ -149,16 +152,11 @@ class Tuner(Section):
     )
 
 
-PrivateKind = Literal["secret", "email", "iban", "card", "national_id", "ip", "phone"]
-Flag = Literal["injection", "markup", "refusal", "other_script"]
-
-
 class Curation(Section):
-    block: tuple[PrivateKind | Flag, ...] = Field(
-        ("secret", "email", "iban", "card", "national_id", "ip", "phone"),
-        description="What leaves a pair out; of injection, markup, refusal, other_script too",
+    block: tuple[Kind | Flag, ...] = Field(
+        KINDS, description="What leaves a pair out; also injection, markup, refusal, other_script"
     )
-    redact: tuple[PrivateKind, ...] = Field(
+    redact: tuple[Kind, ...] = Field(
         (), description="What is replaced by its kind, such as [email], instead; the rest is only flagged"
     )
     allowed: tuple[str, ...] = Field(

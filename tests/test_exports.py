@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stories import ANA, OTTO, RITA, ask
 
-from feedback import ratings, review
+from feedback import golds, pairs, ratings, review
 from feedback.assistants import Assistants
 from feedback.errors import BadRequest
 from feedback.exports import FORMS, export
@@ -102,7 +102,15 @@ def test_thumbs_are_exported_as_they_stand_and_only_where_training_is_allowed(st
     assert [(row["completion"][0]["content"], row["label"]) for row in told] == [("a0", True), ("a1", False)]
 
 
-def test_a_long_export_comes_in_pieces(store):
+def test_an_item_that_measures_reviewers_leaves_in_no_form(store):
+    gold = golds.add(store, OTTO, "general", "What is 2 + 2?", "5.", expected="reject", rating="up")
+    review.review(store, RITA, gold, "edit", response="4.")
+    for form in FORMS:
+        assert b"".join(export(store, "general", form)) == b""
+
+
+def test_a_long_export_comes_page_by_page(store, monkeypatch):
+    monkeypatch.setattr(pairs, "PAGE", 700)
     rows = [ImportRow((Message("user", f"question {n}"),), f"answer {n}") for n in range(2_500)]
     save(store, OTTO, "general", rows, approve=True)
     for kind in KINDS:
