@@ -52,7 +52,7 @@ class Size:
     thumbs: int
 
 
-FULL, QUICK = Size(400, 1500), Size(6, 100)
+FULL, QUICK = Size(400, 1000), Size(6, 100)
 
 
 @dataclass(frozen=True)
