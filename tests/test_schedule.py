@@ -104,7 +104,7 @@ class Noted:
     async def put_aside(self, *_: object) -> None:
         raise AssertionError("there is no version to put aside")
 
-    plan = train = register = prove = evaluate = gate = roll_out = account = snapshot
+    plan = recall = train = register = prove = evaluate = gate = roll_out = account = snapshot
 
 
 class House:
