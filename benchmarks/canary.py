@@ -41,6 +41,8 @@ A_DAY = 100
 """Rated conversations a day; a rollout of seven days hears 700 ..."""
 OTHER_DAYS = (30, 300)
 """... and in the second world also these: 30 are about as few as a canary is begun with."""
+OFTEN = 0.25
+"""Share of rollouts that must have been begun by stages, for a bar to look at how they ended."""
 TERMS = Terms()
 
 
@@ -52,7 +54,7 @@ class Size:
     thumbs: int
 
 
-FULL, QUICK = Size(400, 1500), Size(6, 100)
+FULL, QUICK = Size(400, 1000), Size(6, 100)
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def rollouts(size: Size, pool: Pool) -> Found:
     """Whole rollouts through the stages, by what the version is truly worth."""
     table = _table(
         f"Rollouts of {TERMS.days:g} days, looked at after every thumb",
-        *("world", "rated a day", "worse by", "rolled back", "live", "undecided"),
+        *("world", "rated a day", "worse by", "begun", "rolled back", "live", "undecided"),
         *("pairs until rolled back", "days", "days until live"),
     )
     figures: dict[str, dict[str, Any]] = {}
@@ -80,8 +82,9 @@ def rollouts(size: Size, pool: Pool) -> Found:
             figures[f"{name}, {a_day} a day, {worse:+.2f}"] = told
             table.add_row(name, str(a_day), f"{100 * worse:+.0f}", *map(_shown, told.values()))
         table.add_section()
-    false = max(told["rolled_back"] for key, told in figures.items() if float(key[-5:]) <= 0)
-    drops = [told for key, told in figures.items() if key.endswith(f"{A_DAY} a day, +0.20")]
+    often = {key: told for key, told in figures.items() if told["begun"] >= OFTEN}
+    false = max((told["rolled_back"] for key, told in often.items() if float(key[-5:]) <= 0), default=0.0)
+    drops = [told for key, told in often.items() if key.endswith(f"{A_DAY} a day, +0.20")]
     bars = {
         "false_roll_back": _at_most(false, 0.05),
         "drop20_rated_pairs_median": _at_most(max(told["pairs"] or math.inf for told in drops), 200),
@@ -151,13 +154,16 @@ def _one(world: World, worse: float, a_day: float, number: int) -> Ended:
 
 
 def _summed(ends: list[Ended]) -> dict[str, Any]:
+    """Shares are of the rollouts that thumbs were enough to begin by stages."""
     steps = Counter(end.step for end in ends)
+    begun = len(ends) - steps[None]
     back = [end for end in ends if end.step is Step.BACK]
     live = [end for end in ends if end.step is Step.LIVE]
     return {
-        "rolled_back": steps[Step.BACK] / len(ends),
-        "live": steps[Step.LIVE] / len(ends),
-        "undecided": steps[Step.STAY] / len(ends),
+        "begun": begun / len(ends),
+        "rolled_back": steps[Step.BACK] / max(begun, 1),
+        "live": steps[Step.LIVE] / max(begun, 1),
+        "undecided": steps[Step.STAY] / max(begun, 1),
         "pairs": median(end.pairs for end in back) if back else None,
         "days": round(median(end.days for end in back), 2) if back else None,
         "days_to_live": round(median(end.days for end in live), 2) if live else None,

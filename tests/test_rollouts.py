@@ -11,11 +11,11 @@ import pytest
 from stories import ask
 from test_registry_and_rollout import ANN, House
 
-from feedback import ratings, schema
+from feedback import schema
 from feedback.errors import BadRequest, Conflict, EngineUnavailable, NotFound
-from feedback.exchanges import Exchanges
+from feedback.exchanges import Exchanges, answer_id, as_row
 from feedback.lots import lot
-from feedback.records import Message, Principal, Role, new_id, now
+from feedback.records import Exchange, Message, new_id, now
 from feedback.rollouts import Rollouts
 from feedback.store import Store
 from tuner import registry
@@ -77,43 +77,46 @@ class Street(House):
     def canary(self) -> tuple[str, float] | None:
         return self.server.shares.get("general")
 
-    def talk(self, count: int, down: dict[str, float], *, user: str = "u", version: str = "") -> None:
+    def talk(self, count: int, down: dict[str, float], *, user: str = "u") -> None:
         """As many rated conversations of as many users, thumbed down as often as `down` says of a version."""
-        exchanges = Exchanges(self.store)
-        for number in range(count):
-            person = Principal(f"{user}{number}", Role.USER)
-            # The same ids each time, and so the same lots.
-            identity = str(uuid5(NAMESPACE_URL, person.name))
-            conversation = exchanges.begin_conversation(person.name, "general", "Hi", identity)
-            got = version or self._drawn(conversation)
-            asked = self._asked(person, conversation, got)
-            wanted = down.get(got, 0.0)
-            bad = int((number + 1) * wanted) > int(number * wanted)
-            ratings.rate(self.store, person, asked, rating="down" if bad else "up")
+        self.write([self._talked(f"{user}{number}", number, down) for number in range(count)])
+
+    def write(self, rows: Sequence[Sequence[dict[str, Any]]]) -> None:
+        tables = ("conversations", "exchanges", "answers", "ratings")
+        self.store.append({table: [row[place] for row in rows] for place, table in enumerate(tables)})
+
+    def _talked(
+        self, user: str, number: int, down: dict[str, float], key: str = ""
+    ) -> tuple[dict[str, Any], ...]:
+        """A user's one conversation: its rows. The ids are the same each time, and so are the lots."""
+        conversation = str(uuid5(NAMESPACE_URL, key or user))
+        version = self._drawn(conversation)
+        wanted = down.get(version, 0.0)
+        bad = int((number + 1) * wanted) > int(number * wanted)
+        exchange = Exchange(
+            *(new_id(), now(), user, conversation, "general", version, ()),
+            instruction="Hi",
+            sampling={"temperature": 0.0},
+        )
+        answer = {
+            "exchange_id": exchange.id,
+            "response": "Hello",
+            "finish_reason": "stop",
+            "version": version,
+        }
+        rating = {"exchange_id": exchange.id, "rating": "down" if bad else "up", "reasons": []}
+        owned = {"id": conversation, "owner": user, "assistant": "general", "title": "Hi"}
+        return (
+            owned | {"principal": user},
+            as_row(exchange),
+            answer | {"id": answer_id(exchange.id), "principal": user},
+            rating | {"principal": user},
+        )
 
     def _drawn(self, conversation: str) -> str:
         version, share = self.canary() or ("", 0.0)
         on_it = lot(SECRET, version, conversation) < share
         return version if on_it else self.ledger.live("general").version
-
-    def _asked(self, person: Principal, conversation: str, version: str) -> str:
-        exchange = {
-            "id": new_id(),
-            "principal": person.name,
-            "conversation_id": conversation,
-            "assistant": "general",
-            "version": version,
-            "context": [],
-            "instruction": "Hi",
-            "sampling": {"temperature": 0.0},
-            "source": "chat",
-        }
-        self.store.append({"exchanges": [exchange]})
-        closing = Exchanges(self.store).close
-        closing(
-            exchange["id"], response="Hello", finish_reason="stop", version=version, principal=person.name
-        )  # type: ignore[arg-type]
-        return str(exchange["id"])
 
 
 @pytest.fixture
@@ -151,11 +154,7 @@ def test_where_thumbs_are_too_few_it_goes_live_at_once_and_says_so(street: Stree
 
 
 def test_one_busy_users_thumbs_make_no_canary(street: Street) -> None:
-    exchanges = Exchanges(street.store)
-    ann = Principal("ann", Role.USER)
-    for _ in range(230):
-        asked = street._asked(ann, exchanges.begin_conversation("ann", "general", "Hi"), street.one)
-        ratings.rate(street.store, ann, asked, rating="up")
+    street.write([street._talked("ann", number, {}, key=f"ann's {number}") for number in range(230)])
     assert street.begin() == "live"
 
 
@@ -364,8 +363,8 @@ def test_a_store_from_before_keeps_its_events_and_takes_stages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = {"principal": "ann", "assistant": "general", "version": "general@1-x", "state": "live"}
+    before = schema.MIGRATIONS.index(schema._STAGES_AND_ORDERS)
     with monkeypatch.context() as past:
-        before = schema.MIGRATIONS.index(schema._STAGES_AND_ORDERS)
         past.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:before])
         old = Store(tmp_path / "old.duckdb")
         old.append({"rollouts": [row]})

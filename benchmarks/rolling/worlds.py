@@ -7,11 +7,12 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, islice
 
 from feedback.lots import lot
-from feedback.rollouts import Event
+from feedback.rollouts import Event, Thumb
 from tuner.canary import LADDER, Step, Terms, after, judge
+from tuner.launch import enough
 from tuner.wager import Wager
 
 VERSION, LIVE = "general@2-bbbbbbbb", "general@1-aaaaaaaa"
@@ -89,7 +90,8 @@ class Crowd:
 class Ended:
     """How a rollout ended."""
 
-    step: Step
+    step: Step | None
+    """None where thumbs were too few, so that it went live at once."""
     pairs: int
     """Rated conversations of the side that has fewer."""
     rated: int
@@ -98,7 +100,10 @@ class Ended:
 
 
 def roll_out(world: World, worse: float, seed: int, *, a_day: float, terms: Terms) -> Ended:
-    """A whole rollout, looked at after every thumb."""
+    """A whole rollout, looked at after every thumb, if as many days before gave enough thumbs for one."""
+    worth, wanted = enough([_thumb(one, f"{n}") for n, one in _week(world, seed, int(a_day * terms.days))])
+    if worth < wanted:
+        return Ended(None, 0, 0, 0.0, 1.0)
     crowd, clock = Crowd(world, worse, seed), random.Random(-seed - 1)
     wager, at = Wager(terms.margin), START
     stages = [_stage(LADDER[0], at)]
@@ -124,6 +129,14 @@ def thumbs(world: World, worse: float, seed: int, share: float, period: int = 0)
     crowd = Crowd(world, worse, seed, period)
     while True:
         yield crowd.rated(share)
+
+
+def _week(world: World, seed: int, count: int) -> Iterator[tuple[int, Rated]]:
+    return enumerate(islice(thumbs(world, 0.0, seed, 0.0, period=1), count))
+
+
+def _thumb(one: Rated, conversation: str) -> Thumb:
+    return Thumb(one.user, conversation, LIVE, START, one.down)
 
 
 def _stage(share: float, at: datetime) -> Event:
