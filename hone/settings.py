@@ -1,7 +1,8 @@
 """Every knob of Hone, once: `hone.toml` in the home, with `HONE_SECTION__KEY` variables over it.
 
-What a person may set has its default in `hone/sections.py`; the layers below take plain parameters and never see this
-file. Unknown keys are refused with the nearest known name, and all faults are reported together.
+What a person may set has its default in `hone/sections.py`; the layers below take plain parameters and
+never see this file. Unknown keys are refused with the nearest known name, and all faults are reported
+together.
 """
 
 import difflib
@@ -17,7 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from feedback.errors import SettingsError
-from hone.sections import Auth, Chat, Curation, Engine, Model, Review, Store, Tuner, Web
+from hone.sections import Auth, Chat, Curation, Engine, Erasure, Model, Review, Store, Teacher, Tuner, Web
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Variables that name a place or pass a secret to a child; they are not settings.
@@ -43,6 +44,8 @@ class Settings(BaseSettings):
     tuner: Tuner = Field(default_factory=Tuner)
     curation: Curation = Field(default_factory=Curation)
     store: Store = Field(default_factory=Store)
+    erasure: Erasure = Field(default_factory=Erasure)
+    teacher: Teacher = Field(default_factory=Teacher)
 
     @classmethod
     def settings_customise_sources(
@@ -108,6 +111,10 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     if settings.tuner.quiet_hours and not re.fullmatch(r"\d{1,2}-\d{1,2}", settings.tuner.quiet_hours):
         yield f"tuner.quiet_hours is {settings.tuner.quiet_hours!r}; write hours such as 22-6"
     yield from _engine_contradictions(settings.engine)
+    if bool(settings.teacher.url) != bool(settings.teacher.model):
+        yield "teacher.url and teacher.model belong together; set both, or neither"
+    if settings.teacher.url and not re.fullmatch(r"https?://[^?#\s@]+", settings.teacher.url):
+        yield f"teacher.url is {settings.teacher.url!r}; write https://host/v1"
     if settings.chat.max_tokens >= settings.engine.max_context:
         yield "chat.max_tokens leaves no room for a prompt; make it smaller than engine.max_context"
 
