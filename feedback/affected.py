@@ -78,7 +78,7 @@ def runs(store: Store) -> set[str]:
 def settle(store: Store, erasure: str, exchanges: Sequence[str], policy: Policy) -> None:
     """Record which versions an erasure touches, and take out of service what the policy says.
 
-    What learnt and is not serving is withdrawn in any case. Settling again changes nothing more.
+    What learnt and is not live is withdrawn in any case, a canary too. Settling again changes nothing more.
     """
     ledger = Ledger(store)
     hit = by(store, exchanges)
@@ -181,7 +181,7 @@ def _number(version: str) -> int:
 def _withdraw(ledger: Ledger, store: Store, assistant: str, dirty: set[str], *, serving: bool) -> list[str]:
     """Mark what learnt from erased words; where it serves, the newest clean version goes live first."""
     states = {v.version: v.state for v in ledger.versions(assistant) if v.version in dirty}
-    gone = [v for v, state in states.items() if state != "erased" and (serving or state not in SERVING)]
+    gone = [v for v, state in states.items() if state != "erased" and (serving or state != "live")]
     if any(states[version] == "live" for version in gone):
         heir = clean_version(store, assistant, dirty)
         ledger.set_state(heir.version, "live", f"{ledger.live(assistant).version} was withdrawn.", PRINCIPAL)
