@@ -1,7 +1,7 @@
 """Erasure: words leave the store, the snapshots, the runs and the logs; the fact that they were there stays.
 
-    take    in one transaction: what is meant, its texts into a job file, the request onto the list outside
-            the store, the words out of the rows
+    take    in one transaction: what is meant, its texts into a job file, the words out of the rows; then
+            the erasure onto the list outside the store
     settle  which versions learnt from them, and what becomes of those
     finish  files, the store's own file written anew, proof by looking for every fragment, the receipt
 
@@ -83,14 +83,22 @@ def _taken(store: Store, home: Path, job: Job, principal: Principal | None = Non
         meant = _meant(transaction, job, principal)
         whole = _filled(transaction, job, meant)
         erasure_jobs.keep(home, whole)
-        erasure_jobs.enlist(home, whole)
-        words.empty(transaction, whole.exchanges, whole.conversations)
+        erased.record(transaction, whole)
         if whole.account:
             accounts.end(transaction, whole.account, whole.asked_by)
-        erased.record(transaction, whole)
+        words.empty(
+            transaction, whole.exchanges, whole.conversations
+        )  # last: from here on nothing is refused
         return whole
 
-    return store.decide(decide)
+    try:
+        whole = store.decide(decide)
+    except BaseException:
+        if principal is not None:  # nothing was taken, so nothing is to be finished later
+            erasure_jobs.drop(home, job)
+        raise
+    erasure_jobs.enlist(home, whole)
+    return whole
 
 
 def settle(store: Store, job: Job) -> None:
@@ -142,7 +150,9 @@ def resume(store: Store, home: Path, *, engine: str = NOTHING_KEPT) -> list[dict
             receipt.save(home, kept)
             erasure_jobs.drop(home, job)
             continue
-        ready = job if job.texts and erased.known(store, job.id) else take(store, home, job)
+        taken = job.texts and erased.known(store, job.id)
+        ready = job if taken else take(store, home, job)
+        erasure_jobs.enlist(home, ready)
         settle(store, ready)
         done.append(finish(store, home, ready, engine=engine))
     if affected.fail_runs(store):

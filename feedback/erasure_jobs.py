@@ -75,8 +75,8 @@ def unfinished(home: Path) -> list[Job]:
 
 
 def enlist(home: Path, job: Job) -> None:
-    """Add the erasure to the list, on the disk when this returns; one that came from it is there already."""
-    if job.again:
+    """Add the erasure to the list unless it is there; on the disk when this returns."""
+    if job.again or any(record["id"] == job.id for record in records(home)):
         return
     told = {name: value for name, value in asdict(job).items() if name not in ("texts", "again", "removed")}
     path = home / LIST
@@ -98,14 +98,14 @@ def merge(home: Path, files: Path) -> None:
 
 
 def records(home: Path) -> list[dict[str, Any]]:
-    """The list: one record an erasure, its last where it was written twice."""
+    """The list: one record an erasure."""
     path = home / LIST
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     found: dict[str, dict[str, Any]] = {}
     for line in lines:
         try:
             told = json.loads(line)
-        except ValueError:  # a kill in the middle of the last line, before anything was erased
+        except ValueError:  # a kill in the middle of the last line, which is written again
             continue
         found[told["id"]] = told
     return list(found.values())

@@ -15,7 +15,7 @@ from stories import ADA, ANA, BEN, OTTO, PASSWORD, RITA, admitted, ask
 
 from feedback import affected, erased, erasure, erasure_jobs, pairs, ratings, receipt, scan, snapshot, words
 from feedback.accounts import Accounts
-from feedback.errors import Conflict, HoneError, NotAllowed, NotFound, NotSignedIn
+from feedback.errors import Conflict, HoneError, NotAllowed, NotFound, NotSignedIn, StoreError
 from feedback.exchanges import Exchanges
 from feedback.ledger import Ledger
 from feedback.records import Message, Principal, Role
@@ -295,6 +295,7 @@ erasure.finish(store, home, taken)
 PLACES = (
     ("erasure_jobs.keep", "after"),
     ("words.empty", "after"),
+    ("erasure_jobs.enlist", "before"),
     ("affected.settle", "before"),
     ("scrub.run_folder", "after"),
     ("store_file.put_in_place", "after"),
@@ -352,6 +353,21 @@ def comparable(told):
     moments = ("erasure", "asked_at", "finished_at", "signature")
     kept = {name: value for name, value in told.items() if name not in moments}
     return {**kept, "proof": {k: v for k, v in told["proof"].items() if k not in ("files", "bytes")}}
+
+
+def test_an_erasure_that_the_disk_refused_is_not_done_later(store, home, monkeypatch):
+    asked = ask(store, LEE, SECRET)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(words, "empty", full)
+    with pytest.raises(StoreError):
+        erase(store, home, LEE, "exchange", asked.id)
+    monkeypatch.undo()
+    assert erasure.resume(store, home) == []
+    assert erasure.reapply(store, home) == []
+    assert Exchanges(store).get(asked.id).instruction == SECRET
 
 
 class TestRestored:
