@@ -19,7 +19,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from feedback.errors import BadRequest, Conflict, NotFound
 from feedback.records import Principal, Role, new_id, now
 from feedback.store import Store
-from feedback.writer import Transaction
+from feedback.transaction import Transaction
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 RESERVED = frozenset({"cli", "hone", "model"})
@@ -34,7 +34,7 @@ SELECT name, arg_max(role, seq) FILTER (WHERE role IS NOT NULL) AS role,
         AS suspended,
     max(seq) FILTER (WHERE change IN ('password', 'suspended')) AS sessions_after,
     min(a.at) AS made_at
-FROM accounts a {where} GROUP BY name ORDER BY min(seq)"""
+FROM accounts a {where} GROUP BY name HAVING NOT bool_or(change = 'erased') ORDER BY min(seq)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,9 @@ class Accounts:
         hashed = _hash(password)
 
         def add(transaction: Transaction) -> Principal:
-            if _find(transaction, name):
-                raise Conflict(f"There is an account {name} already.", "Choose another name.")
+            # An erased account's name stays in the record as its own, so nobody else may have it.
+            if transaction.row("SELECT 1 FROM accounts WHERE name = $1 LIMIT 1", [name]):
+                raise Conflict(f"There is an account {name} already, or was.", "Choose another name.")
             _change(transaction, principal.name, name, "created", role=Role(role), password_hash=hashed)
             return Principal(name, Role(role))
 
@@ -122,7 +123,7 @@ class Accounts:
 
     def first_admin_name(self) -> str | None:
         """The oldest admin who is not suspended, if there is one."""
-        return next(iter(_admins(self._store)), None)
+        return next(iter(admins(self._store)), None)
 
     def open_session(self, principal: Principal, days: float) -> str:
         """A new session's token; only its digest is kept."""
@@ -158,14 +159,14 @@ class Accounts:
 
 def first_admin(store: Store) -> tuple[Principal, str | None]:
     """The oldest admin who is not suspended; where there is none, a new one and its password."""
-    if admins := _admins(store):
-        return Principal(admins[0], Role.ADMIN), None
+    if able := admins(store):
+        return Principal(able[0], Role.ADMIN), None
     password = secrets.token_urlsafe(15)
     hashed = _hash(password)
 
     def first(transaction: Transaction) -> tuple[Principal, str | None]:
-        if admins := _admins(transaction):
-            return Principal(admins[0], Role.ADMIN), None
+        if able := admins(transaction):
+            return Principal(able[0], Role.ADMIN), None
         _change(transaction, "hone", FIRST_ADMIN, "created", role=Role.ADMIN, password_hash=hashed)
         return Principal(FIRST_ADMIN, Role.ADMIN), password
 
@@ -179,6 +180,18 @@ def reviewers(store: Store | Transaction) -> list[str]:
     return [row["name"] for row in rows if row["role"] in able and not row["suspended"]]
 
 
+def end(transaction: Transaction, name: str, by: str) -> None:
+    """End an account for ever: nobody signs in with it, and its sessions open nothing any more."""
+    transaction.rows("UPDATE accounts SET password_hash = '' WHERE name = $1 AND password_hash <> ''", [name])
+    if not has_ended(transaction, name):
+        _change(transaction, by, name, "erased")
+
+
+def has_ended(store: Store | Transaction, name: str) -> bool:
+    asked = "SELECT 1 FROM accounts WHERE name = $1 AND change = 'erased' LIMIT 1"
+    return store.row(asked, [name]) is not None
+
+
 def _find(store: Store | Transaction, name: str) -> dict[str, Any] | None:
     return store.row(_NOW.format(where="WHERE name = $1"), [name])
 
@@ -190,13 +203,14 @@ def _known(store: Store | Transaction, name: str) -> dict[str, Any]:
     return held
 
 
-def _admins(store: Store | Transaction) -> list[str]:
+def admins(store: Store | Transaction) -> list[str]:
+    """The names of the admins who are not suspended, the oldest first."""
     rows = store.rows(_NOW.format(where=""))
     return [row["name"] for row in rows if row["role"] == Role.ADMIN and not row["suspended"]]
 
 
 def _keep_an_admin(store: Store | Transaction, name: str) -> None:
-    if _admins(store) == [name]:
+    if admins(store) == [name]:
         raise Conflict(f"{name} is the only admin.", "Make somebody else an admin first.")
 
 

@@ -21,7 +21,7 @@ _NOW = """SELECT
 _SHOWN = """SELECT exchange_id FROM exchange_state
 WHERE conversation_id = $1::UUID AND rating IS NULL AND NOT has_correction
     AND state IN ('approved', 'rejected')
-    AND source NOT IN ('import', 'demo') AND source NOT LIKE 'import:%'"""
+    AND source NOT IN ('import', 'demo') AND source NOT LIKE 'import:%' AND source NOT LIKE 'proposal:%'"""
 
 
 def allow(

@@ -11,7 +11,8 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from feedback import lookup
-from feedback.errors import BadRequest, NotAllowed, NotFound
+from feedback.accounts import has_ended
+from feedback.errors import BadRequest, Conflict, NotAllowed, NotFound, NotSignedIn
 from feedback.records import Exchange, FinishReason, new_id
 from feedback.store import Store
 from feedback.writer import Transaction
@@ -38,7 +39,12 @@ class Exchanges:
             raise NotAllowed("An exchange with this id is someone else's.", "Send the message again.")
         if exchange.replaces is not None:
             self._check_replaced(exchange.replaces, conversation["id"])
-        self._store.append({"exchanges": [as_row(exchange)]})
+
+        def admit(transaction: Transaction) -> None:
+            _refuse_erased(transaction, exchange)
+            transaction.append({"exchanges": [as_row(exchange)]})
+
+        self._store.decide(admit, about=exchange.conversation_id)
 
     def close(
         self,
@@ -54,7 +60,10 @@ class Exchanges:
         error: str = "",
         principal: str,
     ) -> None:
-        """Record how a turn ended. A turn ends once: a second ending changes nothing."""
+        """Record how a turn ended. A turn ends once: a second ending changes nothing.
+
+        Of an exchange that was erased while it ran only the fact is kept.
+        """
         if not self._store.row("SELECT 1 FROM exchanges WHERE id = try_cast($1 AS UUID)", [exchange_id]):
             raise lookup.unknown(exchange_id)
         answer = {
@@ -70,7 +79,13 @@ class Exchanges:
             "total_ms": total_ms,
             "error": error,
         }
-        self._store.append({"answers": [answer]})
+
+        def end(transaction: Transaction) -> None:
+            erased = "SELECT 1 FROM erased_exchanges WHERE exchange_id = $1 LIMIT 1"
+            words = {"response": "", "error": ""} if transaction.row(erased, [exchange_id]) else {}
+            transaction.append({"answers": [{**answer, **words}]})
+
+        self._store.decide(end, about=exchange_id)
 
     def cut_unfinished(self, principal: str = "hone") -> int:
         """Close every open turn as `cut`, and say how many; for the start, when no turn can be running."""
@@ -108,12 +123,16 @@ class Exchanges:
             )
             spoken = transaction.row(
                 """SELECT 1 FROM exchanges
-                WHERE conversation_id = try_cast($1 AS UUID) AND principal <> $2 LIMIT 1""",
+                WHERE conversation_id = try_cast($1 AS UUID) AND principal <> $2
+                    AND source NOT LIKE 'proposal:%' LIMIT 1""",
                 [identity, owner],
             )
             # Imports have exchanges and no conversation row; their ids are in every export.
             if spoken or (held and held["owner"] != owner):
                 raise _not_yours()
+            if has_ended(transaction, owner):
+                raise NotSignedIn("That account was erased.", "Sign in with another one.")
+            _refuse_erased_conversation(transaction, identity)
             row = {"id": identity, "principal": owner, "owner": owner, "assistant": assistant, "title": title}
             transaction.append({"conversations": [row]})
             return identity
@@ -129,7 +148,8 @@ class Exchanges:
             """
             WITH said AS (SELECT conversation_id, count(*) AS exchanges, max(s.at) AS last_at,
                     bool_and(training) AS training, bool_or(source <> 'api') AS by_hand
-                FROM exchange_state s WHERE owner = $1 GROUP BY conversation_id),
+                FROM exchange_state s WHERE owner = $1 AND source NOT LIKE 'proposal:%'
+                    AND state <> 'erased' GROUP BY conversation_id),
             consented AS (SELECT conversation_id, arg_max(training, seq) AS training FROM consents
                 GROUP BY conversation_id)
             SELECT c.id, c.title, c.assistant, c.at AS at, coalesce(said.last_at, c.at) AS last_at,
@@ -137,7 +157,9 @@ class Exchanges:
             FROM conversations c
             LEFT JOIN said ON said.conversation_id = c.id
             LEFT JOIN consented ON consented.conversation_id = c.id
-            WHERE c.owner = $1 AND coalesce(said.by_hand, true) ORDER BY last_at DESC, c.seq DESC LIMIT $2""",
+            WHERE c.owner = $1 AND coalesce(said.by_hand, true)
+                AND c.id NOT IN (SELECT conversation_id FROM erased_conversations)
+            ORDER BY last_at DESC, c.seq DESC LIMIT $2""",
             [owner, limit],
         )
 
@@ -151,7 +173,10 @@ class Exchanges:
         """
         self._own(conversation_id, owner)
         ordered = self._store.rows(
-            "SELECT id, replaces FROM exchanges WHERE conversation_id = $1 ORDER BY seq", [conversation_id]
+            """SELECT id, replaces FROM exchanges WHERE conversation_id = $1
+            AND source NOT LIKE 'proposal:%' AND id NOT IN (SELECT exchange_id FROM erased_exchanges)
+            ORDER BY seq""",
+            [conversation_id],
         )
         return lookup.load(self._store, visible([(row["id"], row["replaces"]) for row in ordered]))
 
@@ -169,6 +194,7 @@ class Exchanges:
             raise NotFound(f"There is no conversation {conversation_id[:64]}.", "Begin a new one.")
         if held["owner"] != owner:
             raise _not_yours()
+        _refuse_erased_conversation(self._store, held["id"])
         return held
 
     def _check_replaced(self, exchange_id: str, conversation_id: str) -> None:
@@ -217,6 +243,29 @@ def as_row(exchange: Exchange) -> dict[str, Any]:
 def answer_id(exchange_id: str) -> str:
     """The id of the one answer that an exchange can have."""
     return str(uuid5(UUID(exchange_id), "answer"))
+
+
+def _refuse_erased(transaction: Transaction, exchange: Exchange) -> None:
+    """Admit nothing to an erased conversation, nor a turn whose context was erased on its way here."""
+    _refuse_erased_conversation(transaction, exchange.conversation_id)
+    erased = """SELECT 1 FROM erased_exchanges e JOIN exchanges x ON x.id = e.exchange_id
+        WHERE x.conversation_id = $1 LIMIT 1"""
+    if exchange.source != "chat" or not transaction.row(erased, [exchange.conversation_id]):
+        return
+    rows = transaction.rows(
+        """SELECT e.instruction, a.response FROM exchanges e LEFT JOIN answers a ON a.exchange_id = e.id
+        WHERE e.conversation_id = $1 AND e.id NOT IN (SELECT exchange_id FROM erased_exchanges)""",
+        [exchange.conversation_id],
+    )
+    there = {text for row in rows for text in row.values()}
+    if any(m.role != "system" and m.content not in there for m in exchange.context):
+        raise Conflict("Some of this conversation was just erased.", "Load it again.")
+
+
+def _refuse_erased_conversation(store: Store | Transaction, conversation_id: str) -> None:
+    erased = "SELECT 1 FROM erased_conversations WHERE conversation_id = try_cast($1 AS UUID) LIMIT 1"
+    if store.row(erased, [conversation_id]):
+        raise NotFound("That conversation was erased.", "Begin a new one.")
 
 
 def _not_yours() -> NotAllowed:

@@ -12,6 +12,9 @@ from feedback.records import Exchange, Message, is_id
 from feedback.store import Store
 from feedback.writer import Transaction
 
+ERASED = "erased"
+"""The state of an exchange of which only the fact is left; it is never among those looked up."""
+
 # A text by its key, one table at a time: that is an index each, where a join would read a million texts.
 _STATE = """SELECT s.exchange_id, s.at AS at, s.owner, s.conversation_id, s.assistant, s.version, s.source,
     s.replaces, s.finish_reason, s.rating, s.state, s.verdict, s.reviewed_by, s.answer_id, s.rating_id,
@@ -32,7 +35,7 @@ def get(store: Store | Transaction, exchange_id: str) -> Exchange:
     """One exchange with all that was said of it.
 
     Raises:
-        NotFound: There is none of that id.
+        NotFound: There is none of that id, or its words were erased.
     """
     found = load(store, [exchange_id]) if is_id(exchange_id) else []
     if not found:
@@ -72,7 +75,7 @@ def _whole(store: Store | Transaction, states: Sequence[dict[str, Any]], asked: 
             asked[state["exchange_id"]] | state | _merged(said[key].get(state[key], {}) for key in said)
         )
         for state in states
-        if state["exchange_id"] in asked  # else it was erased meanwhile
+        if state["exchange_id"] in asked and state["state"] != ERASED  # else it was erased meanwhile
     ]
 
 

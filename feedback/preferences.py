@@ -23,7 +23,8 @@ JOIN exchange_state s ON s.exchange_id = p.chosen
 JOIN exchanges e ON e.id = p.chosen
 JOIN answers better ON better.exchange_id = p.chosen
 JOIN answers worse ON worse.exchange_id = p.rejected
-WHERE s.training AND s.state <> 'rejected' AND s.exchange_id NOT IN (SELECT exchange_id FROM golds)
+WHERE s.training AND s.state NOT IN ('rejected', 'erased') AND trim(worse.response) <> ''
+    AND s.exchange_id NOT IN (SELECT exchange_id FROM golds)
     AND p.assistant = $1 AND p.seq > $2 ORDER BY p.seq LIMIT $3"""
 
 _EDITED = """

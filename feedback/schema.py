@@ -100,6 +100,21 @@ _STAGES_AND_ORDERS = (
         standing BOOLEAN NOT NULL, version VARCHAR NOT NULL, reason VARCHAR NOT NULL)""",
 )
 
+# Which words left the store, who asked for it, and what it meant for the versions that learnt from them;
+# and which exchanges are proposed answers to which.
+_ERASURE_TABLES = {
+    "erasures": """scope VARCHAR NOT NULL, target VARCHAR NOT NULL, account BOOLEAN NOT NULL,
+        policy VARCHAR NOT NULL, removed JSON NOT NULL""",
+    "erased_conversations": "erasure_id UUID NOT NULL, conversation_id UUID NOT NULL",
+    "erased_exchanges": "erasure_id UUID NOT NULL, exchange_id UUID NOT NULL",
+    "erased_versions": """erasure_id UUID NOT NULL, assistant VARCHAR NOT NULL, version VARCHAR NOT NULL,
+        learnt INTEGER NOT NULL, judged INTEGER NOT NULL, served BOOLEAN NOT NULL""",
+    "erasure_ends": "erasure_id UUID NOT NULL, receipt JSON NOT NULL",
+    "proposals": """exchange_id UUID NOT NULL, origin_id UUID NOT NULL, proposer VARCHAR NOT NULL,
+        agree INTEGER NOT NULL""",
+}
+_ERASURE = tuple(f"CREATE TABLE {table} ({ALWAYS}, {columns})" for table, columns in _ERASURE_TABLES.items())
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         *(f"CREATE TABLE {table} ({ALWAYS}, {columns})" for table, columns in _FIRST.items()),
@@ -117,6 +132,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _CURATION,
     _REVIEWING,
     _STAGES_AND_ORDERS,
+    _ERASURE,
 )
 """Migration n takes a file from schema n to schema n + 1."""
 
@@ -142,6 +158,7 @@ TOUCHES = {
     "answers": "exchange_id",
     "ratings": "exchange_id",
     "reviews": "exchange_id",
+    "erased_exchanges": "exchange_id",
 }
 """Tables whose rows change the projection of one exchange, and the column that names it."""
 
@@ -204,7 +221,8 @@ def truth(only: str = "") -> str:
     owned AS (SELECT id, owner FROM conversations WHERE id IN (SELECT conversation_id FROM asked)),
     consented AS (SELECT conversation_id, arg_max(training, seq) AS training
         FROM consents WHERE conversation_id IN (SELECT conversation_id FROM asked)
-        GROUP BY conversation_id)
+        GROUP BY conversation_id),
+    erased AS (SELECT DISTINCT exchange_id FROM erased_exchanges {these})
     SELECT asked.id AS exchange_id, asked.seq, asked.conversation_id, asked.assistant,
         coalesce(answered.version, asked.version) AS version,
         coalesce(owned.owner, asked.principal) AS owner,
@@ -216,11 +234,13 @@ def truth(only: str = "") -> str:
             WHEN rated.last.rating = 'down' AND rated.last.has_reasons THEN 3
             WHEN rated.last.rating = 'down' THEN 2 WHEN rated.last.rating = 'up' THEN 1 ELSE 0 END AS worth,
         CASE
+            WHEN erased.exchange_id IS NOT NULL THEN 'erased'
             WHEN judged.verdict <> 'reopen'
                 AND coalesce(rated.last.correction, '') = coalesce(seen.correction, '')
                 THEN CASE judged.verdict WHEN 'reject' THEN 'rejected' ELSE 'approved' END
             WHEN rated.last.rating IS NOT NULL OR coalesce(rated.last.correction, '') <> ''
-                OR asked.source IN ('import', 'demo') OR asked.source LIKE 'import:%' THEN 'pending'
+                OR asked.source IN ('import', 'demo') OR asked.source LIKE 'import:%'
+                OR asked.source LIKE 'proposal:%' THEN 'pending'
             ELSE 'unrated'
         END AS state,
         judged.verdict, judged.id AS review_id, judged.principal AS reviewed_by, judged.at AS reviewed_at,
@@ -231,6 +251,7 @@ def truth(only: str = "") -> str:
     LEFT JOIN rated ON rated.exchange_id = asked.id
     LEFT JOIN judged ON judged.exchange_id = asked.id
     LEFT JOIN seen ON seen.exchange_id = asked.id
+    LEFT JOIN erased ON erased.exchange_id = asked.id
     LEFT JOIN consented ON consented.conversation_id = asked.conversation_id"""  # noqa: S608
 
 

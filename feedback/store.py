@@ -136,8 +136,10 @@ class Store:
             self._projector.catch_up()
             self._rewrite(target)
 
-    def compact(self) -> None:
+    def compact(self, look: Callable[[Path], None] = lambda fresh: None) -> None:
         """Rewrite the file without what was deleted, whose words are still in it; everyone else waits.
+
+        `look` may read the new file before it is opened: after that, closing it would let go of the lock.
 
         Raises:
             StoreError: The disk refused; the file is as it was.
@@ -148,6 +150,7 @@ class Store:
                 self._writer.stop()
                 self._projector.stop()
                 self._rewrite(fresh)
+                look(fresh)
                 self._let_go()
                 store_file.put_in_place(fresh, self.path)
             finally:

@@ -20,13 +20,16 @@ from feedback.records import Sampling
 from feedback.store import Store
 from hone import backups, demo
 from hone.engines import Engines
+from hone.erasing import Erasing
 from hone.home import Home, HomeLock, write_private
 from hone.housekeeping import Housekeeping
 from hone.policy import policy
+from hone.proposing import Proposing
 from hone.server_verbs import ServerVerbs
 from hone.settings import LOOPBACK, Settings
+from hone.teacher import teacher
 from hone.tuning import Tuning
-from serve.api import search
+from serve.api import erase, lineage, proposals, search
 from serve.conversation import Conversations
 from serve.identity import Identity
 from serve.parts import Parts
@@ -70,6 +73,10 @@ class Hone:
         self.housekeeping = Housekeeping(
             home, self.store, unrated_days=keep.unrated_days, hour=keep.tidy_hour
         )
+        self.erasing = self._erasing()
+        self.proposing = Proposing(
+            self.store, verbs, live=self.router.live, teacher=teacher(settings.teacher)
+        )
         self.exchanges = Exchanges(self.store)
         self.assistants = Assistants(self.store)
         self.accounts = Accounts(self.store)
@@ -84,6 +91,9 @@ class Hone:
         )
         self.web.include_router(demo.routes(parts.identity, self.store))
         self.web.include_router(self.housekeeping.routes(parts.identity))
+        self.web.include_router(erase.routes(parts.identity, self.erasing))
+        self.web.include_router(lineage.routes(parts.identity, self.store))
+        self.web.include_router(proposals.routes(parts, self.proposing))
         self.web.include_router(search.routes(parts.identity, self.housekeeping.search))
 
     def _parts(self) -> Parts:
@@ -117,6 +127,14 @@ class Hone:
             self._policy(),
         )
 
+    def _erasing(self) -> Erasing:
+        """Erasures, once those that a killed process left behind are finished."""
+        policy = self.settings.erasure.affected_versions
+        index = self.housekeeping.search
+        erasing = Erasing(self.store, self.home.folder, self.router, self.tuning, index, policy=policy)
+        erasing.resume()
+        return erasing
+
     def _policy(self) -> Policy:
         asked = self.settings.review
         return Policy(
@@ -139,9 +157,11 @@ class Hone:
         await self.housekeeping.start()
         await self.engines.start()
         await self.tuning.start()
+        self.erasing.serving = True
         try:
             yield
         finally:
+            await self.erasing.settled()
             await self.tuning.stop()
             await self.engines.stop()
             await self.housekeeping.stop()

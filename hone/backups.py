@@ -15,7 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from feedback import erasure
+from feedback.erasure_jobs import LIST
 from feedback.errors import BadRequest, Conflict, StoreError
+from feedback.receipt import KEY
 from feedback.store import Store
 from feedback.store_file import durable
 from hone.home import Home, HomeLock, write_private
@@ -23,12 +26,21 @@ from hone.home import Home, HomeLock, write_private
 MANIFEST = "manifest.json"
 FORM = 1
 STORE = "hone.duckdb"
-ENTRIES = (STORE, "salt", "desired.json", "versions", "runs")
-"""What a restore puts in place; settings only where the home has none."""
+ENTRIES = (STORE, "salt", "desired.json", "versions", "runs", LIST)
+"""What a restore puts in place."""
 SETTINGS = "hone.toml"
+ONCE = (SETTINGS, KEY)
+"""What it puts in place only where the home has none."""
 BLOCK = 2**20
 
-on_restored: list[Callable[[Store, Path | None], None]] = []
+
+def _erase_again(store: Store, _: Path | None) -> None:
+    """Take out again what was erased since the backup was made."""
+    staging = store.path.parent
+    erasure.reapply(store, staging.parent, files=staging)
+
+
+on_restored: list[Callable[[Store, Path | None], None]] = [_erase_again]
 """Called with a restored store before it counts, and with the store it will replace, if there is one."""
 
 
@@ -104,9 +116,9 @@ def finish(home: Home) -> None:
     plan = json.loads(journal.read_text("utf-8"))
     aside = home.folder / plan["aside"]
     aside.mkdir(exist_ok=True, mode=0o700)
-    for name in (*ENTRIES, SETTINGS):
+    for name in (*ENTRIES, *ONCE):
         staged, placed = staging / name, home.folder / name
-        if name == SETTINGS and placed.exists():
+        if name in ONCE and placed.exists():
             continue
         if staged.exists() or name in plan["lacking"]:
             for old in (placed, placed.with_name(name + ".wal")):
@@ -130,7 +142,7 @@ def _journal(home: Home) -> Path:
 
 def _kept(folder: Path) -> Iterator[Path]:
     """The files beside the store that a backup keeps."""
-    for name in (*ENTRIES[1:], SETTINGS):
+    for name in (*ENTRIES[1:], *ONCE):
         place = folder / name
         for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
             if path.is_file() and not path.is_symlink():
@@ -184,7 +196,7 @@ def _read(source: Path) -> dict[str, Any]:
 def _inside(name: str) -> bool:
     """Whether a manifest's name is of a file that a backup holds, and of no other place."""
     path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts and path.parts[0] in (*ENTRIES, SETTINGS)
+    return not path.is_absolute() and ".." not in path.parts and path.parts[0] in (*ENTRIES, *ONCE)
 
 
 def _stage(source: Path, manifest: dict[str, Any], staging: Path) -> None:

@@ -175,3 +175,24 @@ class Store(Section):
         0, ge=0, description="Days after which exchanges that nobody rated are deleted; 0 keeps them for ever"
     )
     tidy_hour: int = Field(4, ge=0, le=23, description="Local hour at which that happens")
+
+
+class Erasure(Section):
+    affected_versions: Literal["keep", "stop"] = Field(
+        "keep", description="Versions that learnt from erased words: keep serving until rebuilt, or stop"
+    )
+
+
+class Teacher(Section):
+    url: str = Field(
+        "",
+        description="OpenAI-compatible server that proposes answers, such as https://host/v1; empty: none. "
+        "Questions with all that was said before them, system prompt included, are sent there: only of "
+        "conversations that may be learnt from, and never where personal data or secrets are found in them",
+    )
+    model: str = Field("", description="The teacher's model")
+    api_key: SecretStr = Field(
+        "", validate_default=True, description="Key that the teacher asks for; best as a variable"
+    )
+    max_tokens: int = Field(512, ge=1, description="Longest answer of the teacher, in tokens")
+    timeout: float = Field(120, gt=0, description="Seconds that the teacher may take for an answer")

@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from feedback.errors import SettingsError
-from hone.sections import Auth, Chat, Curation, Engine, Model, Review, Store, Tuner, Web
+from hone.sections import Auth, Chat, Curation, Engine, Erasure, Model, Review, Store, Teacher, Tuner, Web
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Variables that name a place or pass a secret to a child; they are not settings.
@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     tuner: Tuner = Field(default_factory=Tuner)
     curation: Curation = Field(default_factory=Curation)
     store: Store = Field(default_factory=Store)
+    erasure: Erasure = Field(default_factory=Erasure)
+    teacher: Teacher = Field(default_factory=Teacher)
 
     @classmethod
     def settings_customise_sources(
@@ -115,6 +117,10 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             "write http://127.0.0.1:port or an address of a private network"
         )
     yield from _engine_contradictions(settings.engine)
+    if bool(settings.teacher.url) != bool(settings.teacher.model):
+        yield "teacher.url and teacher.model belong together; set both, or neither"
+    if settings.teacher.url and not re.fullmatch(r"https?://[^?#\s@]+", settings.teacher.url):
+        yield f"teacher.url is {settings.teacher.url!r}; write https://host/v1"
     if settings.chat.max_tokens >= settings.engine.max_context:
         yield "chat.max_tokens leaves no room for a prompt; make it smaller than engine.max_context"
 

@@ -27,6 +27,7 @@ from hone.server_verbs import ServerVerbs
 from hone.settings import Settings
 from serve.api.operate import run_record
 from tuner import canary, child
+from tuner.cleansing import Cleansing
 from tuner.cycle import Cycle
 from tuner.gate import Rules
 from tuner.launch import Launch
@@ -72,11 +73,13 @@ class Tuning:
         )
         self._steps = steps
         self._cycle = Cycle(ledger, steps, home.folder)
+        self.cleansing = Cleansing(store, ledger, self._cycle, self._rollout, home.folder)
         self._schedule = Schedule(
             *(store, ledger, self._cycle, _terms(tuner)),
             minutes=tuner.check_minutes,
             enabled=tuner.enabled,
             watch=self._watch,
+            tidy=self.cleansing.retire,
         )
 
     async def start(self) -> None:
@@ -88,6 +91,10 @@ class Tuning:
     async def engine_ready(self) -> None:
         """Make the routes what the ledger says, and look whether a run waits for the engine."""
         await self._rollout.restore()
+        self._schedule.wake()
+
+    def wake(self) -> None:
+        """Look soon whether a run is due."""
         self._schedule.wake()
 
     async def start_run(self, assistant: str, principal: Principal) -> Run:

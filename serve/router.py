@@ -18,7 +18,7 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -143,6 +143,12 @@ class Router:
     def salt(self, owner: str) -> str:
         """What the engine knows an owner by (its `cache_salt`): the same for this process's life."""
         return hmac.new(self._salt, owner.encode(), "sha256").hexdigest() if owner else ""
+
+    async def forget(self, owner: str) -> None:
+        """Have the engine drop what it keeps of somebody's conversations, where it can."""
+        if self.engine.forgets:
+            with suppress(EngineUnavailable):  # one that is gone or restarting remembers nothing
+                await self.engine.forget(self.salt(owner))
 
     async def load(self, version: str, folder: Path) -> None:
         """Load a version beside the others; it takes no request until it is routed or named."""

@@ -145,7 +145,8 @@ class Rollout:
 
         A kill between a change of route and its record leaves the two apart; the ledger, which is what
         was acknowledged, wins. A version that cannot be loaded is said so and keeps its route: its
-        assistant then answers with an error, and never with another version in disguise.
+        assistant then answers with an error, and never with another version in disguise. Versions that
+        learnt from erased words leave memory.
         """
         async with self._turn:
             versions = await asyncio.to_thread(self._ledger.versions)
@@ -156,6 +157,9 @@ class Rollout:
                     except HoneError as broken:
                         log.error("%s is live and cannot be served: %s", version.version, broken)
                     await self._restore_canary(version.assistant)
+            for version in versions:
+                if version.state == "erased":
+                    self._free_soon(version.version)
 
     async def _restore_canary(self, assistant: str) -> None:
         """The stage as it was recorded; a canary that can't be served is withdrawn, as nobody needs it."""

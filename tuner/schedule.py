@@ -9,14 +9,14 @@ Trail: hone/app.py -> here -> tuner/watch.py, tuner/cycle.py
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from feedback import pairs
+from feedback import affected, pairs
 from feedback.assistants import Assistants
 from feedback.errors import Conflict, HoneError
 from feedback.ledger import Ledger
@@ -27,6 +27,8 @@ from tuner.rollout import ITSELF
 from tuner.watch import Watch
 
 JUDGED = ("passed", "abstained", "refused")
+REBUILT = (*JUDGED, "skipped")
+"""How a run ends that saw what was left after an erasure."""
 log = logging.getLogger(__name__)
 
 
@@ -52,13 +54,23 @@ class Terms:
         return begin <= hour < end if begin <= end else hour >= begin or hour < end
 
 
-def due(terms: Terms, approved: Sequence[Pair], runs: Sequence[Run], at: datetime) -> tuple[bool, str]:
+def due(
+    terms: Terms,
+    approved: Sequence[Pair],
+    runs: Sequence[Run],
+    at: datetime,
+    erased_at: datetime | None = None,
+) -> tuple[bool, str]:
     """Whether a run is due, and why or why not; `runs` are the assistant's, the newest first.
 
-    The reason changes only when something did, so that recording changes keeps a short history.
+    `erased_at` is when rows were erased that a serving version had learnt from: it is due to be rebuilt
+    without them, however few pairs are new. The reason changes only when something did, so that
+    recording changes keeps a short history.
     """
     judged = next((run for run in runs if run.state in JUDGED), None)
     new = [pair for pair in approved if judged is None or pair.at > judged.started_at]
+    if erased_at and not any(run.state in REBUILT and run.started_at > erased_at for run in runs):
+        return _when(terms, "A version learnt from words that were erased", runs, at)
     enough = max(terms.new_pairs, ceil(terms.new_share * len(approved)))
     since = f" since run {judged.number}" if judged else ""
     if not new:
@@ -68,6 +80,11 @@ def due(terms: Terms, approved: Sequence[Pair], runs: Sequence[Run], at: datetim
     if len(new) < enough and not old:
         return False, f"{counted}; {enough} start a run."
     why = f"{counted}" if len(new) >= enough else f"{counted}, the oldest over {terms.max_age.days} days old"
+    return _when(terms, why, runs, at)
+
+
+def _when(terms: Terms, why: str, runs: Sequence[Run], at: datetime) -> tuple[bool, str]:
+    """Whether a run that there is reason for may start now."""
     last = next((run for run in runs if run.state not in GOING), None)
     if last and at < last.changed_at + terms.cooldown:
         rested = _clock(last.changed_at + terms.cooldown)
@@ -92,8 +109,13 @@ class Schedule:
         enabled: bool = True,
         clock: Callable[[], datetime] = now,
         watch: Watch | None = None,
+        tidy: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`minutes` between looks; not `enabled`, only runs left behind and rollouts go on by themselves."""
+        """`minutes` between looks; not `enabled`, only runs left behind and rollouts go on by themselves.
+
+        `tidy` is called at each look: it withdraws what was kept only until it was rebuilt.
+        """
+        self._tidy = tidy
         self._store, self._ledger, self._cycle, self._terms = store, ledger, cycle, terms
         self._minutes, self._enabled, self._clock, self._watch = minutes, enabled, clock, watch
         self._looking, self._again = asyncio.Lock(), False
@@ -142,12 +164,15 @@ class Schedule:
     async def due(self, assistant: str) -> tuple[bool, str]:
         """Whether a run of this assistant is due, and why or why not."""
 
-        def read() -> tuple[list[Pair], list[Run], str]:
-            approved = pairs.approved(self._store, assistant)
-            return approved, self._ledger.runs(assistant), self._barred(assistant)
+        def read() -> tuple[list[Pair], list[Run], datetime | None, str]:
+            approved, erased_at = (
+                pairs.approved(self._store, assistant),
+                affected.rebuild_since(self._store, assistant),
+            )
+            return approved, self._ledger.runs(assistant), erased_at, self._barred(assistant)
 
-        approved, runs, barred = await asyncio.to_thread(read)
-        wanted, reason = due(self._terms, approved, runs, self._clock())
+        approved, runs, erased_at, barred = await asyncio.to_thread(read)
+        wanted, reason = due(self._terms, approved, runs, self._clock(), erased_at)
         return (False, f"{reason} {barred}") if wanted and barred else (wanted, reason)
 
     def _barred(self, assistant: str) -> str:
@@ -163,6 +188,8 @@ class Schedule:
             if self._watch:
                 known = await asyncio.to_thread(Assistants(self._store).list)
                 await self._watch.look([assistant.name for assistant in known])
+            if self._tidy:
+                await self._tidy()
             if not self._cycle.running:
                 await self._go_on()
             if self._enabled:

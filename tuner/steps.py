@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from feedback import pairs, snapshot
+from feedback import affected, pairs, snapshot
 from feedback.curate import Curated, curate
 from feedback.errors import HoneError
 from feedback.ledger import Ledger
@@ -84,7 +84,7 @@ class Steps:
                 "Approve pairs on the review page, or import some.",
             )
         await asyncio.to_thread(
-            snapshot.freeze,
+            affected.freeze,
             *(self._store, job.run.assistant, job.run.id, job.folder.snapshot, curated),
             salt=self._salt,
             principal=job.run.principal,

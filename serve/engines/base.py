@@ -30,6 +30,7 @@ from feedback.records import Message, Sampling
 from serve.engines.refusals import translated, unavailable
 
 BASE = "base"
+KEEPS = "It keeps erased prompts in its memory until other prompts push them out or it restarts."
 QUICK = 10.0
 """Seconds for a question that costs an engine nothing: its health, its list of versions."""
 SLOW = 600.0
@@ -61,6 +62,8 @@ class HttpEngine:
     """Otherwise it drops a version to make room, so the driver counts and refuses."""
     separates_owners = True
     """It keeps prompts apart by owner; otherwise it must not keep them at all."""
+    forgets = False
+    """It can drop what it keeps of somebody's prompts; otherwise that goes when others push it out."""
     yields = True
     """Background work gives way to people's chats."""
 
@@ -91,6 +94,8 @@ class HttpEngine:
             yield "It cannot prove a version: it gives no log-probabilities of a prompt."
         if not self.separates_owners:
             yield "It cannot keep prompts apart by owner: leave its prefix cache off."
+        if not self.forgets:
+            yield KEEPS
         if not self.yields:
             yield "It does not let chats go before the tuner's questions."
 
@@ -202,6 +207,14 @@ class HttpEngine:
     async def probe(self, version: str, items: Sequence[tuple[Sequence[Message], str]]) -> list[list[float]]:
         """Per item, the log-probabilities of the response's tokens, its stop token last."""
         raise CannotSwap("This engine gives no log-probabilities of a prompt, so it cannot prove a version.")
+
+    async def forget(self, owner: str) -> None:
+        """Drop what is kept of an owner's prompts.
+
+        Raises:
+            CannotSwap: This engine cannot; its `limits` say so.
+        """
+        raise CannotSwap(KEEPS, "Restart it to empty its memory at once.")
 
     async def metrics(self) -> str:
         return (await self._send("GET", "/metrics", wait=QUICK)).text

@@ -18,6 +18,7 @@ class HoneEngine(HttpEngine):
     loads_at_run_time = True
     proves = True
     embeds = True
+    forgets = True
 
     async def load(self, version: str, folder: Path) -> None:
         """Load a version beside the others; one that is loaded already stays as it is.
@@ -33,6 +34,9 @@ class HoneEngine(HttpEngine):
         """Let the answers in flight end, then forget the version."""
         with suppress(NotFound):
             await self._post("/v1/unload_lora_adapter", {"lora_name": version})
+
+    async def forget(self, owner: str) -> None:
+        await self._post("/v1/forget", {"cache_salt": owner})
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         if not texts:

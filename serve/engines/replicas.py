@@ -64,6 +64,7 @@ class Replicas(HttpEngine):
         self.unknown_is_error = first.unknown_is_error
         self.refuses_when_full = first.refuses_when_full
         self.separates_owners = first.separates_owners
+        self.forgets = first.forgets
         self.yields = first.yields
 
     def connect(self, url: str) -> None:

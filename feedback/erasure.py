@@ -1,0 +1,260 @@
+"""Erasure: words leave the store, the snapshots, the runs and the logs; the fact that they were there stays.
+
+    take    in one transaction: what is meant, its texts into a job file, the words out of the rows; then
+            the erasure onto the list outside the store
+    settle  which versions learnt from them, and what becomes of those
+    finish  files, the store's own file written anew, proof by looking for every fragment, the receipt
+
+Each step may be taken twice, and the job file goes last, so an erasure that was killed anywhere is
+resumed at the next start and ends in the same receipt. The list in the home outlives the store's file, so
+that `reapply` erases again in whatever backup is restored. Knows no engine and no route.
+
+Trail: hone/erasing.py -> here -> feedback/reach.py, feedback/words.py, feedback/affected.py,
+feedback/scrub.py
+"""
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from feedback import accounts, affected, erased, erasure_jobs, purge, reach, receipt, scan, scrub, words
+from feedback.erasure_jobs import Job, new
+from feedback.errors import HoneError
+from feedback.reach import Reach, Scope
+from feedback.records import Principal, Role, now
+from feedback.scan import Needles
+from feedback.store import Store
+from feedback.transaction import Transaction
+
+__all__ = ["Job", "finish", "new", "preview", "reapply", "resume", "settle", "take"]
+
+NOTHING_KEPT = "The engine keeps nothing of it."
+ELSEWHERE_SHOWN = 20
+log = logging.getLogger(__name__)
+_ONE = threading.Lock()
+"""One erasure at a time takes words or cleans files."""
+
+
+def preview(
+    store: Store, principal: Principal, scope: Scope, target: str, *, account: bool = False
+) -> dict[str, Any]:
+    """What an erasure would take: counts, the versions that learnt from it, and who else said the same.
+
+    The last is for operators: to others it would tell what somebody else said.
+    """
+    meant = reach.of(store, scope, target, principal, account=account)
+    said: dict[int, set[str]] = {}
+    if principal.role.covers(Role.OPERATOR):
+        needles = Needles(scan.looked_for(store, words.gather(store, meant.exchanges, meant.conversations)))
+        said = scan.said_elsewhere(store, needles, {*meant.exchanges, *meant.conversations})
+    return {
+        "scope": scope,
+        "target": target,
+        "account": bool(meant.account),
+        "conversations": list(meant.conversations),
+        "exchanges": list(meant.exchanges),
+        "removes": erased.counts(store, meant),
+        "versions": [asdict(one) for one in affected.by(store, meant.exchanges)],
+        "said_elsewhere": sorted(set().union(*said.values()))[:ELSEWHERE_SHOWN],
+    }
+
+
+def take(store: Store, home: Path, job: Job, principal: Principal | None = None) -> Job:
+    """Take the words out of the store; durable, and sure to be finished, when this returns.
+
+    Without a `principal` the job is one that was allowed before.
+
+    Raises:
+        NotFound, NotAllowed, Conflict: As `reach.of` says; nothing has changed.
+    """
+
+    with _ONE:
+        return _taken(store, home, job, principal)
+
+
+def _taken(store: Store, home: Path, job: Job, principal: Principal | None = None) -> Job:
+    def decide(transaction: Transaction) -> Job:
+        meant = _meant(transaction, job, principal)
+        whole = _filled(transaction, job, meant)
+        erasure_jobs.keep(home, whole)
+        erased.record(transaction, whole)
+        if whole.account:
+            accounts.end(transaction, whole.account, whole.asked_by)
+        words.empty(
+            transaction, whole.exchanges, whole.conversations
+        )  # last: from here on nothing is refused
+        return whole
+
+    try:
+        whole = store.decide(decide)
+    except BaseException:
+        if principal is not None:  # nothing was taken, so nothing is to be finished later
+            erasure_jobs.drop(home, job)
+        raise
+    erasure_jobs.enlist(home, whole)
+    return whole
+
+
+def settle(store: Store, job: Job) -> None:
+    """Record which versions learnt from the words, and withdraw those that the policy says."""
+    affected.fail_runs(store)
+    affected.settle(store, job.id, job.exchanges, job.policy)
+
+
+def finish(
+    store: Store, home: Path, job: Job, *, engine: str = NOTHING_KEPT, files: Path | None = None
+) -> dict[str, Any]:
+    """Clean the files, prove that nothing is left, and write the receipt.
+
+    `engine` says in a sentence what the engine still keeps; `files` is where runs and versions lie, if
+    that is not the home.
+    """
+    files = files or home
+    with _ONE:
+        everything = Needles(scan.looked_for(store, job.texts))
+        said = scan.said_elsewhere(store, everything, {*job.exchanges, *job.conversations})
+        needles = everything.without(said)
+        purge.clean(store, files, job, needles)
+        unread = [_aside(folder, job, needles) for folder in purge.asides(home)]
+        found = purge.look(store, files, needles)
+        found.where.update(dict.fromkeys(filter(None, unread), 1))
+        left = words.left(store, job.exchanges, job.conversations)
+        proof = {
+            "clean": not found.where and not left,
+            "rows_with_words": left,
+            "fragments": len(everything.fragments),  # how many others said too is theirs, not the author's
+            "too_short": scan.too_short(job.texts),
+            "files": found.files,
+            "bytes": found.bytes,
+            "found": found.where,
+        }
+        told = {**_told(store, job), "engine": engine, "proof": proof}
+        kept = erased.end(store, job, receipt.sign(told, receipt.key(home)))
+        receipt.save(home, kept)
+        erasure_jobs.drop(files, job)
+        return kept
+
+
+def resume(store: Store, home: Path, *, engine: str = NOTHING_KEPT) -> list[dict[str, Any]]:
+    """End what a killed process left behind, before anything else happens in the home."""
+    done = []
+    for job in erasure_jobs.unfinished(home):
+        kept = erased.receipt_of(store, job.id)
+        if kept and not job.again:
+            receipt.save(home, kept)
+            erasure_jobs.drop(home, job)
+            continue
+        taken = job.texts and erased.known(store, job.id)
+        ready = job if taken else take(store, home, job)
+        erasure_jobs.enlist(home, ready)
+        settle(store, ready)
+        done.append(finish(store, home, ready, engine=engine))
+    if affected.fail_runs(store):
+        purge.sweep(store, home)
+    scrub.withdrawn_versions(store, home)
+    return done
+
+
+def reapply(store: Store, home: Path, files: Path | None = None) -> list[dict[str, Any]]:
+    """Erase again, in a store and files that were restored, whatever the home's list says was erased.
+
+    Takes the records of `erasures.jsonl` in the home, and of the one among the restored `files` where they
+    lie apart, which is then both lists in one. Returns the receipts.
+    """
+    files = files or home
+    erasure_jobs.merge(home, files)
+    done = []
+    for record in erasure_jobs.records(files):
+        job = erasure_jobs.restored(record)
+        held = _there(store, job)
+        if not erased.known(store, job.id) or words.left(store, held.exchanges, held.conversations):
+            ready = take(store, files, job)
+            settle(store, ready)
+            done.append(finish(store, home, ready, files=files))
+    return done
+
+
+def _aside(folder: Path, job: Job, needles: Needles) -> str:
+    """Erase in what a restore moved aside too; the store's place if that cannot be opened."""
+    try:
+        with closing(Store(folder / "hone.duckdb")) as old:
+            again = _taken(old, folder, replace(job, again=True))
+            settle(old, again)
+            purge.clean(old, folder, again, needles)
+            old.compact()
+    except HoneError as broken:
+        log.warning("%s could not be erased from: %s", folder, broken)
+        return f"{folder.name}/hone.duckdb"
+    erasure_jobs.drop(folder, job)
+    return ""
+
+
+def _meant(transaction: Transaction, job: Job, principal: Principal | None) -> Reach:
+    """What to take: as asked; or, of a job that was allowed before, its rows and what is the user's since."""
+    if principal is not None:
+        return reach.of(transaction, job.scope, job.target, principal, account=bool(job.account))
+    meant = _there(transaction, job)
+    if job.scope != "user":
+        return meant
+    exchanges, conversations = reach.owned(transaction, job.target)
+    if not job.account:
+        exchanges = _asked_before(transaction, "exchanges", exchanges, job)
+        conversations = _asked_before(transaction, "conversations", conversations, job)
+    return replace(
+        meant,
+        exchanges=tuple(dict.fromkeys([*meant.exchanges, *exchanges])),
+        conversations=tuple(dict.fromkeys([*meant.conversations, *conversations])),
+    )
+
+
+def _there(store: Store | Transaction, job: Job) -> Reach:
+    """What of a job's rows this store has."""
+    asked = "SELECT id FROM exchanges WHERE id IN (SELECT unnest($1::UUID[]))"
+    exchanges = tuple(row["id"] for row in store.rows(asked, [list(job.exchanges)]))
+    account = store.row("SELECT 1 FROM accounts WHERE name = $1 LIMIT 1", [job.account])
+    return Reach(exchanges, job.conversations, job.owners, job.account if account else "")
+
+
+def _asked_before(transaction: Transaction, table: str, ids: Sequence[str], job: Job) -> list[str]:
+    """Those that were there when the job was asked for: somebody who stays may have written since."""
+    until = datetime.fromisoformat(job.asked_at).replace(tzinfo=None)
+    asked = f'SELECT id FROM {table} WHERE id IN (SELECT unnest($1::UUID[])) AND "at" <= $2'  # noqa: S608
+    return [row["id"] for row in transaction.rows(asked, [list(ids), until])]
+
+
+def _filled(transaction: Transaction, job: Job, meant: Reach) -> Job:
+    """The job with all that it takes; what an earlier try of it took stays counted and looked for."""
+    texts = words.gather(transaction, meant.exchanges, meant.conversations)
+    counted = Counter(job.removed) | Counter(erased.counts(transaction, meant))
+    return replace(
+        job,
+        account=meant.account,
+        owners=meant.owners,
+        conversations=meant.conversations,
+        exchanges=meant.exchanges,
+        removed=dict(sorted(counted.items())),
+        texts=tuple(dict.fromkeys([*job.texts, *texts])),
+    )
+
+
+def _told(store: Store, job: Job) -> dict[str, Any]:
+    """What a receipt says was done."""
+    return {
+        "erasure": job.id,
+        "scope": job.scope,
+        "target": job.target,
+        "account_ended": bool(job.account),
+        "asked_by": job.asked_by,
+        "asked_at": job.asked_at,
+        "finished_at": now().isoformat(),
+        "again_after_a_restore": job.again,
+        "removed": job.removed,
+        "versions": erased.versions(store, job.id),
+        "policy": job.policy,
+    }

@@ -1,0 +1,143 @@
+"""Takes erased words out of a home's files: snapshots, run folders, withdrawn versions, logs.
+
+A run whose snapshot held erased exchanges loses those rows, and whatever it kept only to go on after a
+kill. Every other file that still quotes the words is overwritten where it does, if it is text. Knows from
+`affected` which runs and versions those are, and nothing of the store's own file.
+
+Trail: feedback/erasure.py -> here -> feedback/scan.py
+"""
+
+import json
+import mmap
+import os
+import re
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from feedback import scan
+from feedback.ledger import Ledger
+from feedback.receipt import flush
+from feedback.scan import Needles
+from feedback.sides import SIDES
+from feedback.snapshot import MANIFEST
+from feedback.store import Store
+
+RESUMED_FROM = ("checkpoint.pt", "answers.jsonl", "probe.json")
+"""What a run keeps only so that it can go on: token ids, answers, and probes in full."""
+QUOTING = frozenset({".json", ".jsonl", ".log", ".txt", ".toml", ".partial", ""})
+"""Files of text; in others an overwritten word would break what the file is."""
+_SAFE = re.compile(r"[a-z][a-z0-9-]*@\d+(-[0-9a-f]+)?")
+
+
+def run_folder(folder: Path, erased: Collection[str], needles: Needles) -> None:
+    """Take the erased exchanges out of a run's folder."""
+    for name in RESUMED_FROM:
+        (folder / name).unlink(missing_ok=True)
+        (folder / f"{name}.partial").unlink(missing_ok=True)
+    for path in sorted(folder.rglob("*.parquet")):
+        _without_rows(path, erased)
+    if (folder / "snapshot" / MANIFEST).exists():
+        _recount(folder / "snapshot")
+    for path in sorted(folder.glob("*.json")):
+        told = json.loads(path.read_text("utf-8"))
+        cleaned = redacted(told, erased, needles)
+        if cleaned != told:
+            _replace(path, json.dumps(cleaned, ensure_ascii=False, indent=1).encode())
+
+
+def withdrawn_versions(store: Store, home: Path) -> list[str]:
+    """Delete the adapters of erased versions, in their own folders and in those of their runs."""
+    ledger = Ledger(store)
+    folders = {run.id: Path(run.folder) for run in ledger.runs() if run.folder}
+    gone = [version for version in ledger.versions() if version.state == "erased"]
+    for version in gone:
+        assert _SAFE.fullmatch(version.version), version.version  # it names a folder that is deleted
+        shutil.rmtree(home / "versions" / version.version, ignore_errors=True)
+        if version.run_id in folders:
+            shutil.rmtree(_within(home, folders[version.run_id]) / "adapter", ignore_errors=True)
+    return [version.version for version in gone]
+
+
+def quotes(home: Path, needles: Needles, leave: Collection[Path]) -> None:
+    """Overwrite the words in every file of text that still has them; lengths stay, so writers go on."""
+    for path in scan.files(home, leave):
+        if path.suffix in QUOTING and path.stat().st_size and scan.in_file(path, needles):
+            with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as text:
+                for _, start, end in needles.spans(text[:]):
+                    text[start:end] = b"*" * (end - start)
+                text.flush()
+
+
+def redacted(told: Any, erased: Collection[str], needles: Needles) -> Any:
+    """A JSON value without erased words.
+
+    What names exchanges, all of them erased, loses every string in it; elsewhere each string goes that
+    holds any of the words.
+    """
+    if isinstance(told, list):
+        return [redacted(value, erased, needles) for value in told]
+    if isinstance(told, str):
+        return "" if needles.touches(told) else told
+    if not isinstance(told, dict):
+        return told
+    named = told.get("exchange_ids") or ([told["exchange_id"]] if told.get("exchange_id") else [])
+    if named and set(map(str, named)) <= set(erased):
+        return {name: value if name in _IDS else _emptied(value) for name, value in told.items()}
+    return {name: redacted(value, erased, needles) for name, value in told.items()}
+
+
+_IDS = frozenset({"exchange_id", "exchange_ids", "review_id", "group", "group_key", "finish_reason"})
+
+
+def _emptied(told: Any) -> Any:
+    if isinstance(told, str):
+        return ""
+    if isinstance(told, list):
+        return [_emptied(value) for value in told]
+    if isinstance(told, dict):
+        return {name: value if name in _IDS else _emptied(value) for name, value in told.items()}
+    return told
+
+
+def _without_rows(path: Path, erased: Collection[str]) -> None:
+    table = pq.read_table(path)
+    if "exchange_id" not in table.column_names:
+        return
+    gone = pc.is_in(table["exchange_id"], pa.array(sorted(erased), pa.string()))
+    kept = table.filter(pc.invert(gone))
+    if kept.num_rows < table.num_rows:
+        sink = pa.BufferOutputStream()
+        pq.write_table(kept, sink)
+        _replace(path, sink.getvalue().to_pybytes())
+
+
+def _recount(snapshot: Path) -> None:
+    """Make the manifest count the rows that are left; its digest goes on naming what was frozen."""
+    manifest = json.loads((snapshot / MANIFEST).read_text("utf-8"))
+    counts = dict(manifest["counts"])
+    for side in SIDES:
+        groups = pq.read_table(snapshot / f"{side}.parquet", columns=["group_key"])["group_key"]
+        counts[side], counts[f"{side}_groups"] = len(groups), len(groups.unique())
+    if counts != manifest["counts"]:
+        _replace(snapshot / MANIFEST, json.dumps({**manifest, "counts": counts}, indent=2).encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    flush(path.parent)
+
+
+def _within(home: Path, folder: Path) -> Path:
+    """The run's folder in this home, even where the home was moved since."""
+    return home / "runs" / folder.name

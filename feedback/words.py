@@ -1,0 +1,150 @@
+"""Where the store keeps people's words: which columns an erasure empties, and which it may leave.
+
+`WORDS` are emptied row by row, `RUN_WORDS` are records of a run that quote what it judged. Every other
+text column is in `FACTS`, with names, ids, states and what operators wrote; a test fails for a column
+that is in neither, so that no table added later can keep words behind an erasure's back.
+
+Trail: feedback/erasure.py -> here -> feedback/store.py
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from feedback.store import Store
+from feedback.transaction import Transaction
+
+WORDS: dict[str, tuple[str, dict[str, str]]] = {
+    "exchanges": ("id", {"context": "[]", "instruction": "", "sampling": "{}"}),
+    "answers": ("exchange_id", {"response": "", "error": ""}),
+    "ratings": ("exchange_id", {"comment": "", "correction": ""}),
+    "reviews": ("exchange_id", {"response": "", "reason": ""}),
+    "opinions": ("exchange_id", {"response": "", "reason": ""}),
+    "drafts": ("exchange_id", {"response": ""}),
+    "golds": ("exchange_id", {"note": ""}),
+}
+"""For each table the column that names the exchange, and what each column of words is left with."""
+
+TITLES = ("conversations", "title")
+
+RUN_WORDS: dict[str, str] = {"evaluations": "scorecard"}
+"""For each table, the JSON of a run that quotes instructions and answers."""
+
+FACTS: dict[str, frozenset[str]] = {
+    "accounts": frozenset({"name", "change", "role", "password_hash"}),
+    "sessions": frozenset({"token_digest", "account"}),
+    "assistants": frozenset({"name", "title", "system_prompt", "domain", "greeting", "examples"}),
+    "conversations": frozenset({"owner", "assistant"}),
+    "exchanges": frozenset({"assistant", "version", "source"}),
+    "answers": frozenset({"finish_reason", "version"}),
+    "ratings": frozenset({"rating", "reasons"}),
+    "reviews": frozenset({"verdict", "author"}),
+    "opinions": frozenset({"verdict", "author"}),
+    "golds": frozenset({"expected"}),
+    "signals": frozenset({"kind"}),
+    "preferences": frozenset({"assistant"}),
+    "snapshots": frozenset({"assistant", "digest", "counts"}),
+    "snapshot_rows": frozenset({"side", "group_key"}),
+    "snapshot_left_out": frozenset({"reason", "detail"}),
+    "group_sides": frozenset({"assistant", "group_key", "side"}),
+    "runs": frozenset({"assistant", "state", "step", "version", "folder", "reason", "detail"}),
+    "evaluations": frozenset({"version", "incumbent", "verdict", "reasons"}),
+    "versions": frozenset({"version", "assistant", "digest", "folder", "run_id"}),
+    "rollouts": frozenset({"assistant", "version", "state", "reason", "run_id", "evidence"}),
+    "orders": frozenset({"assistant", "kind", "version", "reason"}),
+    "decisions": frozenset({"assistant", "reason"}),
+    "erasures": frozenset({"scope", "target", "policy", "removed"}),
+    "erased_versions": frozenset({"assistant", "version"}),
+    "erasure_ends": frozenset({"receipt"}),
+    "proposals": frozenset({"proposer"}),
+    "exchange_state": frozenset(
+        {
+            *("assistant", "version", "owner", "source", "finish_reason", "rating"),
+            *("state", "verdict", "reviewed_by"),
+        }
+    ),
+    "hone_schema": frozenset(),
+}
+"""Columns of text that hold no words of a chat; `principal` is one everywhere."""
+
+ROWS_AT_ONCE = 5_000
+_TEXT = "data_type IN ('VARCHAR', 'JSON', 'VARCHAR[]')"
+
+
+def columns(store: Store) -> dict[str, set[str]]:
+    """Every column that can hold text, by table."""
+    found: dict[str, set[str]] = {}
+    asked = f"SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND {_TEXT}"  # noqa: S608
+    tables = {row["table_name"] for row in store.rows("SELECT table_name FROM duckdb_tables()")}
+    for row in store.rows(asked):
+        if row["table_name"] in tables:
+            found.setdefault(row["table_name"], set()).add(row["column_name"])
+    return found
+
+
+def unclassified(store: Store) -> set[str]:
+    """`table.column` of text that nobody has said of whether it holds words."""
+    known = {table: {*FACTS.get(table, ()), "principal"} for table in columns(store)}
+    for table, (_, emptied) in WORDS.items():
+        known[table] |= set(emptied)
+    known[TITLES[0]].add(TITLES[1])
+    for table, column in RUN_WORDS.items():
+        known[table].add(column)
+    return {f"{t}.{c}" for t, found in columns(store).items() for c in found - known.get(t, set())}
+
+
+def gather(store: Store | Transaction, exchanges: Sequence[str], conversations: Sequence[str]) -> list[str]:
+    """Every text that an erasure of these takes, each once."""
+    found: dict[str, None] = {}
+    for table, (key, emptied) in WORDS.items():
+        asked = f"SELECT {', '.join(emptied)} FROM {table} WHERE {key} IN (SELECT unnest($1::UUID[]))"  # noqa: S608
+        for row in store.rows(asked, [list(exchanges)]):
+            for column in emptied:
+                found.update(dict.fromkeys(_texts(row[column])))
+    asked = "SELECT title FROM conversations WHERE id IN (SELECT unnest($1::UUID[]))"
+    found.update(dict.fromkeys(row["title"] for row in store.rows(asked, [list(conversations)])))
+    return [text for text in found if text and text.strip()]
+
+
+def empty(transaction: Transaction, exchanges: Sequence[str], conversations: Sequence[str]) -> None:
+    """Take the words out of these rows; a value that was never there stays absent."""
+    for table, (key, emptied) in WORDS.items():
+        for column, left in emptied.items():
+            transaction.rows(
+                f"""UPDATE {table} SET {column} = '{left}' WHERE {key} IN (SELECT unnest($1::UUID[]))
+                AND {column} IS NOT NULL AND {column} <> '{left}'""",  # noqa: S608
+                [list(exchanges)],
+            )
+    transaction.rows(
+        "UPDATE conversations SET title = '' WHERE title <> '' AND id IN (SELECT unnest($1::UUID[]))",
+        [list(conversations)],
+    )
+
+
+def left(store: Store | Transaction, exchanges: Sequence[str], conversations: Sequence[str]) -> int:
+    """How many of these rows still hold words."""
+    return sum(1 for _ in gather(store, exchanges, conversations))
+
+
+def kept(store: Store, table: str, of: str) -> Iterator[dict[str, Any]]:
+    """All rows of a table, in pieces, with the text columns and the column `of`."""
+    wanted = ", ".join(sorted(columns(store)[table] | {of}))
+    seq = 0
+    while rows := store.rows(
+        f"SELECT seq, {wanted} FROM {table} WHERE seq > $1 ORDER BY seq LIMIT {ROWS_AT_ONCE}",  # noqa: S608
+        [seq],
+    ):
+        yield from rows
+        seq = rows[-1]["seq"]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in a value: of messages their contents, of other JSON every string."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if name != "role":
+                yield from _texts(item)

@@ -1,0 +1,144 @@
+"""Erasure in a running Hone: the words first, then whoever still holds them, then the proof.
+
+Between the steps of `feedback/erasure.py` the run in progress is stopped where it may hold what was erased,
+the engine forgets the conversations, and routes follow the versions that were withdrawn. One at a time.
+
+Trail: serve/api/erase.py -> here -> feedback/erasure.py, tuner/cleansing.py, serve/router.py
+"""
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+from feedback import affected, erased, erasure, receipt
+from feedback.affected import Policy
+from feedback.erasure import NOTHING_KEPT, Job
+from feedback.errors import TryLater
+from feedback.reach import Scope
+from feedback.records import Principal, Role
+from feedback.search import Search
+from feedback.store import Store
+from serve.engines.base import KEEPS
+from serve.router import Router
+from tuner.cleansing import Cleansing
+
+log = logging.getLogger(__name__)
+
+REST = 4.0
+"""How long somebody waits for their next erasure, in times of what the last one took."""
+
+
+class Tuner(Protocol):
+    """What an erasure asks of the tuner."""
+
+    @property
+    def cleansing(self) -> Cleansing: ...
+
+    def wake(self) -> None: ...
+
+
+class Erasing:
+    """The erasures of one home."""
+
+    def __init__(
+        self, store: Store, home: Path, router: Router, tuner: Tuner, index: Search, *, policy: Policy
+    ) -> None:
+        """`policy` is what happens to versions that learnt from erased words and are serving."""
+        self._store, self._home, self._router, self._tuner = store, home, router, tuner
+        self._index = index
+        self._policy: Policy = policy
+        self._turn = asyncio.Lock()
+        self._running: set[asyncio.Task[dict[str, Any]]] = set()
+        self._rests: dict[str, float] = {}
+        self.serving = False
+        """Whether an engine and a tuner run here; otherwise nobody holds words but the files."""
+
+    async def preview(
+        self, principal: Principal, scope: Scope, target: str, *, account: bool = False
+    ) -> dict[str, Any]:
+        """What it would take, with the policy that would hold; nothing is changed."""
+        told = await asyncio.to_thread(
+            erasure.preview, self._store, principal, scope, target, account=account
+        )
+        return {**told, "policy": self._policy}
+
+    async def erase(
+        self,
+        principal: Principal,
+        scope: Scope,
+        target: str,
+        *,
+        account: bool = False,
+        policy: Policy | None = None,
+    ) -> dict[str, Any]:
+        """Erase, and return the signed receipt; what was begun is finished even if the caller leaves.
+
+        Raises:
+            TryLater: Whoever is no operator just had something erased; writers wait for each.
+        """
+        self._brake(principal)
+        job = erasure.new(principal, scope, target, account=account, policy=policy or self._policy)
+        task = asyncio.create_task(self._timed(job, principal), name=f"erasure {job.id}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    def resume(self) -> None:
+        """End what a killed process left behind; before anything is served."""
+        for done in erasure.resume(self._store, self._home, engine=self.kept_by_engine):
+            self._index.rebuild()
+            log.warning("erasure %s was resumed and is finished", done["erasure"])
+
+    async def settled(self) -> None:
+        """Wait until no erasure is on its way; one that failed is resumed at the next start."""
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def listed(self) -> list[dict[str, Any]]:
+        return await asyncio.to_thread(erased.listed, self._store)
+
+    async def receipt(self, erasure_id: str) -> dict[str, Any]:
+        return await asyncio.to_thread(erased.get, self._store, erasure_id)
+
+    async def verify(self, told: dict[str, Any]) -> bool:
+        """Whether this home signed the receipt, and nothing in it was changed since."""
+        return receipt.verify(told, await asyncio.to_thread(receipt.key, self._home))
+
+    def _brake(self, principal: Principal) -> None:
+        wait = self._rests.get(principal.name, 0.0) - time.monotonic()
+        if wait > 0 and not principal.role.covers(Role.OPERATOR):
+            raise TryLater("You have just had something erased.", "Try again in a moment.", min(wait, 60.0))
+
+    async def _timed(self, job: Job, principal: Principal) -> dict[str, Any]:
+        """Erase, and let nobody spend more than a share of the house's time on it."""
+        began = time.monotonic()
+        self._rests[principal.name] = began + 3600.0
+        try:
+            return await self._erase(job, principal)
+        finally:
+            ended = time.monotonic()
+            self._rests[principal.name] = ended + REST * (ended - began)
+
+    async def _erase(self, job: Job, principal: Principal) -> dict[str, Any]:
+        async with self._turn:
+            taken = await asyncio.to_thread(erasure.take, self._store, self._home, job, principal)
+            if self.serving:
+                hit = await asyncio.to_thread(affected.assistants, self._store, taken.exchanges)
+                await self._tuner.cleansing.stop_learning(hit)
+            await asyncio.to_thread(erasure.settle, self._store, taken)
+            engine = self.kept_by_engine
+            if self.serving:
+                await self._tuner.cleansing.follow()
+                for owner in taken.owners:
+                    await self._router.forget(owner)
+            await asyncio.to_thread(self._index.rebuild)  # it holds digests of the words
+            done = await asyncio.to_thread(erasure.finish, self._store, self._home, taken, engine=engine)
+            if self.serving:
+                self._tuner.wake()
+            return done
+
+    @property
+    def kept_by_engine(self) -> str:
+        """What the engine keeps of erased prompts, in a sentence."""
+        return NOTHING_KEPT if self._router.engine.forgets else KEEPS

@@ -1,0 +1,209 @@
+"""Proposals: gathered from consenting conversations, kept for review, never taught by themselves."""
+
+import pytest
+from erasure_home import LEE, erase
+from stories import ANA, OTTO, RITA, ask
+from teacher_stand_in import TeacherStandIn
+
+from feedback import lookup, pairs, personal, proposals, ratings, review
+from feedback.assistants import Assistants
+from feedback.errors import BadRequest, EngineError, EngineUnavailable, NotAllowed, NotFound
+from feedback.exchanges import Exchanges
+from feedback.proposals import Candidate
+from feedback.records import Message, new_id
+from feedback.store import Store
+from hone.proposing import Proposing
+from hone.teacher import Teacher
+from tuner.server import Answer
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = Store(tmp_path / "hone.duckdb")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def stand_in():
+    house = TeacherStandIn()
+    yield house
+    house.close()
+
+
+def disliked(store, instruction="How far is the moon?", who=ANA, **turn):
+    exchange = ask(store, who, instruction, "No idea.", **turn)
+    return ratings.rate(store, who, exchange.id, rating="down")
+
+
+class Server:
+    """Says what it is told to, in turn; texts of the same first word mean the same."""
+
+    def __init__(self, *said):
+        self.said = list(said)
+        self.asked = []
+
+    async def answer(self, version, messages, *, max_tokens, temperature=0.0, seed=None):
+        self.asked.append((version, messages, temperature, seed))
+        return Answer(self.said[seed % len(self.said)], "stop", 5)
+
+    async def embed(self, texts):
+        first = sorted({text.split()[0] for text in texts})
+        return [[float(text.split()[0] == word) for word in first] for text in texts]
+
+
+def proposing(store, server=None, teacher=None):
+    return Proposing(store, server or Server("x"), live=lambda name: f"{name}@0", teacher=teacher)
+
+
+def gather(store, **given):
+    asked = {"limit": 10, "samples": 4, "ask_teacher": "teacher" in given}
+    return proposing(store, **given).propose(OTTO, "general", **asked)
+
+
+def kept_by(stand_in):
+    return Teacher(stand_in.url, "big", key="k", max_tokens=64, timeout=10)
+
+
+class TestRecorded:
+    def test_proposals_wait_for_review_beside_their_question_and_teach_nothing_by_themselves(self, store):
+        asked = disliked(store)
+        ids = proposals.record(store, OTTO, asked, "self@general@3-ab", [Candidate("384,400 km.", 3)])
+        (one,) = lookup.load(store, ids)
+        assert (one.state, one.source, one.version) == (
+            "pending",
+            "proposal:self@general@3-ab",
+            "general@3-ab",
+        )
+        assert (one.instruction, one.response) == (asked.instruction, "384,400 km.")
+        assert one.id in [waiting.id for waiting in review.pending(store)]
+        assert pairs.approved(store, "general") == []
+        assert [e.id for e in Exchanges(store).conversation(asked.conversation_id, "ana")] == [asked.id]
+        assert Exchanges(store).conversations("ana")[0]["exchanges"] == 1
+        assert store.check()
+
+    def test_every_one_that_is_right_is_ticked_and_becomes_a_pair(self, store):
+        asked = disliked(store)
+        found = [Candidate("384,400 km."), Candidate("About 30 Earths."), Candidate("Two miles.")]
+        right, also, wrong = proposals.record(store, OTTO, asked, "teacher:big", found)
+        with pytest.raises(BadRequest):
+            proposals.tick(store, RITA, asked.id, [new_id()])
+        proposals.tick(store, RITA, asked.id, [right, also], reject_rest=True)
+        assert [p.response for p in pairs.approved(store, "general")] == ["384,400 km.", "About 30 Earths."]
+        assert {p.author for p in pairs.approved(store, "general")} == {"model"}
+        assert lookup.get(store, wrong).state == "rejected"
+
+    def test_what_says_nothing_new_is_left_out(self, store):
+        asked = ratings.rate(store, ANA, disliked(store).id, rating="down", correction="384,400 km.")
+        said = [Candidate(text) for text in (" No idea. ", "384,400 km.", "", "Far.", "Far.")]
+        assert len(proposals.record(store, OTTO, asked, "teacher:big", said)) == 1
+        assert proposals.record(store, OTTO, asked, "teacher:big", said) == []
+
+    def test_an_erased_question_takes_its_proposals_along_and_gets_no_more(self, store, tmp_path):
+        asked = disliked(store, who=LEE)
+        (one,) = proposals.record(store, OTTO, asked, "teacher:big", [Candidate("384,400 km.")])
+        erase(store, tmp_path, LEE, "exchange", asked.id)
+        with pytest.raises(NotFound):
+            lookup.get(store, one)
+        assert proposals.record(store, OTTO, asked, "teacher:big", [Candidate("More.")]) == []
+
+    def test_what_is_its_authors_alone_is_shown_to_no_reviewer(self, store):
+        asked = disliked(store)
+        Exchanges(store).set_training(asked.conversation_id, "ana", False)
+        with pytest.raises(NotAllowed):
+            proposals.of(store, asked.id)
+        assert proposals.record(store, OTTO, asked, "teacher:big", [Candidate("Far.")]) == []
+        assert proposals.disliked(store, "general", "self@", 10) == []
+
+
+class TestGathered:
+    async def test_samples_that_mean_the_same_are_one_proposal_with_their_count(self, store):
+        asked = disliked(store)
+        server = Server("Far away.", "Far away!", "Near by.", "Far away.")
+        assert await gather(store, server=server) == {"questions": 1, "proposed": 2, "left_out": {}}
+        told = [(one.response, agree) for one, agree in proposals.of(store, asked.id)["proposals"]]
+        assert told == [("Far away.", 3), ("Near by.", 1)]
+        assert len({(temperature, seed) for _, _, temperature, seed in server.asked}) == 4
+        assert await gather(store, server=server) == {"questions": 0, "proposed": 0, "left_out": {}}
+
+    async def test_rare_questions_come_after_the_disliked(self, store):
+        for text in ("Tax one?", "Tax two?", "Tax three?", "Herons?"):
+            ratings.rate(store, ANA, ask(store, ANA, text).id, rating="up")
+        server = Server("So.")
+        await gather(store, server=server)
+        assert {messages[-1].content for _, messages, *_ in server.asked} == {"Herons?"}
+
+    async def test_the_teacher_sees_only_what_may_leave_the_house(self, store, stand_in):
+        fine = disliked(store, "How far is the moon?")
+        private = disliked(store, "And the sun?", who=LEE)
+        Exchanges(store).set_training(private.conversation_id, "lee", False)
+        disliked(store, "Write to philomena@example.org, please.")
+        disliked(store, "Call me at 010-1234-5678.")
+        said = await gather(store, teacher=kept_by(stand_in))
+        assert [sent["messages"][-1]["content"] for sent in stand_in.asked] == [fine.instruction]
+        assert stand_in.asked[0]["path"] == "/v1/chat/completions"
+        assert stand_in.asked[0]["authorization"] == "Bearer k"
+        assert said == {
+            "questions": 1,
+            "proposed": 1,
+            "left_out": {
+                "holds what may be personal: email": 1,
+                "holds what may be personal: number": 1,
+            },
+        }
+        (one,) = proposals.of(store, fine.id)["proposals"]
+        assert (one[0].response, one[0].source) == ("The teacher's answer.", "proposal:teacher:big")
+
+    async def test_a_system_prompt_with_somebodys_data_keeps_the_question_here(self, store, stand_in):
+        told = Exchanges(store)
+        line = told.begin_conversation("ana", "general", "x")
+        from stories import admitted
+
+        system = Message("system", "Escalate to the desk at 02-555-0199, key sk-abcdefghijklmnop1234.")
+        exchange = admitted(line, ANA, "Who helps me?", context=(system,))
+        told.open(exchange)
+        told.close(exchange.id, response="?", finish_reason="stop", version="general@0", principal="ana")
+        ratings.rate(store, ANA, exchange.id, rating="down")
+        said = await gather(store, teacher=kept_by(stand_in))
+        assert (stand_in.asked, said["proposed"]) == ([], 0)
+
+    async def test_a_teacher_that_is_not_there_refuses_or_is_not_set_is_said_so(self, store, stand_in):
+        disliked(store)
+        with pytest.raises(BadRequest):
+            await proposing(store).propose(OTTO, "general", limit=1, samples=1, ask_teacher=True)
+        stand_in.status = 401
+        with pytest.raises(EngineError):
+            await gather(store, teacher=kept_by(stand_in))
+        stand_in.close()
+        with pytest.raises(EngineUnavailable):
+            await gather(store, teacher=kept_by(stand_in))
+        assert Assistants(store).list()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ana.b+c@mail.example.co.kr",
+        "+82 10-1234-5678",
+        "card 4111 1111 1111 1111",
+        "880101-1234567",
+        "GB33BUKB20201555555555",
+        "at 192.168.4.17",
+        "https://u:p@host/x",
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "sk-proj-abcdefgh12345678",
+        "my password is hunter2",
+        "비밀번호는 호랑이",
+        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c",
+    ],
+)
+def test_what_could_be_somebodys_stays(text):
+    assert personal.finds(f"Please look at {text} for me.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["What is 2 + 2?", "In 1984, 12 of 40 agreed.", "달까지 거리는 얼마인가요?", "Use tokens sparingly."],
+)
+def test_what_is_nobodys_may_go(text):
+    assert personal.finds(text) == []

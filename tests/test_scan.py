@@ -1,0 +1,79 @@
+"""The proof finds words however they are written, and says how many are too short to be looked for."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from feedback import scan
+from feedback.scan import Needles
+
+LATIN = "The heron waits in the reeds until the tide has gone"
+KOREAN = "왜가리는 썰물이 질 때까지 갈대밭에서 기다립니다"
+
+
+@pytest.mark.parametrize("text", [LATIN, KOREAN])
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda text: text.encode(),
+        lambda text: text.encode("utf-16-le"),
+        lambda text: text.encode("utf-16-be"),
+        lambda text: json.dumps({"said": text}).encode(),
+        lambda text: json.dumps(json.dumps({"said": f'"{text}"\n'}, ensure_ascii=False)).encode(),
+        lambda text: json.dumps(text).replace("\\ub", "\\uB").replace("\\uc", "\\uC").encode(),
+        repr,
+    ],
+    ids=["utf-8", "utf-16-le", "utf-16-be", "json", "json in json", "upper-case escapes", "repr"],
+)
+def test_a_text_is_found_however_it_is_written(tmp_path, text, written):
+    content = written(text)
+    if written(text) == json.dumps(text).replace("\\ub", "\\uB").replace("\\uc", "\\uC").encode():
+        content = "".join(f"\\u{ord(c):04X}" if ord(c) > 127 else c for c in text).encode()
+    (tmp_path / "file").write_bytes(
+        b"\x00\xff" + (content if isinstance(content, bytes) else content.encode())
+    )
+    needles = Needles(scan.fragments([text]))
+    assert scan.home(tmp_path, needles).where == {"file": len(needles.fragments)}
+
+
+def test_any_piece_of_a_long_text_that_is_twice_a_window_is_found(tmp_path):
+    text = " ".join(f"word{n:04d}" for n in range(200))
+    needles = Needles(scan.fragments([text]))
+    for start in range(0, 200, 37):
+        assert needles.inside(text[start : start + 2 * scan.WINDOW].encode())
+
+
+def test_a_find_across_two_pieces_of_a_file_is_not_missed(tmp_path, monkeypatch):
+    monkeypatch.setattr(scan, "PIECE", 16)
+    (tmp_path / "file").write_bytes(b"x" * 11 + LATIN.encode() + b"y" * 29)
+    needles = Needles(scan.fragments([LATIN]))
+    assert len(scan.in_file(tmp_path / "file", needles)) == len(needles.fragments)
+
+
+def test_compressed_parquet_is_read(tmp_path):
+    table = pa.table({"messages": [json.dumps([{"role": "user", "content": KOREAN}])] * 50})
+    pq.write_table(table, tmp_path / "train.parquet", compression="zstd")
+    assert scan.home(tmp_path, Needles(scan.fragments([KOREAN]))).where == {"train.parquet": 1}
+    (tmp_path / "train.parquet").write_bytes(b"PAR1 broken")
+    assert scan.home(tmp_path, Needles(scan.fragments([KOREAN]))).where == {}
+
+
+def test_texts_too_short_to_look_for_are_counted():
+    assert scan.too_short(["Hi", "네", LATIN, 'a"b"c\nd']) == 3
+    assert scan.fragments(["Hi"]) == []
+    assert not Needles([]).inside(b"anything")
+
+
+def test_links_are_not_followed_and_what_is_left_out_is_not_read(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_text(LATIN)
+    home = tmp_path / "home"
+    (home / "erasing").mkdir(parents=True)
+    (home / "erasing" / "job.json").write_text(LATIN)
+    (home / "link").symlink_to(outside)
+    (home / "other").symlink_to(outside / "file")
+    needles = Needles(scan.fragments([LATIN]))
+    assert scan.home(home, needles, leave={home / "erasing"}).where == {}

@@ -1,0 +1,43 @@
+"""What an erasure means for what is running: the run that learns, the versions that answer, their files.
+
+The ledger says which versions learnt from erased words (`feedback/affected.py`); here the running server
+is made to match. Takes no words away itself.
+
+Trail: hone/erasing.py -> here -> tuner/rollout.py
+"""
+
+import asyncio
+from pathlib import Path
+
+from feedback import affected, scrub
+from feedback.ledger import Ledger
+from feedback.store import Store
+from tuner.cycle import Cycle, unfinished
+from tuner.rollout import Rollout
+
+
+class Cleansing:
+    """Follows erasures in one home."""
+
+    def __init__(self, store: Store, ledger: Ledger, cycle: Cycle, rollout: Rollout, home: Path) -> None:
+        self._store, self._ledger, self._cycle = store, ledger, cycle
+        self._rollout, self._home = rollout, home
+
+    async def stop_learning(self, assistants: frozenset[str]) -> None:
+        """Stop the run in progress if it is one of these assistants'.
+
+        It may hold what was erased, or be just reading it; one that does not goes on at the next look.
+        """
+        left = await asyncio.to_thread(unfinished, self._ledger)
+        if self._cycle.running and any(run.assistant in assistants for run in left):
+            await self._cycle.stop()
+
+    async def follow(self) -> None:
+        """Route and unload as the ledger says since versions were withdrawn, and delete their files."""
+        await self._rollout.restore()
+        await asyncio.to_thread(scrub.withdrawn_versions, self._store, self._home)
+
+    async def retire(self) -> None:
+        """Withdraw what was kept in service only until it was rebuilt, once it was."""
+        if await asyncio.to_thread(affected.retire, self._store):
+            await self.follow()
