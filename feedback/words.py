@@ -73,8 +73,12 @@ _TEXT = "data_type IN ('VARCHAR', 'JSON', 'VARCHAR[]')"
 def columns(store: Store) -> dict[str, set[str]]:
     """Every column that can hold text, by table."""
     found: dict[str, set[str]] = {}
-    asked = f"SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND {_TEXT}"  # noqa: S608
-    tables = {row["table_name"] for row in store.rows("SELECT table_name FROM duckdb_tables()")}
+    # The search index, which is attached beside the store, holds no text.
+    own = "database_name = current_database()"
+    asked = f"""SELECT table_name, column_name FROM duckdb_columns()
+        WHERE NOT internal AND {own} AND {_TEXT}"""  # noqa: S608
+    found_tables = store.rows(f"SELECT table_name FROM duckdb_tables() WHERE {own}")  # noqa: S608
+    tables = {row["table_name"] for row in found_tables}
     for row in store.rows(asked):
         if row["table_name"] in tables:
             found.setdefault(row["table_name"], set()).add(row["column_name"])

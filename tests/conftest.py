@@ -16,7 +16,9 @@ from typing import Any
 import duckdb
 import httpx
 import pytest
+from playwright.sync_api import expect
 
+expect.set_options(timeout=30_000)  # two tests may share two busy cores
 HONE = [sys.executable, "-m", "hone.command"]
 
 

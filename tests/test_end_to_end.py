@@ -59,7 +59,7 @@ def hone(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterato
     """One Hone on the real model for the whole story."""
     running = RunningHone(
         tmp_path_factory.mktemp("story") / "home",
-        settings=f'[tuner]\nsalt = "{SALT}"\nenabled = false\ngeneral_items = 4\n'
+        settings=f'[tuner]\nsalt = "{SALT}"\nenabled = false\ngeneral_items = 4\nreplay_share = 0\n'
         "[chat]\ntemperature = 0\nmax_tokens = 60\n",
         environment={"HONE_ENGINE__DTYPE": "float32"},
     )

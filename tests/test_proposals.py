@@ -148,7 +148,7 @@ class TestGathered:
             "proposed": 1,
             "left_out": {
                 "holds what may be personal: email": 1,
-                "holds what may be personal: number": 1,
+                "holds what may be personal: phone": 1,
             },
         }
         (one,) = proposals.of(store, fine.id)["proposals"]

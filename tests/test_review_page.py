@@ -1,6 +1,5 @@
 """The review page in a real browser: claim, draft, skip, verdict, reopening, and never markup."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,13 +68,13 @@ def test_a_reviewers_hour(page: Page, hone: RunningHone) -> None:
     expect(queue).to_have_count(0, timeout=MINUTES)
     assert hone.get(f"/v1/reviews/{one}").json()["approved_response"] == "One"
 
-    page.get_by_label(re.compile("^Approved")).click()
+    page.locator("#review-state label", has_text="Approved").click()
     expect(queue).to_have_count(1, timeout=MINUTES)
     expect(page.locator("#reopen")).to_be_visible(timeout=MINUTES)
     page.locator("#review-reason textarea, #review-reason input").first.fill("Too short.")
     page.locator("#reopen").click()
     expect(queue).to_have_count(0, timeout=MINUTES)
-    page.get_by_label(re.compile("^To review")).click()
+    page.locator("#review-state label", has_text="To review").click()
     expect(page.locator("#detail")).to_contain_text("Too short.", timeout=MINUTES)
     states = {identity: hone.get(f"/v1/reviews/{identity}").json()["state"] for identity in (one, two)}
     assert states == {one: "pending", two: "pending"}, "a skip is one's own"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+import duckdb
 import pytest
 from stories import ask
 from test_registry_and_rollout import ANN, House
@@ -15,6 +16,7 @@ from feedback import schema
 from feedback.errors import BadRequest, Conflict, EngineUnavailable, NotFound
 from feedback.exchanges import Exchanges, answer_id, as_row
 from feedback.lots import lot
+from feedback.migrate import migrate
 from feedback.records import Exchange, Message, new_id, now
 from feedback.rollouts import Rollouts
 from feedback.store import Store
@@ -363,12 +365,15 @@ def test_a_store_from_before_keeps_its_events_and_takes_stages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = {"principal": "ann", "assistant": "general", "version": "general@1-x", "state": "live"}
-    before = schema.MIGRATIONS.index(schema._STAGES_AND_ORDERS)
-    with monkeypatch.context() as past:
+    with monkeypatch.context() as past, duckdb.connect(tmp_path / "old.duckdb") as old:
+        before = schema.MIGRATIONS.index(schema._STAGES_AND_ORDERS)
         past.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:before])
-        old = Store(tmp_path / "old.duckdb")
-        old.append({"rollouts": [row]})
-        old.close()
+        migrate(old, tmp_path / "old.duckdb")
+        values = {"id": new_id(), "seq": 1, "at": "2026-12-01", **row}
+        names = ", ".join(f'"{name}"' for name in values)
+        old.execute(
+            f"INSERT INTO rollouts ({names}) VALUES ({', '.join('?' * len(values))})", [*values.values()]
+        )
     store = Store(tmp_path / "old.duckdb")
     rollouts = Rollouts(store)
     rollouts.record(**{**row, "version": "general@2-y", "state": "canary"}, reason="", share=0.05)  # type: ignore[arg-type]

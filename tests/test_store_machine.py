@@ -153,7 +153,7 @@ class Feedback(RuleBasedStateMachine):
         }
         shown = [held for held in self.known.values() if self.training.get(held.conversation, True)]
         counted = {state: sum(held.state == state for held in shown) for state in review.STATES}
-        assert review.counts(self.store) == counted
+        assert review.counts(self.store) == {**counted, "disputed": 0}
 
     def teardown(self):
         self.store.close()

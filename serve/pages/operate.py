@@ -26,6 +26,8 @@ from serve.parts import Parts
 
 SECONDS = 2.0
 RUNS_SHOWN = 10
+BUTTONS = 3 + len(get_args(Order))
+"""Run, promote, roll back, and one for each order."""
 
 
 def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Blocks:
@@ -36,7 +38,9 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Bloc
         engine = _section("engine")
         with gr.Row(elem_id="operate-bar", equal_height=True):
             assistant = gr.Dropdown([], label=label("assistant"), elem_id="operate-assistant", scale=3)
-            tune = gr.Button(label("tune"), elem_id="tune", variant="primary", scale=1, min_width=140)
+            tune = gr.Button(
+                label("tune"), elem_id="tune", variant="primary", scale=1, min_width=140, interactive=False
+            )
         with gr.Row():
             with gr.Column(scale=1, min_width=320):
                 run = _section("run")
@@ -54,11 +58,13 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Bloc
                     max_lines=3,
                 )
             with gr.Row():
-                promote = gr.Button(label("promote"), elem_id="promote", variant="primary")
-                roll_back = gr.Button(label("roll_back"), elem_id="rollback", variant="stop")
+                promote = gr.Button(label("promote"), elem_id="promote", variant="primary", interactive=False)
+                roll_back = gr.Button(
+                    label("roll_back"), elem_id="rollback", variant="stop", interactive=False
+                )
             with gr.Row():
                 orders = {
-                    order: gr.Button(label(order), elem_id=order, size="sm", min_width=80)
+                    order: gr.Button(label(order), elem_id=order, size="sm", min_width=80, interactive=False)
                     for order in get_args(Order)
                 }
         decisions = _section("decisions")
@@ -66,7 +72,9 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Bloc
         offered = gr.Textbox(visible="hidden", elem_id="offered")
         view = [engine, run, gate, versions, decisions, runs, chosen, offered, rollout]
         page.load(guard(header), None, top, **QUIET)
-        page.load(guard(desk.load), assistant, [assistant, *view], **QUIET)
+        # Nothing can be pressed before the page knows of which assistant.
+        buttons = [tune, promote, roll_back, *orders.values()]
+        page.load(guard(desk.load), assistant, [assistant, *view, *buttons], **QUIET)
         assistant.input(guard(desk.look), [assistant, offered], view, **QUIET)
         gr.Timer(SECONDS).tick(guard(desk.look), [assistant, offered], view, trigger_mode="once", **QUIET)
         once: dict[str, Any] = {"trigger_mode": "once", **QUIET}
@@ -122,7 +130,9 @@ class Desk:
         known = await asyncio.to_thread(self._assistants.list)
         chosen = next((a.name for a in known if a.name == assistant), known[0].name)
         choices = [(a.title or a.name, a.name) for a in known]
-        return gr.Dropdown(choices=choices, value=chosen), *await self._view(visit, chosen, "")
+        view = await self._view(visit, chosen, "")
+        ready = [gr.Button(interactive=True)] * BUTTONS
+        return gr.Dropdown(choices=choices, value=chosen), *view, *ready
 
     @needs(Role.OPERATOR)
     async def look(self, visit: Visit, assistant: str | None, offered: str) -> tuple[Any, ...]:
