@@ -44,12 +44,15 @@ BROWSER_FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
+# Three things a second, as quick people do: Gradio's client loses the answer to an event that it sends
+# within milliseconds of another one's end.
+LAUNCH: dict[str, Any] = {"args": BROWSER_FLAGS, "timeout": 60_000, "slow_mo": 300}
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium(), args=BROWSER_FLAGS, timeout=60_000)
+        launched = playwright.chromium.launch(executable_path=chromium(), **LAUNCH)
         yield launched
         launched.close()
 

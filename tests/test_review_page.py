@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import RunningHone, chromium
 from playwright.sync_api import Page, expect, sync_playwright
-from test_end_to_end import BROWSER_FLAGS, MINUTES
+from test_end_to_end import LAUNCH, MINUTES
 
 pytestmark = pytest.mark.browser
 
@@ -16,7 +16,7 @@ BAD = '<img src=x onerror="document.title=1"><b>Four</b>'
 @pytest.fixture
 def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=BROWSER_FLAGS, timeout=60_000)
+        browser = playwright.chromium.launch(executable_path=chromium(), **LAUNCH)
         page = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900}).new_page()
         page.set_default_timeout(MINUTES)
         page.on("pageerror", lambda error: pytest.fail(f"the page failed: {error}"))

@@ -38,9 +38,7 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Bloc
         engine = _section("engine")
         with gr.Row(elem_id="operate-bar", equal_height=True):
             assistant = gr.Dropdown([], label=label("assistant"), elem_id="operate-assistant", scale=3)
-            tune = gr.Button(
-                label("tune"), elem_id="tune", variant="primary", scale=1, min_width=140, interactive=False
-            )
+            tune = _button("tune", variant="primary", scale=1, min_width=140)
         with gr.Row():
             with gr.Column(scale=1, min_width=320):
                 run = _section("run")
@@ -58,15 +56,10 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Bloc
                     max_lines=3,
                 )
             with gr.Row():
-                promote = gr.Button(label("promote"), elem_id="promote", variant="primary", interactive=False)
-                roll_back = gr.Button(
-                    label("roll_back"), elem_id="rollback", variant="stop", interactive=False
-                )
+                promote = _button("promote", variant="primary")
+                roll_back = _button("roll_back", "rollback", variant="stop")
             with gr.Row():
-                orders = {
-                    order: gr.Button(label(order), elem_id=order, size="sm", min_width=80, interactive=False)
-                    for order in get_args(Order)
-                }
+                orders = {order: _button(order, size="sm", min_width=80) for order in get_args(Order)}
         decisions = _section("decisions")
         runs = _section("runs")
         offered = gr.Textbox(visible="hidden", elem_id="offered")
@@ -96,6 +89,11 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Bloc
         for order, button in orders.items():
             button.click(guard(desk.orders[order]), [assistant, offered, reason], [*view, reason], **once)
     return page
+
+
+def _button(name: str, id: str = "", **looks: Any) -> gr.Button:
+    """A button that cannot be pressed yet."""
+    return gr.Button(label(name), elem_id=id or name, interactive=False, **looks)
 
 
 def _section(name: str) -> gr.HTML:
