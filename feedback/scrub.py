@@ -52,13 +52,15 @@ def run_folder(folder: Path, erased: Collection[str], needles: Needles) -> None:
 
 
 def withdrawn_versions(store: Store, home: Path) -> list[str]:
-    """Delete the adapters of erased versions, in their own folders and in those of their runs."""
+    """Delete the adapters of erased versions, here and in their runs, and what they answered elsewhere."""
     ledger = Ledger(store)
     folders = {run.id: Path(run.folder) for run in ledger.runs() if run.folder}
     gone = [version for version in ledger.versions() if version.state == "erased"]
     for version in gone:
         assert _SAFE.fullmatch(version.version), version.version  # it names a folder that is deleted
         shutil.rmtree(home / "versions" / version.version, ignore_errors=True)
+        for answers in home.glob(f"suite/*/{version.version}.jsonl"):
+            answers.unlink(missing_ok=True)
         if version.run_id in folders:
             shutil.rmtree(_within(home, folders[version.run_id]) / "adapter", ignore_errors=True)
     return [version.version for version in gone]

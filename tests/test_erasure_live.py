@@ -89,11 +89,16 @@ def test_versions_that_learnt_leave_the_engine_and_the_newest_clean_one_answers(
     assert tiny_hone.chat("Hello", max_tokens=4)["model"] == past.versions[2]
     rows = tiny_hone.command("rows", past.versions[2])
     assert past.lee.id[:8] in rows.stdout
+    answers = tiny_hone.home / "suite" / "0123456789abcdef"
+    answers.mkdir(parents=True)
+    for version in ("base", past.versions[0], past.versions[2]):
+        (answers / f"{version}.jsonl").write_text('{"asked": "0", "sample": 0, "text": "Hm."}\n')
     done = tiny_hone.command("erase", "--user", LEE.name, "--yes", "--stop")
     assert done.returncode == 0, done.stdout + done.stderr
     assert tiny_hone.chat("Hello", max_tokens=4)["model"] == past.versions[0]
     tiny_hone.wait(lambda: tiny_hone.get("/v1/status").json()["router"]["loaded"] == [past.versions[0]], 60)
     assert [path.name for path in (tiny_hone.home / "versions").iterdir()] == [past.versions[0]]
+    assert {path.stem for path in answers.iterdir()} == {"base", past.versions[0]}
     refused = tiny_hone.post(f"/v1/versions/{past.versions[2]}/promote", {"reason": "I want it back."})
     assert refused.status_code == 409
     tiny_hone.stop()
