@@ -31,6 +31,9 @@ WHERE e.assistant = $1 AND e.at >= $2 AND r.rating IS NOT NULL AND e.source IN {
 QUALIFY row_number() OVER (PARTITION BY e.conversation_id, e.version ORDER BY r.seq) = 1
 ORDER BY r.seq"""  # noqa: S608
 
+_NEWEST = """SELECT greatest(coalesce((SELECT max(seq) FROM ratings), 0),
+    coalesce((SELECT max(seq) FROM rollouts), 0), coalesce((SELECT max(seq) FROM orders), 0)) AS newest"""
+
 _RECENT = f"""SELECT exchange_id FROM exchange_state s
 WHERE assistant = $1 AND training AND finish_reason IN ('stop', 'length') AND source IN {PEOPLE}
     AND state <> 'erased'
@@ -110,6 +113,12 @@ class Rollouts:
     def live_events(self, assistant: str, version: str) -> list[Event]:
         """What happened to a live version since it went live, its going live first."""
         return _standing(self.events(assistant), version, "live")
+
+    def newest(self) -> int:
+        """The newest event that a rollout could depend on; found in a moment, however many there are."""
+        row = self._store.row(_NEWEST)
+        assert row is not None
+        return int(row["newest"])
 
     def thumbs(self, assistant: str, since: datetime) -> list[Thumb]:
         """First thumbs on what was asked since then, in the order in which they came."""

@@ -41,6 +41,7 @@ class Watch:
         """`secret` is what conversations draw their lots by (`serve/router.py`)."""
         self._ledger, self._rollout, self._terms = ledger, rollout, terms
         self._secret, self._clock = secret, clock
+        self._told_before: dict[str, tuple[tuple[int, datetime], dict[str, Any]]] = {}
 
     async def look(self, assistants: list[str]) -> None:
         """Take each assistant's next step, if there is one; a fault with one leaves the others."""
@@ -53,7 +54,7 @@ class Watch:
 
     async def told(self, assistant: str) -> dict[str, Any]:
         """What `GET /v1/assistants/NAME/rollout` says: the canary, drift, standing orders and events."""
-        return await asyncio.to_thread(self._told, assistant)
+        return await asyncio.to_thread(self._told_once, assistant)
 
     async def _canary(self, assistant: str) -> bool:
         """Whether there is a canary; its step is taken."""
@@ -122,6 +123,14 @@ class Watch:
         thumbs = self._ledger.rollouts.thumbs(assistant, began - timedelta(days=PAST_DAYS))
         ours = [t for t in thumbs if t.version == live.version and t.asked_at >= began]
         return events, drift(ours, [t for t in thumbs if t.version == before and t.asked_at < began])
+
+    def _told_once(self, assistant: str) -> dict[str, Any]:
+        """As `_told`, computed anew after an event or a minute only: pages ask every two seconds."""
+        asked = self._ledger.rollouts.newest(), self._clock().replace(second=0, microsecond=0)
+        before = self._told_before.get(assistant)
+        if before is None or before[0] != asked:
+            before = self._told_before[assistant] = asked, self._told(assistant)
+        return before[1]
 
     def _told(self, assistant: str) -> dict[str, Any]:
         live = self._ledger.live(assistant).version
