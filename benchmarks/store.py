@@ -56,7 +56,7 @@ def _read(store: Store, search: Search, times: Times, calls: int) -> dict[str, i
         "SELECT owner FROM exchange_state GROUP BY owner ORDER BY count(*) DESC, owner LIMIT 1"
     )[0]
     reading.pages(store, times, calls)
-    found = reading.search(search, times, calls, owner["owner"])
+    found = reading.search(store, search, times, calls, owner["owner"])
     reading.loads(store, times, calls)
     reading.turns(store, times, calls, owner["owner"])
     say(f"read: {len(times.found)} kinds of calls, {calls} each")

@@ -55,16 +55,6 @@ def load(store: Store | Transaction, ids: Sequence[str]) -> list[Exchange]:
     return [by_id[identity] for identity in ids if identity in by_id]
 
 
-def choose(store: Store | Transaction, where: str, params: Sequence[Any], order: str) -> list[Exchange]:
-    """The exchanges that `where` chooses, in this `order`; both are SQL of `exchange_state s`.
-
-    `where` has its own LIMIT: rows are chosen by the columns that it names, and only then read whole.
-    """
-    chosen = f"SELECT s.rowid FROM exchange_state s {where}"  # noqa: S608
-    found = store.rows(f"{_STATE} WHERE s.rowid IN ({chosen}) ORDER BY {order}", params)
-    return _whole(store, found, _by_id(store, *_ASKED, [row["exchange_id"] for row in found]))
-
-
 def _whole(store: Store | Transaction, states: Sequence[dict[str, Any]], asked: ById) -> list[Exchange]:
     said = {
         key: _by_id(store, table, columns, [state[key] for state in states if state[key] is not None])

@@ -66,6 +66,11 @@ _STATES = f"""SELECT state, count(*) AS exchanges FROM exchange_state
 WHERE training AND state <> 'pending' AND ($2 IS NULL OR assistant = $2) AND exchange_id NOT IN {_HIDDEN}
 GROUP BY state"""  # noqa: S608
 
+VISIBLE = f"""s.training AND s.state <> 'erased' AND s.exchange_id NOT IN {_HIDDEN}
+AND (s.state <> 'unrated' OR s.conversation_id IN (
+    SELECT conversation_id FROM shares GROUP BY conversation_id HAVING arg_max(review, seq)))"""  # noqa: S608
+"""SQL of `exchange_state s`: what the reviewer $1 may look at, whatever its state."""
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -112,6 +117,11 @@ def items(
 ) -> list[Item]:
     """The same as one reviewer sees them, with claims."""
     ids = _ids(store, state, assistant, limit, offset, viewer.name)
+    return found(store, viewer, policy, ids)
+
+
+def found(store: Store, viewer: Principal, policy: Policy, ids: Sequence[str]) -> list[Item]:
+    """Exchanges that were found otherwise, as one reviewer sees them, without those they may not see."""
     return _items(store, viewer, policy, rounds.load(store, ids, viewer.name))
 
 

@@ -1,8 +1,8 @@
 """Lets exchanges go that nobody rated and that are old: their rows are deleted, and that is recorded.
 
-What was ever rated or judged stays, and so does a turn that still runs. Conversations of which nothing is
-left go too. The words stay in the file until it is rewritten (`Store.compact`). Knows no clock but the
-one it is given.
+What was ever rated or judged stays, and so does a turn that still runs. What hangs on an exchange goes with
+it, and conversations of which nothing is left go too. The words stay in the file until it is rewritten
+(`Store.compact`). Knows no clock but the one it is given.
 """
 
 from datetime import datetime, timedelta
@@ -17,7 +17,9 @@ AT_ONCE = 5_000
 
 _OLD = """SELECT exchange_id, conversation_id, answer_id FROM exchange_state
 WHERE "at" < $1 AND state = 'unrated' AND rating_id IS NULL AND review_id IS NULL
-    AND finish_reason IS NOT NULL
+    AND finish_reason IS NOT NULL AND exchange_id NOT IN (
+        SELECT exchange_id FROM opinions UNION ALL SELECT exchange_id FROM golds
+        UNION ALL SELECT chosen FROM preferences UNION ALL SELECT rejected FROM preferences)
 LIMIT $2"""
 _THESE = "(SELECT unnest($1::UUID[]))"
 
@@ -41,11 +43,15 @@ def _forget_some(transaction: Transaction, before: datetime, days: int, principa
     for table, column, keys in (
         ("answers", "id", [row["answer_id"] for row in old]),
         ("exchanges", "id", exchanges),
-        ("exchange_state", "exchange_id", exchanges),
+        *((table, "exchange_id", exchanges) for table in ("exchange_state", "signals", "claims", "drafts")),
     ):
         transaction.rows(f"DELETE FROM {table} WHERE {column} IN {_THESE}", [keys])  # noqa: S608
     emptied = _emptied(transaction, sorted({row["conversation_id"] for row in old}))
-    for table, column in (("conversations", "id"), ("consents", "conversation_id")):
+    for table, column in (
+        ("conversations", "id"),
+        ("consents", "conversation_id"),
+        ("shares", "conversation_id"),
+    ):
         transaction.rows(f"DELETE FROM {table} WHERE {column} IN {_THESE}", [emptied])  # noqa: S608
     row: dict[str, Any] = {"principal": principal, "days": days, "exchanges": len(old)}
     transaction.append({"retentions": [{**row, "conversations": len(emptied)}]})

@@ -3,9 +3,9 @@
 A word is a run of letters and digits; of Korean, Chinese and Japanese, which don't part their words, every
 character and every two in a row. All of the asked words must be in an exchange: in its instruction, its
 answer, or what its newest rating says. The index holds digests of words, no text; it can be deleted at any
-time and is made again.
+time and is made again. What reviewers may see is `queue.py`'s to say.
 
-Trail: feedback/store.py -> here -> feedback/lookup.py
+Trail: feedback/store.py -> here -> feedback/lookup.py, feedback/queue.py
 """
 
 import logging
@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from feedback import lookup, word_index
+from feedback import lookup, queue, word_index
 from feedback.errors import BadRequest
 from feedback.records import Exchange
 from feedback.store import Store
@@ -56,39 +56,44 @@ class Search:
     def to_review(
         self,
         words: str,
+        viewer: str,
         *,
         state: str | None = None,
         assistant: str | None = None,
         limit: int = 50,
         offset: int = 0,
-    ) -> list[Exchange]:
-        """Among what reviewers may see: what was rated or imported, and may be learnt from; newest first.
+    ) -> list[str]:
+        """Ids among what this reviewer may see (`queue.found` shows them as they may), the newest first.
+
+        `state` is pending, approved or rejected.
 
         Raises:
             BadRequest: There is no word in `words`, or there are too many.
         """
-        visible = """s.training AND s.state <> 'unrated' AND ($1 IS NULL OR s.state = $1)
-            AND ($2 IS NULL OR s.assistant = $2)"""
-        return self._find(words, visible, [state, assistant], limit, offset)
+        visible = f"({queue.VISIBLE}) AND ($2 IS NULL OR s.state = $2) AND ($3 IS NULL OR s.assistant = $3)"
+        return self._find(words, visible, [viewer, state, assistant], limit, offset)
 
     def own(
         self, words: str, owner: str, *, assistant: str | None = None, limit: int = 50, offset: int = 0
     ) -> list[Exchange]:
-        """Among what a person said themselves; newest first.
+        """Among what a person said themselves; the newest first.
 
         Raises:
             BadRequest: There is no word in `words`, or there are too many.
         """
-        visible = "s.owner = $1 AND ($2 IS NULL OR s.assistant = $2)"
-        return self._find(words, visible, [owner, assistant], limit, offset)
+        visible = "s.owner = $1 AND s.state <> 'erased' AND ($2 IS NULL OR s.assistant = $2)"
+        return lookup.load(self._store, self._find(words, visible, [owner, assistant], limit, offset))
 
-    def _find(self, words: str, visible: str, params: list[Any], limit: int, offset: int) -> list[Exchange]:
+    def _find(self, words: str, visible: str, params: list[Any], limit: int, offset: int) -> list[str]:
         """The page at `offset`; where no word is rare, it is looked for among the newest events first."""
         tokens = self._tokens(words)
+        places = f"LIMIT ${len(params) + 1} OFFSET ${len(params) + 2}"
+        page: list[str] = []
         for after in self._depths(tokens):
-            found = " AND ".join(word_index.holds(token, after) for token in tokens)
-            where = f"WHERE s.seq > {after} AND {visible} AND {found} ORDER BY s.seq DESC LIMIT $3 OFFSET $4"
-            page = lookup.choose(self._store, where, [*params, limit, offset], "s.seq DESC")
+            held = " AND ".join(word_index.holds(token, after) for token in tokens)
+            query = f"""SELECT s.exchange_id FROM exchange_state s
+                WHERE s.seq > {after} AND {visible} AND {held} ORDER BY s.seq DESC {places}"""  # noqa: S608
+            page = [row["exchange_id"] for row in self._store.rows(query, [*params, limit, offset])]
             if len(page) == limit:
                 break
         return page

@@ -94,7 +94,9 @@ class Hone:
         self.web.include_router(erase.routes(parts.identity, self.erasing))
         self.web.include_router(lineage.routes(parts.identity, self.store))
         self.web.include_router(proposals.routes(parts, self.proposing))
-        self.web.include_router(search.routes(parts.identity, self.housekeeping.search))
+        self.web.include_router(
+            search.routes(parts.identity, self.store, parts.policy, self.housekeeping.search)
+        )
 
     def _parts(self) -> Parts:
         chat = self.settings.chat

@@ -51,6 +51,9 @@ def test_people_find_their_own_and_only_reviewers_what_others_rated(hone):
     assert found(ben, q="secret") == []
     assert found(rita, q="secret") == []
     assert found(rita, q="secret", among="reviews", state="pending") == ["A shared secret"]
+    told = rita.get("/v1/search", params={"q": "secret", "among": "reviews"})
+    assert told.json()["data"][0]["principal"].startswith("contributor-")
+    assert '"ana"' not in told.text
     refused = ben.get("/v1/search", params={"q": "secret", "among": "reviews"})
     assert refused.status_code == 403
     assert ben.get("/v1/search", params={"q": "??"}).status_code == 400

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stories import ANA, BEN, RITA, ask
 
-from feedback import ratings, review, word_index
+from feedback import lookup, ratings, review, word_index
 from feedback.errors import BadRequest
 from feedback.exchanges import Exchanges
 from feedback.search import Search
@@ -36,9 +36,10 @@ def own(search, words, owner="ana", **page):
     return [exchange.instruction for exchange in search.own(words, owner, **page)]
 
 
-def to_review(search, words, **filters):
+def to_review(search, words, viewer="rita", **filters):
     search.catch_up()
-    return [exchange.instruction for exchange in search.to_review(words, **filters)]
+    found = lookup.load(search._store, search.to_review(words, viewer, **filters))
+    return [exchange.instruction for exchange in found]
 
 
 def test_all_words_must_be_there_whatever_their_case_and_marks(store, search):
@@ -86,6 +87,32 @@ def test_people_find_their_own_and_reviewers_what_they_may_judge(store, search):
     Exchanges(store).set_training(mine.conversation_id, "ana", False)
     assert to_review(search, "secret") == []
     assert own(search, "secret") == ["secret of ana"]
+
+
+def test_reviewers_find_what_authors_show_and_not_what_measures_them(store, search):
+    shown = ask(store, ANA, instruction="a secret that is shown")
+    ask(store, ANA, instruction="a secret that is not")
+    gold = ask(store, ANA, instruction="a secret of the operator")
+    ratings.rate(store, ANA, gold.id, rating="up")
+    store.append({"shares": [{"principal": "ana", "conversation_id": shown.conversation_id, "review": True}]})
+    of = {"principal": "otto", "exchange_id": gold.id, "expected": "reject"}
+    store.append({"golds": [{**of, "retired": False}]})
+    assert to_review(search, "secret") == ["a secret of the operator", "a secret that is shown"]
+    assert to_review(search, "secret", viewer="otto") == ["a secret that is shown"]
+    store.append({"golds": [{**of, "retired": True}]})
+    assert to_review(search, "secret") == ["a secret that is shown"]
+
+
+def test_common_words_are_looked_for_among_the_newest_first_and_found_everywhere(store, search, monkeypatch):
+    monkeypatch.setattr("feedback.search.COMMON", 5)
+    for number in range(20):
+        exchange = ask(store, instruction=f"number {number}", assistant="law" if number < 3 else "general")
+        ratings.rate(store, ANA, exchange.id, rating="up")
+    newest = [f"number {number}" for number in reversed(range(20))]
+    assert own(search, "number", limit=2) == newest[:2]
+    assert own(search, "number", limit=3, offset=15) == newest[15:18]
+    assert own(search, "number") == newest
+    assert to_review(search, "number", assistant="law") == ["number 2", "number 1", "number 0"]
 
 
 def test_filters_and_pages(store, search):

@@ -163,6 +163,23 @@ class TestRetention:
         (told,) = store.rows("SELECT principal, days, exchanges, conversations FROM retentions")
         assert told == {"principal": "hone", "days": 30, "exchanges": 1, "conversations": 1}
 
+    def test_what_hangs_on_an_exchange_goes_with_it_and_what_somebody_judged_stays(self, store):
+        lost, judged, gold = (ask(store, instruction=name) for name in ("lost", "judged", "gold"))
+        of = {"principal": "rita", "exchange_id": lost.id}
+        store.append(
+            {"signals": [{**of, "kind": "copy"}], "drafts": [{**of, "response": "Unfinished words."}]}
+        )
+        opinion = {"round": judged.id, "verdict": "reject", "blind": True}
+        store.append({"opinions": [{**of, "exchange_id": judged.id, **opinion}]})
+        store.append({"golds": [{**of, "exchange_id": gold.id, "expected": "reject", "retired": False}]})
+        store.append(
+            {"shares": [{"principal": "ana", "conversation_id": lost.conversation_id, "review": True}]}
+        )
+        assert retention.forget_unrated(store, 1, at=now() + timedelta(days=2)) == 1
+        assert {row["id"] for row in store.rows("SELECT id FROM exchanges")} == {judged.id, gold.id}
+        for table in ("signals", "drafts", "shares"):
+            assert store.rows(f"SELECT 1 FROM {table}") == []
+
     def test_a_conversation_goes_with_its_last_exchange(self, store):
         first = ask(store)
         kept = ask(store, conversation_id=first.conversation_id)

@@ -1,17 +1,21 @@
 """What the pages and the API ask of a store, one at a time, on a store of any size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
+from typing import Any
 
 from benchmarks.storing import filling
 from benchmarks.storing.times import Times
-from feedback import lookup, ratings, review
+from feedback import claims, lookup, queue, ratings, review
 from feedback.exchanges import Exchanges
+from feedback.policy import Policy
+from feedback.queue import Item
 from feedback.records import Exchange, Principal, Role, new_id, now
 from feedback.search import Search
 from feedback.store import Store
 
 RITA = Principal("rita", Role.REVIEWER)
+POLICY = Policy(salt="of a benchmark")
 DEEP = 50 * 20
 """Exchanges before the deepest page that is asked for."""
 
@@ -25,14 +29,17 @@ def pages(store: Store, times: Times, calls: int) -> None:
         "review page: approved": {"state": "approved"},
         "review page: rejected, one assistant": {"state": "rejected", "assistant": "law"},
     }.items():
-        found = review.pending(store, **asked)  # type: ignore[arg-type]
-        assert len(found) == 50
-        times.measure(name, lambda _, asked=asked: review.pending(store, **asked), calls=calls)  # type: ignore
-    times.measure("counts: all", lambda _: review.counts(store), calls=calls)
-    times.measure("counts: one assistant", lambda _: review.counts(store, "law"), calls=calls)
+
+        def page(_: int = 0, asked: dict[str, Any] = asked) -> list[Item]:
+            return queue.items(store, RITA, POLICY, **asked)
+
+        assert len(page()) == 50
+        times.measure(name, page, calls=calls)
+    times.measure("counts: all", lambda _: queue.counts(store, viewer="rita"), calls=calls)
+    times.measure("counts: one assistant", lambda _: queue.counts(store, "law", "rita"), calls=calls)
 
 
-def search(index: Search, times: Times, calls: int, owner: str) -> dict[str, int]:
+def search(store: Store, index: Search, times: Times, calls: int, owner: str) -> dict[str, int]:
     """Common and rare words of both languages, with and without filters; how many each finds on a page."""
     words = {
         "common": filling.COMMON,
@@ -42,16 +49,20 @@ def search(index: Search, times: Times, calls: int, owner: str) -> dict[str, int
         "Korean rare": filling.KOREAN_RARE,
         "in no text": "zzzz",
     }
-    asked: dict[str, Callable[[], list[Exchange]]] = {}
+    asked: dict[str, Callable[[], Sequence[object]]] = {}
     for name, text in words.items():
-        asked[f"{name}, to review"] = lambda text=text: index.to_review(text)
-        asked[f"{name}, pending of one assistant"] = lambda text=text: index.to_review(
-            text, state="pending", assistant="law"
+        asked[f"{name}, to review"] = lambda text=text: _items(store, index.to_review(text, "rita"))
+        asked[f"{name}, pending of one assistant"] = lambda text=text: _items(
+            store, index.to_review(text, "rita", state="pending", assistant="law")
         )
         asked[f"{name}, one's own"] = lambda text=text: index.own(text, owner)
     for name, call in asked.items():
         times.measure(f"search: {name}", lambda _, call=call: call(), calls=calls)
     return {name: len(call()) for name, call in asked.items()}
+
+
+def _items(store: Store, ids: list[str]) -> list[Item]:
+    return queue.found(store, RITA, POLICY, ids)
 
 
 def loads(store: Store, times: Times, calls: int) -> list[Exchange]:
@@ -90,10 +101,13 @@ def turns(store: Store, times: Times, calls: int, owner: str) -> None:
         lambda _: ratings.rate(store, ana, spoken[next(rating)], rating="down", correction="Better."),
         calls=calls,
     )
-    times.measure(
-        "judge", lambda _: review.review(store, RITA, spoken[next(judging)], "approve"), calls=calls
-    )
+    times.measure("claim and judge", lambda _: _judge(store, spoken[next(judging)]), calls=calls)
     times.measure("read a conversation", lambda n: told.conversation(begun[n], owner), calls=calls)
+
+
+def _judge(store: Store, exchange_id: str) -> None:
+    held = claims.take(store, RITA, exchange_id, POLICY)
+    review.review(store, RITA, exchange_id, "approve", claim=held.id, policy=POLICY)
 
 
 def _admit(told: Exchanges, conversation: str, owner: str) -> str:

@@ -1,4 +1,4 @@
-"""`/v1/search`: exchanges by their words, one's own or those that reviewers may see.
+"""`/v1/search`: exchanges by their words, one's own or those that reviewers may see, as they see them.
 
 Trail: a client -> here -> feedback/search.py
 """
@@ -8,14 +8,18 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 
+from feedback import queue
 from feedback.errors import NotAllowed
+from feedback.policy import Policy
 from feedback.records import Principal, Role
 from feedback.search import MAX_QUERY, Search
+from feedback.store import Store
 from serve.api.feedback import exchange_record
+from serve.api.reviews import item_record
 from serve.identity import Identity
 
 
-def routes(identity: Identity, search: Search) -> APIRouter:
+def routes(identity: Identity, store: Store, policy: Policy, search: Search) -> APIRouter:
     router = APIRouter(tags=["search"])
     user = Annotated[Principal, Depends(identity.may(Role.USER))]
 
@@ -30,14 +34,18 @@ def routes(identity: Identity, search: Search) -> APIRouter:
         offset: Annotated[int, Query(ge=0)] = 0,
     ) -> dict[str, Any]:
         """Exchanges with all the words of `q`, the newest first; `behind` counts events not indexed yet."""
-        page = {"assistant": assistant, "limit": limit, "offset": offset}
-        if among == "own":
-            found = await asyncio.to_thread(search.own, q, principal.name, **page)  # type: ignore[arg-type]
-        elif principal.role.covers(Role.REVIEWER):
-            found = await asyncio.to_thread(search.to_review, q, state=state, **page)  # type: ignore[arg-type]
-        else:
+        page: dict[str, Any] = {"assistant": assistant, "limit": limit, "offset": offset}
+
+        def own() -> list[dict[str, Any]]:
+            return [exchange_record(exchange) for exchange in search.own(q, principal.name, **page)]
+
+        def to_review() -> list[dict[str, Any]]:
+            ids = search.to_review(q, principal.name, state=state, **page)
+            return [item_record(item) for item in queue.found(store, principal, policy, ids)]
+
+        if among == "reviews" and not principal.role.covers(Role.REVIEWER):
             raise NotAllowed("Only reviewers may search what others wrote.", "Search among your own.")
-        behind = await asyncio.to_thread(search.behind)
-        return {"data": [exchange_record(exchange) for exchange in found], "behind": behind}
+        found = await asyncio.to_thread(own if among == "own" else to_review)
+        return {"data": found, "behind": await asyncio.to_thread(search.behind)}
 
     return router
