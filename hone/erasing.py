@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from feedback import affected, erased, erasure, receipt
 from feedback.affected import Policy
 from feedback.erasure import NOTHING_KEPT, Job
-from feedback.errors import TryLater
+from feedback.errors import BadRequest, NotAllowed, NotFound, TryLater
 from feedback.reach import Scope
 from feedback.records import Principal, Role
 from feedback.search import Search
@@ -116,6 +116,9 @@ class Erasing:
         self._rests[principal.name] = began + 3600.0
         try:
             return await self._erase(job, principal)
+        except (BadRequest, NotAllowed, NotFound):
+            began = time.monotonic()  # refused, so nothing was done that one would have to rest from
+            raise
         finally:
             ended = time.monotonic()
             self._rests[principal.name] = ended + REST * (ended - began)
