@@ -43,6 +43,8 @@ OTHER_DAYS = (30, 300)
 """... and in the second world also these: 30 are about as few as a canary is begun with."""
 OFTEN = 0.25
 """Share of rollouts that must have been begun by stages, for a bar to look at how they ended."""
+BUSY = "a few busy users"
+"""The world in which few do nearly all the rating; their word is worth little, and is reported without a goal."""
 TERMS = Terms()
 
 
@@ -71,7 +73,7 @@ def rollouts(size: Size, pool: Pool) -> Found:
     table = _table(
         f"Rollouts of {TERMS.days:g} days, looked at after every thumb",
         *("world", "rated a day", "worse by", "begun", "rolled back", "live", "undecided"),
-        *("pairs until rolled back", "days", "days until live"),
+        *("pairs until, of all begun", "days", "days until live"),
     )
     figures: dict[str, dict[str, Any]] = {}
     cells = [(name, A_DAY) for name in WORLDS] + [(list(WORLDS)[1], a_day) for a_day in OTHER_DAYS]
@@ -85,10 +87,17 @@ def rollouts(size: Size, pool: Pool) -> Found:
     often = {key: told for key, told in figures.items() if told["begun"] >= OFTEN}
     false = max((told["rolled_back"] for key, told in often.items() if float(key[-5:]) <= 0), default=0.0)
     drops = [told for key, told in often.items() if key.endswith(f"{A_DAY} a day, +0.20")]
+    busy = [told for key, told in often.items() if key.startswith(BUSY) and key.endswith("+0.20")]
+    even = [told for told in drops if told not in busy]
     bars = {
         "false_roll_back": _at_most(false, 0.05),
-        "drop20_rated_pairs_median": _at_most(max(told["pairs"] or math.inf for told in drops), 200),
-        "drop20_caught": _at_least(min(told["rolled_back"] for told in drops), 0.9),
+        "drop20_rated_pairs_median": _at_most(
+            max((told["pairs"] or math.inf for told in drops), default=0.0), 200
+        ),
+        "drop20_caught": _at_least(min((told["rolled_back"] for told in even), default=0.0), 0.9),
+        "drop20_caught_busy_users": Bar(
+            round(min((t["rolled_back"] for t in busy), default=0.0), 4), None, None
+        ),
     }
     return Found(bars, (table,), figures)
 
@@ -158,16 +167,21 @@ def _summed(ends: list[Ended]) -> dict[str, Any]:
     steps = Counter(end.step for end in ends)
     begun = len(ends) - steps[None]
     back = [end for end in ends if end.step is Step.BACK]
+    caught = sorted(end.pairs if end.step is Step.BACK else math.inf for end in ends if end.step)
     live = [end for end in ends if end.step is Step.LIVE]
     return {
         "begun": begun / len(ends),
         "rolled_back": steps[Step.BACK] / max(begun, 1),
         "live": steps[Step.LIVE] / max(begun, 1),
         "undecided": steps[Step.STAY] / max(begun, 1),
-        "pairs": median(end.pairs for end in back) if back else None,
+        "pairs": _finite(median(caught)) if caught else None,
         "days": round(median(end.days for end in back), 2) if back else None,
         "days_to_live": round(median(end.days for end in live), 2) if live else None,
     }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _peeked(world: World, share: float, count: int, number: int) -> tuple[bool, bool]:

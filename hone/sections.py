@@ -140,7 +140,7 @@ class Tuner(Section):
     canary_hours: float = Field(
         12, ge=0, description="Least hours of a stage that goes on by the number of its ratings ..."
     )
-    canary_ratings: int = Field(20, ge=1, description="... which is this, of the canary's conversations")
+    canary_ratings: int = Field(100, ge=1, description="... which is this, of the canary's conversations")
     canary_margin: float = Field(
         0.10, gt=0, lt=0.5, description="How much more often a thumb down is still no harm"
     )

@@ -45,6 +45,7 @@ def heard(canary: tuple[int, int], control: tuple[int, int]) -> Wager:
         (heard((400, 40), (400, 80)), [stage(0.5)], 400, 1, "Held by ann.", Step.STAY, "Held by ann."),
         (heard((20, 4), (20, 4)), [stage(0.05)], 20, 13, "", Step.ON, "20 of its conversations"),
         (heard((20, 4), (20, 4)), [stage(0.05)], 20, 11, "", Step.STAY, "20 of 20"),
+        (heard((30, 9), (30, 6)), [stage(0.05)], 30, 13, "", Step.STAY, "30 of 20"),  # leans to worse
         (heard((19, 4), (19, 4)), [stage(0.05)], 19, 13, "", Step.STAY, "19 of 20"),
         (heard((3, 0), (9, 1)), [stage(0.05)], 3, 57, "", Step.ON, "had its time"),
         (heard((3, 0), (9, 1)), [stage(0.05), stage(0.25, 150)], 3, 169, "", Step.LIVE, "days are over"),
@@ -55,7 +56,7 @@ def heard(canary: tuple[int, int], control: tuple[int, int]) -> Wager:
 def test_the_table_of_steps(
     wager: Wager, stages: list[Event], rated: int, hours: float, barred: str, step: Step, words: str
 ) -> None:
-    found, reason = judge(wager, stages, rated, Terms(), START + timedelta(hours=hours), barred)
+    found, reason = judge(wager, stages, rated, Terms(ratings=20), START + timedelta(hours=hours), barred)
     assert (found, words in reason) == (step, True), (found, reason, wager.as_dict())
 
 

@@ -131,7 +131,7 @@ def street(tmp_path: Path) -> Iterator[Street]:
 @pytest.fixture
 def busy(street: Street) -> Street:
     """A street with so many thumbs that a canary can be decided."""
-    street.talk(220, {street.one: 0.2}, user="before")
+    street.talk(330, {street.one: 0.2}, user="before")
     return street
 
 

@@ -31,7 +31,7 @@ class Terms:
     """How long a canary may take; each stage has an equal part of it."""
     hours: float = 12.0
     """Least time of a stage that goes on by the number of its ratings ..."""
-    ratings: int = 20
+    ratings: int = 100
     """... which is this, of the canary's conversations."""
     margin: float = 0.10
     """How much more often a thumb down is still no harm."""
@@ -102,7 +102,8 @@ def judge(
     if over:
         return Step.LIVE, f"Its {terms.days:g} days are over and nothing speaks against it ({told})."
     in_stage = at - now.at
-    if rated >= terms.ratings and in_stage >= timedelta(hours=terms.hours):
+    leans = wager.fine.value >= wager.harm.value
+    if leans and rated >= terms.ratings and in_stage >= timedelta(hours=terms.hours):
         return onward, f"{rated} of its conversations were rated at {percent(now.share or 0)} ({told})."
     if in_stage >= timedelta(days=terms.days) / len(LADDER):
         return onward, f"This stage had its time and nothing speaks against it ({told})."

@@ -84,7 +84,7 @@ class Launch:
             return "It goes live at once, as set."
         since = self._clock() - timedelta(days=self._terms.days)
         thumbs = await asyncio.to_thread(self._ledger.rollouts.thumbs, assistant, since)
-        worth, wanted = enough(thumbs)
+        worth, wanted = enough(thumbs, since, self._terms.days)
         if worth >= wanted:
             return ""
         return (
@@ -119,12 +119,15 @@ class Launch:
         return state
 
 
-def enough(thumbs: list[Thumb]) -> tuple[float, float]:
-    """How many users' ratings these thumbs are worth, and how many a canary needs at their rate of downs."""
+def enough(thumbs: list[Thumb], since: datetime, days: float) -> tuple[float, float]:
+    """How many users' ratings the thumbs of these days are worth, and how many a canary needs at their rate.
+
+    Each stage is reckoned to take an equal part of the days, as it does at most.
+    """
     weights = Weights()
     conversations: dict[str, Thumb] = {}
     for thumb in thumbs:
         if conversations.setdefault(thumb.conversation_id, thumb) is thumb:
-            weights.next(thumb.user)
+            weights.next(thumb.user, (thumb.asked_at - since) * len(LADDER) // timedelta(days=days))
     down = sum(thumb.down for thumb in conversations.values())
     return weights.worth, needed((1 + down) / (4 + len(conversations)), LADDER)

@@ -4,8 +4,9 @@ Each conversation was put on the canary by a lot, so whether it was is a fair co
 tossed anew for each, whoever speaks in it and however harsh they are. A bet on how that coin goes together
 with the thumb wins nothing on average where the canary is not worse (or, the other bet, where it is worse
 by the margin). Wealth then reaches 1/alpha with a chance of at most alpha, ever (Ville), so that looking
-often costs nothing. A user's k-th conversation is staked at 1/k and at most `COUNTED` of them are, so
-one user's thumbs multiply the wealth by little, however many they give. Knows no store and no clock.
+often costs nothing. A user's k-th conversation at a share is staked at 1/k and at most `COUNTED` of them are,
+so one user's thumbs multiply the wealth by little, however many they give; anew at each share, or busy
+users would have said all they may while few conversations are on the canary. Knows no store and no clock.
 
 Sources: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting" (2024), for
 the bets; the lot as the known design in place of a model of the users is the classical randomisation test.
@@ -22,8 +23,8 @@ BAR = 1 / ALPHA
 """The e-value that is enough."""
 STAKES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
 """Shares of the wealth that are bet, side by side with equal parts of it, as no one knows the best."""
-COUNTED = 10
-"""Conversations of one user that count."""
+COUNTED = 5
+"""Conversations of one user that count, at each share."""
 
 
 class Wealth:
@@ -56,16 +57,17 @@ class Weights:
     """What a user's next conversation counts: 1, 1/2, 1/3 and so on, and at last nothing."""
 
     def __init__(self) -> None:
-        self._heard: Counter[str] = Counter()
+        self._heard: Counter[tuple[str, float]] = Counter()
 
-    def next(self, user: str) -> float:
-        self._heard[user] += 1
-        number = self._heard[user]
+    def next(self, user: str, period: float = 0.0) -> float:
+        """The weight in this period, such as a stage; each begins anew."""
+        self._heard[user, period] += 1
+        number = self._heard[user, period]
         return 1 / number if number <= COUNTED else 0.0
 
     @property
     def users(self) -> int:
-        return len(self._heard)
+        return len({user for user, _ in self._heard})
 
     @property
     def worth(self) -> float:
@@ -104,7 +106,7 @@ class Wager:
     def hear(self, user: str, *, on_canary: bool, down: bool, share: float) -> None:
         """Bet on the first thumb of a conversation that was on the canary with a chance of `share`."""
         expected = (1 + self.canary.down + self.control.down) / (4 + self.rated)
-        weight = self.weights.next(user)
+        weight = self.weights.next(user, share)
         widest = max(share, 1 - share)
         gain = weight * (on_canary - share) * (down - expected) / widest
         allowed = weight * share * (1 - share) * self.margin / widest
@@ -128,12 +130,12 @@ class Wager:
 
 
 def needed(down_rate: float, shares: tuple[float, ...], drop: float = 0.2) -> float:
-    """How many users' ratings, spread evenly over these shares, find a canary that is worse by `drop`.
+    """How many users' ratings, spread evenly over these shares, most often find one worse by `drop`.
 
     The wealth's logarithm grows by half the squared mean of a bet over its variance, which is here
-    share * (1 - share) * drop^2 / variance of a thumb; it has to reach log(1/alpha), and one more for
-    not knowing the best stake.
+    share * (1 - share) * drop^2 / variance of a thumb; it has to reach log(1/alpha), and three more for
+    not knowing the best stake and for luck.
     """
     variance = max(down_rate * (1 - down_rate), 0.09)
     spread = sum(share * (1 - share) for share in shares) / len(shares)
-    return (math.log(BAR) + 1) * 2 * variance / (spread * drop**2)
+    return (math.log(BAR) + 3) * 2 * variance / (spread * drop**2)

@@ -101,7 +101,7 @@ class Ended:
 
 def roll_out(world: World, worse: float, seed: int, *, a_day: float, terms: Terms) -> Ended:
     """A whole rollout, looked at after every thumb, if as many days before gave enough thumbs for one."""
-    worth, wanted = enough([_thumb(one, f"{n}") for n, one in _week(world, seed, int(a_day * terms.days))])
+    worth, wanted = enough(_before(world, seed, a_day, terms.days), START, terms.days)
     if worth < wanted:
         return Ended(None, 0, 0, 0.0, 1.0)
     crowd, clock = Crowd(world, worse, seed), random.Random(-seed - 1)
@@ -131,12 +131,13 @@ def thumbs(world: World, worse: float, seed: int, share: float, period: int = 0)
         yield crowd.rated(share)
 
 
-def _week(world: World, seed: int, count: int) -> Iterator[tuple[int, Rated]]:
-    return enumerate(islice(thumbs(world, 0.0, seed, 0.0, period=1), count))
-
-
-def _thumb(one: Rated, conversation: str) -> Thumb:
-    return Thumb(one.user, conversation, LIVE, START, one.down)
+def _before(world: World, seed: int, a_day: float, days: float) -> list[Thumb]:
+    """The thumbs of as many days without a canary, evenly spaced."""
+    heard = islice(thumbs(world, 0.0, seed, 0.0, period=1), int(a_day * days))
+    return [
+        Thumb(one.user, f"{number}", LIVE, START + timedelta(days=number / a_day), one.down)
+        for number, one in enumerate(heard)
+    ]
 
 
 def _stage(share: float, at: datetime) -> Event:
