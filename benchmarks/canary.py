@@ -44,7 +44,7 @@ OTHER_DAYS = (30, 300)
 OFTEN = 0.25
 """Share of rollouts that must have been begun by stages, for a bar to look at how they ended."""
 BUSY = "a few busy users"
-"""The world in which few do nearly all the rating; their word is worth little, and is reported without a goal."""
+"""The world in which few do nearly all the rating, whose word is worth little: reported without a goal."""
 TERMS = Terms()
 
 
