@@ -168,21 +168,28 @@ def rows(house: House, *unread: int) -> list[Row]:
 
 
 def test_a_step_reads_of_the_prompts_what_it_has_room_for(house: House) -> None:
-    waiting = rows(house, 40, 1000, 30)
+    waiting = rows(house, 1000, 40, 900, 30)
+    eldest, middle, other, short = waiting
     pace = Pace()
-    taken = [tokens for _, tokens in pace.shares(waiting, answering=True)]
-    assert sum(taken) == 64
-    assert all(tokens >= LEAST for tokens in taken)
-    alone = [tokens for _, tokens in pace.shares(waiting, answering=False)]
-    assert alone == [40, LARGEST - 70, 30]  # what the short ones leave goes to the one that can use it
+    # Half for whoever came first, then the shortest; what is left is too little to be worth a call.
+    assert dict(pace.shares(waiting, answering=True)) == {eldest: 34, short: 30}
+    alone = dict(pace.shares(waiting, answering=False))
+    assert alone == {eldest: LARGEST // 2, short: 30, middle: 40, other: LARGEST // 2 - 70}
     assert pace.shares([], answering=True) == []
 
 
-def test_more_prompts_than_a_step_has_room_for_wait_their_turn(house: House) -> None:
+def test_a_prompt_that_waits_longest_is_never_passed_by_all(house: House) -> None:
+    eldest, *others = rows(house, 3000, *[20] * 40)
+    for _ in range(10):
+        given = dict(Pace().shares([*others, eldest], answering=True))
+        assert given[eldest] >= FIRST // 2
+        assert sum(given.values()) <= FIRST
+
+
+def test_prompts_are_read_to_their_ends_one_after_the_other(house: House) -> None:
     waiting = rows(house, *[100] * 20)
     given = Pace().shares(waiting, answering=True)
-    assert [row for row, _ in given] == waiting[: 64 // LEAST]
-    assert sum(tokens for _, tokens in given) == 64
+    assert given == [(waiting[0], FIRST // 2), (waiting[1], FIRST // 2)]
 
 
 def test_a_step_reads_as_much_as_fits_beside_its_answers(house: House) -> None:

@@ -131,6 +131,12 @@ class Burst:
     def of(cls, tokens: int, seconds: float, first: Sequence[float]) -> "Burst":
         return cls(tokens / seconds, tuple(sorted(first)))
 
+    @classmethod
+    def one_by_one(cls, bursts: Sequence["Burst"]) -> "Burst":
+        """Bursts of equally many tokens that followed each other, as one."""
+        seconds = sum(1 / burst.tokens_per_second for burst in bursts)
+        return cls.of(len(bursts), seconds, [first for burst in bursts for first in burst.first])
+
 
 async def burst(
     client: httpx.AsyncClient, versions: Sequence[str], prompts: Sequence[str], tokens: int, **more: Any

@@ -1,7 +1,8 @@
 """How fast: tokens a second and time to the first words, by load and by number of streams.
 
 Every cell is asked of all contenders, one after the other, in an order that rotates from repeat to repeat;
-only one of them works at a time. Knows contenders by what they can do, not what they are.
+only one of them works at a time. Before a load is timed each has answered one stream of it, so that what is
+measured is traffic that lasts. Knows contenders by what they can do, not what they are.
 """
 
 import asyncio
@@ -134,11 +135,20 @@ async def measure(
             for who in takers[turn:] + takers[:turn]:
                 with alone(who, [contender.who for contender in contenders]):
                     await asyncio.sleep(PAUSE)
-                    burst = await who.burst(LOADS[cell[0]], prompts, tokens)
+                    if cell[1] == streams[0]:
+                        await who.burst(LOADS[cell[0]][:1], materials.prompts(1, -100 - repeat), tokens)
+                    burst = await _ask(who, LOADS[cell[0]], prompts, tokens)
                 figures.bursts[cell][who.name].append(burst)
             speeds = {who.name: round(figures.speeds(cell, who.name)[-1], 1) for who in takers}
             say(f"repeat {repeat + 1}/{repeats}, {cell[0]}, {cell[1]} streams: {speeds}")
     return figures
+
+
+async def _ask(who: Asked, versions: Sequence[str], prompts: Sequence[str], tokens: int) -> Burst:
+    """All prompts at once; where they are fewer than the versions, one version after the other."""
+    if len(prompts) >= len(versions):
+        return await who.burst(versions, prompts, tokens)
+    return Burst.one_by_one([await who.burst([version], prompts, tokens) for version in versions])
 
 
 def _cells(streams: Sequence[int]) -> list[Cell]:

@@ -30,22 +30,23 @@ class Pace:
         self._each: float | None = None
 
     def shares(self, reading: Sequence[Row], *, answering: bool) -> list[tuple[Row, int]]:
-        """Which prompts are read in this step, and how many tokens of each; in equal shares."""
+        """Which prompts are read in this step, and how many tokens of each.
+
+        Half is for whoever has waited longest, the rest for the shortest first: a short prompt passes a
+        long one, and a long one goes on whatever comes. What that leaves is the longest waiting one's.
+        """
+        if not reading:
+            return []
         left = self._mixed() if answering else LARGEST
-        share = max(LEAST, left // max(1, len(reading)))
-        given: list[tuple[Row, int]] = []
-        for row in reading:
-            take = min(row.unread, share, left)
-            if take <= 0:
-                break
-            given.append((row, take))
-            left -= take
-        # What short prompts left over goes to the first that can use it.
-        for i, (row, take) in enumerate(given):
-            more = min(row.unread - take, left)
-            given[i] = (row, take + more)
-            left -= more
-        return given
+        eldest = min(reading, key=lambda row: row.asked_at)
+        given = {eldest: min(eldest.unread, max(LEAST, left // 2))}
+        left -= given[eldest]
+        for row in sorted(reading, key=lambda row: (row.unread, row.asked_at)):
+            if row is not eldest and left >= min(LEAST, row.unread):
+                given[row] = min(row.unread, left)
+                left -= given[row]
+        given[eldest] += min(eldest.unread - given[eldest], left)
+        return list(given.items())
 
     def took(self, seconds: float, tokens: int, *, answering: bool) -> None:
         """Learn from a step's time; `tokens` is how many of them were prompts'."""

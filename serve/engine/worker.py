@@ -190,12 +190,10 @@ class Worker:
         self._settle({span.version for span in spans})
 
     def _joining(self) -> dict[Row, int]:
-        """The rows of this step with their places, in turns for those that read."""
+        """The rows of this step with their places."""
         normal = [row for row in self._rows if not row.background]
         everyone = not normal or self._steps % BACKGROUND_SHARE == 0
-        joining = [(row, i) for i, row in enumerate(self._rows) if everyone or not row.background]
-        turn = self._steps % len(joining)
-        return dict(joining[turn:] + joining[:turn])
+        return {row: i for i, row in enumerate(self._rows) if everyone or not row.background}
 
     def _advance(self, rows: Sequence[Row], spans: Sequence[Span]) -> None:
         """Read the spans and draw what follows; where that fails for all, find out whose fault it is."""
