@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ class Hostile:
             inner = asked.get("parameters")
             place = inner if isinstance(inner, dict) and draw.random() < 0.4 else asked
             name = draw.choice([*place, *NAMES])
-            place[name] = draw.choice(JUNK)
+            place[name] = deepcopy(draw.choice(JUNK))  # which the next mutation may change
             if draw.random() < 0.15:
                 del place[name]
         return self._sometimes(0.05, JUNK, asked)
