@@ -17,7 +17,7 @@ from serve.engine.asking import Ask, Drawing, Ended, Piece
 from serve.engine.lora import read
 from serve.engine.model import Loaded
 from serve.engine.network import Span
-from serve.engine.pace import FIRST, LARGEST, LEAST, SMALLEST, Pace
+from serve.engine.pace import FIRST, LARGEST, SMALLEST, Pace
 from serve.engine.prefixes import Prefixes
 from serve.engine.refusals import DeadlineExceeded, GenerationFailed
 from serve.engine.row import Row
