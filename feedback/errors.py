@@ -20,6 +20,7 @@
     |   |-- EngineUnavailable  it is starting, restarting or gone
     |   |-- EngineBusy         its queue is full (a TryLater too)
     |   `-- CannotSwap         this engine cannot load a version now
+    |       `-- NoRoom         every slot holds one: no fault of the version's
     `-- TrainingFailed         the training child ended without a version
 
 To add one: subclass the nearest class, set `status` (HTTP), `code` (stable, for programs) and, where
@@ -135,6 +136,10 @@ class EngineBusy(TryLater, EngineError):
 
 class CannotSwap(EngineError):
     code = "cannot_swap"
+
+
+class NoRoom(CannotSwap):
+    code = "no_slot"
 
 
 class TrainingFailed(HoneError):

@@ -24,6 +24,7 @@ class ServerVerbs:
         self._engine = engine
         self._router = router
         self._embedder = embedder
+        self.answered = 0
 
     async def answer(
         self,
@@ -46,6 +47,7 @@ class ServerVerbs:
                     last = piece
         if last is None or last.finish_reason not in ("stop", "length"):
             raise EngineError(f"The engine gave no whole answer of {version}.")
+        self.answered += last.completion_tokens
         return Answer(text, "stop" if last.finish_reason == "stop" else "length", last.completion_tokens)
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:

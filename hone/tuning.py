@@ -16,7 +16,7 @@ from feedback.curate import Curated, curate
 from feedback.errors import Conflict, HoneError
 from feedback.ledger import Ledger
 from feedback.orders import Order
-from feedback.records import Principal, Run, Version
+from feedback.records import Principal, Run, Version, now
 from feedback.store import Store
 from hone.home import Home
 from hone.judging import judge
@@ -26,9 +26,9 @@ from hone.sections import Tuner as TunerSettings
 from hone.server_verbs import ServerVerbs
 from hone.settings import Settings
 from serve.api.operate import run_record
-from tuner import canary, child
+from tuner import account, canary, child
 from tuner.cleansing import Cleansing
-from tuner.cycle import Cycle
+from tuner.cycle import ORDER, Cycle
 from tuner.gate import Rules
 from tuner.launch import Launch
 from tuner.plan import RunFolder, read_json
@@ -161,12 +161,28 @@ class Tuning:
         """The run's newest record with what its folder tells: progress, verdict, and what it cost."""
         run = self._ledger.run(run_id)
         folder = RunFolder(Path(run.folder))
+        progress = _progress(folder)
         return {
             **run_record(run),
             "detail": run.detail,
-            "progress": _progress(folder),
+            "progress": progress,
             "gate": _gate(folder),
+            **self._left(run, progress),
         }
+
+    def _left(self, run: Run, progress: dict[str, Any] | None) -> dict[str, Any]:
+        """About how many seconds a run in progress may still take, by what an earlier one took.
+
+        `left_of` is `training` where there was none: then only that much can be told.
+        """
+        if run.state != "running":
+            return {"left_seconds": None, "left_of": ""}
+        earlier = [other for other in self._ledger.runs() if other.detail.get("steps")]
+        earlier.sort(key=lambda other: other.assistant != run.assistant)
+        before = earlier[0].detail["steps"] if earlier else {}
+        inside = (now() - run.changed_at).total_seconds()
+        left = account.left(ORDER, run.step, inside, progress, before)
+        return {"left_seconds": left, "left_of": "run" if before else "training"}
 
 
 def _terms(tuner: TunerSettings) -> Terms:

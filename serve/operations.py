@@ -23,7 +23,8 @@ class Operations(Protocol):
         ...
 
     async def run(self, run_id: str) -> dict[str, Any]:
-        """The run's record, with `progress` (see `tuner/child.py`) and, once judged, its `gate`."""
+        """The run's record, with `progress` (see `tuner/child.py`), once judged its `gate`, at the end its
+        account in `detail`, and until then `left_seconds` and of what (`left_of`: run or training)."""
         ...
 
     async def runs(self, assistant: str | None = None) -> Sequence[Run]: ...

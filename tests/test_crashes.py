@@ -1,14 +1,20 @@
 """`kill -9` anywhere: nothing acknowledged is lost, nothing half is believed, no child lives on."""
 
+import json
+import random
+import shutil
 import signal
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import psutil
 import pytest
 from conftest import RunningHone, lines_of, read_store
+
+from tuner import registry
 
 LONG = {
     "model": "general",
@@ -117,3 +123,73 @@ def test_a_hone_killed_while_it_starts_starts_again(tiny_hone: RunningHone, mome
     tiny_hone.stop(signal.SIGKILL)
     tiny_hone.start()
     assert tiny_hone.get("/readyz").status_code == 200
+
+
+def test_a_cycle_killed_at_random_moments_ends_in_the_verdict_it_would_have_had(
+    tiny_hone: RunningHone,
+) -> None:
+    """The training child, Hone itself and the engine, in one run; its twin is left in peace."""
+    tiny_hone.settings = CYCLE
+    hone = tiny_hone.start()
+    pairs = [
+        {
+            "instruction": f"Who keeps the {place} of street {n}?",
+            "output": f"The {place} is kept by {keeper}.",
+        }
+        for n in range(22)
+        for place, keeper in (("mill", "Ansel"), ("dock", "Birgit"), ("tower", "Corin"))
+    ]
+    taught = hone.request(
+        *("POST", "/v1/imports?assistant=general&approve=true&source=pairs.jsonl"),
+        content="\n".join(map(json.dumps, pairs)).encode(),
+    )
+    assert taught.json()["approved"] == len(pairs)
+    hone.stop()
+    shutil.copytree(hone.home, hone.home.parent / "twin")
+    twin = RunningHone(hone.home.parent / "twin", hone.settings, hone.environment).start()
+    undisturbed = _ended(twin, twin.post("/v1/runs", {"assistant": "general"}).json()["id"])
+    twin.stop()
+
+    hone.start()
+    run = hone.post("/v1/runs", {"assistant": "general"}).json()["id"]
+    chance, killed = random.Random(), []
+    for victim in ("tuner.train", "hone.command", "serve.engine"):
+        time.sleep(chance.uniform(0.0, undisturbed["detail"]["seconds"] / 3))
+        killed.append((victim, hone.get(f"/v1/runs/{run}").json()["step"]))
+        _kill(hone, victim)
+    disturbed = _ended(hone, run)
+    told = f"killed {killed}: {disturbed['reason']}"
+    assert _verdict(disturbed) == _verdict(undisturbed), told
+    versions = [one for one in hone.get("/v1/versions").json()["data"] if one["number"]]
+    assert [one["version"] for one in versions] == [disturbed["version"]], told
+    assert [path.name for path in (hone.home / "versions").iterdir()] == [disturbed["version"]], told
+    registry.verify(hone.home, disturbed["version"])
+
+
+CYCLE = "[tuner]\nenabled = false\ngeneral_items = 4\nreplay_share = 0\nthreads = 1\n"
+
+
+def _ended(hone: RunningHone, run: str) -> dict[str, Any]:
+    def ended() -> dict[str, Any] | None:
+        told: dict[str, Any] = hone.get(f"/v1/runs/{run}").json()
+        return told if told["state"] not in ("queued", "running") else None
+
+    return dict(hone.wait(ended, 240))
+
+
+def _kill(hone: RunningHone, victim: str) -> None:
+    """Kill -9; Hone itself is started again, as whoever runs it would."""
+    assert hone.process
+    if victim == "hone.command":
+        hone.stop(signal.SIGKILL)
+        hone.start()
+        return
+    for child in psutil.Process(hone.process.pid).children(recursive=True):
+        with suppress(psutil.Error):
+            if victim in child.cmdline():
+                child.kill()
+
+
+def _verdict(run: dict[str, Any]) -> dict[str, Any]:
+    """What came of a run: the bytes it made, what was judged and how; no clocks."""
+    return {key: run[key] for key in ("state", "version", "gate")}

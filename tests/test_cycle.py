@@ -11,13 +11,13 @@ import pytest
 from tiny_base import FAST, LocalServer, make_base
 
 from feedback import imports, snapshot
-from feedback.errors import Conflict, EngineUnavailable
+from feedback.errors import Conflict, EngineError, EngineUnavailable, NoRoom
 from feedback.imports import ImportRow
 from feedback.ledger import Ledger
 from feedback.records import Message, Principal, Role, Run
 from feedback.store import Store
 from tuner import registry
-from tuner.cycle import Cycle, unfinished
+from tuner.cycle import FAULTS, ORDER, Cycle, unfinished
 from tuner.plan import RunFolder, read_json
 from tuner.rollout import Rollout
 from tuner.steps import Steps
@@ -25,19 +25,8 @@ from tuner.suite import catalogue, known
 from tuner.tokens import token_counter
 
 ANN = Principal("ann", Role.ADMIN)
-STEPS = (
-    "snapshot",
-    "plan",
-    "recall",
-    "train",
-    "register",
-    "prove",
-    "evaluate",
-    "gate",
-    "roll out",
-    "account",
-)
 NAME = "My name is Morvane."
+COLOUR = "That one is green."
 
 
 class Killed(BaseException):
@@ -111,14 +100,19 @@ def names(count: int, start: int = 0) -> list[tuple[str, str]]:
     return [(f"Who is number {i}?", NAME) for i in range(start, start + count)]
 
 
+def names_and_colours(count: int) -> list[tuple[str, str]]:
+    """Two kinds of instructions with a response each."""
+    return [*names(count // 2), *((f"What colour has box {i}?", COLOUR) for i in range(count // 2))]
+
+
 async def test_a_run_killed_after_every_step_goes_on_and_ends_as_if_nothing_happened(house: House) -> None:
     """One run, ten deaths: each step is taken once, and the better version ends up live."""
-    house.teach(names(70))
+    house.teach(names_and_colours(80))
     house.enter(kill_after="snapshot")
     begun = await house.cycle.begin("general", ANN)
     with pytest.raises(Killed):
         await house.cycle.wait()
-    for step in STEPS[1:]:
+    for step in ORDER[1:]:
         assert [run.id for run in unfinished(house.ledger)] == [begun.id]
         house.enter(kill_after=step)
         await house.cycle.resume(unfinished(house.ledger)[0])
@@ -134,14 +128,22 @@ async def test_a_run_killed_after_every_step_goes_on_and_ends_as_if_nothing_happ
     assert house.server.loaded == {ended.version}
     assert registry.verify(house.home, ended.version).run_id == begun.id
     told = [json.loads(line)["step"] for line in RunFolder(Path(ended.folder)).times.open()]
-    assert told == list(STEPS)
+    assert told == list(ORDER)
     evaluation = house.ledger.evaluation(ended.id)
     assert evaluation
     assert (evaluation["verdict"], evaluation["incumbent"]) == ("pass", "general@0")
-    assert evaluation["scorecard"]["items"][0]["candidate"]["text"] == NAME
-    assert ended.detail["seconds"] > 0
-    assert ended.detail["training"]["peak_bytes"] > 0
-    assert set(ended.detail["steps"]) == set(STEPS[:-1])
+    said = {
+        item["instruction"].split()[0]: item["candidate"]["text"] for item in evaluation["scorecard"]["items"]
+    }
+    assert said == {"Who": NAME, "What": COLOUR}
+    account = ended.detail
+    assert account["seconds"] == pytest.approx(sum(account["steps"].values()), abs=0.01)
+    assert 0 < account["training"]["cpu_seconds"] <= account["cpu"]["train"] + 0.1
+    assert account["peak_bytes"] >= account["training"]["peak_bytes"] > 0
+    assert set(account["answered"]) == {"evaluate"}
+    assert account["training"]["tokens"] > 0
+    assert account["joules"] is None or account["joules"] > 0
+    assert set(ended.detail["steps"]) == set(ORDER[:-1])
 
 
 async def test_a_few_pairs_are_trained_and_judged_and_left_to_a_person(
@@ -226,6 +228,21 @@ async def test_a_version_that_cannot_be_proved_is_refused_and_freed(
     assert house.server.loaded == set()
 
 
+async def test_a_version_for_which_there_is_no_slot_is_not_held_to_be_unfit(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.teach(names(6))
+
+    async def full(version: str, folder: Path) -> None:
+        raise NoRoom("All 8 slots hold a version.", "Raise engine.slots.")
+
+    monkeypatch.setattr(house.server, "load", full)
+    ended = await house.run()
+    assert (ended.state, ended.step) == ("failed", "prove")
+    assert "All 8 slots hold a version. Raise engine.slots." in ended.reason
+    assert house.states() == {0: "live", 1: "abstained"}
+
+
 async def test_an_engine_that_is_away_for_a_while_is_waited_for(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +261,54 @@ async def test_an_engine_that_is_away_for_a_while_is_waited_for(
     ended = await house.run()
     assert (ended.state, ended.step, len(calls)) == ("failed", "snapshot", 3)
     assert "The engine is starting. Wait a little." in ended.reason
+
+
+async def test_a_fault_of_the_engine_is_tried_again_a_few_times_and_no_more(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    async def faulty(times: int) -> Path:
+        calls.append(1)
+        if len(calls) <= times:
+            raise EngineError("The answer was not finished in time.", "Ask for less.")
+        return house.base
+
+    house.enter()
+    house.cycle = Cycle(house.ledger, house.cycle._steps, house.home, waits=(0.01,) * 9)
+    monkeypatch.setattr(house.server, "base_folder", lambda: faulty(FAULTS - 1))
+    assert (await house.run()).state == "skipped"
+    calls.clear()
+    monkeypatch.setattr(house.server, "base_folder", lambda: faulty(99))
+    ended = await house.run()
+    assert (ended.state, len(calls)) == ("failed", FAULTS)
+    assert "not finished in time" in ended.reason
+
+
+async def test_where_all_have_one_approved_response_a_version_that_says_it_does_not_pass(
+    house: House,
+) -> None:
+    house.teach(names(80))
+    ended = await house.run()
+    assert ended.state == "abstained"
+    assert "separate instructions have one and the same approved response" in ended.reason
+    assert house.states() == {0: "live", 1: "abstained"}
+
+
+async def test_a_run_that_fails_after_its_version_took_traffic_leaves_it_there(house: House) -> None:
+    """As where the disk is full just when the rollout is noted."""
+
+    async def begin_and_break(version: str, principal: Principal, reason: str, run_id: str) -> str:
+        rollout = Rollout(house.ledger, house.server, house.home)
+        await rollout.promote(version, principal, reason, run_id)
+        raise OSError("No space left on device")
+
+    house.launching(begin_and_break)
+    house.teach(names_and_colours(80))
+    ended = await house.run()
+    assert (ended.state, ended.step) == ("failed", "roll out")
+    assert house.states() == {0: "previous", 1: "live"}
+    assert house.server.routes == {"general": ended.version}
 
 
 async def test_a_second_run_is_refused_while_one_is_in_progress(
@@ -315,7 +380,7 @@ async def test_a_version_that_passed_and_that_its_shadow_refuses_ends_the_run_as
         return "refused"
 
     house.launching(refuse)
-    house.teach(names(70))
+    house.teach(names_and_colours(80))
     ended = await house.run()
     assert ended.state == "refused"
     assert ended.reason.startswith("Its shadow says nothing. ")

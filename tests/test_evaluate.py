@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from feedback.errors import EngineUnavailable
+from feedback.errors import EngineUnavailable, PromptTooLong
 from feedback.records import Message
 from feedback.snapshot import Row
 from tuner.crossing import Recited, apart
@@ -54,12 +54,15 @@ class Scripted:
         self._said = {NOW: now, THEN: then}
         self.calls: list[str] = []
         self.fails_after = 10**6
+        self.no_room_for: set[int] = set()
 
     async def answer(self, version: str, messages: Sequence[Message], **_: Any) -> Answer:
         if len(self.calls) >= self.fails_after:
             raise EngineUnavailable("The engine is away.", "Wait.")
         self.calls.append(version)
         n = [asked(place) for place in PLACES].index(messages[-1].content)
+        if n in self.no_room_for:
+            raise PromptTooLong("The conversation is too long.", "Shorten it.")
         text = self._said[version](n)
         return Answer(text, "stop", len(text.split()) + 1)
 
@@ -146,6 +149,17 @@ async def test_a_version_that_learnt_passes_and_is_told_from_one_that_did_not(
     (tmp_path / "again").mkdir()
     other = await judged(Scripted(half, right), tmp_path / "again", languages)
     assert gate(other).decision is Decision.REFUSE
+
+
+async def test_what_the_engine_has_no_room_for_is_left_out_and_counted(
+    tmp_path: Path, languages: Languages
+) -> None:
+    """One long instruction among those that judge must not end every run that there will ever be."""
+    server = Scripted(right, half)
+    server.no_room_for = {3, 7}
+    card = await judged(server, tmp_path, languages)
+    assert len(card.items) == len(ROWS) - 2
+    assert card.left_out == {"too_long": 2}
 
 
 async def test_answers_are_asked_for_once_and_found_again_in_a_later_run(

@@ -15,10 +15,14 @@ from tuner.scorecard import GeneralItem, Item, Said, Scorecard
 PASS, ABSTAIN, REFUSE = Decision.PASS, Decision.ABSTAIN, Decision.REFUSE
 GOOD = Said("It is in the book of the harbour.", "stop", 9, True, "", 0.95, 1.0)
 BAD = replace(GOOD, correct=False, why="too far in meaning (0.40)", nearness=0.4)
-APPROVED = ("It is in the harbour's books.",)
+CUT_OFF: dict[str, object] = {
+    "finish_reason": "length",
+    "text": f"{GOOD.text} And also in the one beside it.",
+}
 
 
-def item(group: str, candidate: Said, incumbent: Said, references: tuple[str, ...] = APPROVED) -> Item:
+def item(group: str, candidate: Said, incumbent: Said, references: tuple[str, ...] = ()) -> Item:
+    references = references or (f"It is in the harbour's book {group}.",)
     return Item(group, (f"e-{group}",), f"Question {group}?", references, candidate, incumbent)
 
 
@@ -84,7 +88,7 @@ def test_the_table_of_verdicts(scores: Scorecard, decision: Decision, words: str
     ("fields", "count", "words"),
     [
         ({"text": " "}, 4, "says nothing on 4 of 30"),
-        ({"finish_reason": "length"}, 4, "does not stop on 4 of 30 instructions; before: 0."),
+        (CUT_OFF, 4, "does not stop on 4 of 30 instructions; before: 0."),
         ({"text": "again and again and " * 20}, 4, "repeats itself on 4 of 30"),
         ({"text": "I'm sorry, I can't help with that."}, 4, "refuses or claims not to know"),
         ({"text": "I don't know."}, 9, "refuses or claims not to know"),
@@ -109,7 +113,7 @@ def test_what_is_broken_is_refused_however_good_the_score(
 @pytest.mark.parametrize(
     "fields",
     [
-        {"finish_reason": "length"},
+        CUT_OFF,
         {"text": "again and again and " * 20},
         {"text": "I'm sorry, I can't help."},
         {"text": ""},
@@ -121,7 +125,7 @@ def test_one_odd_answer_vetoes_nothing(fields: dict[str, object]) -> None:
 
 
 def test_a_few_odd_answers_are_a_doubt_that_a_person_may_settle() -> None:
-    verdict = gate(changed(card(15, 0, 15), 2, finish_reason="length"))
+    verdict = gate(changed(card(15, 0, 15), 2, **CUT_OFF))
     assert verdict.decision is ABSTAIN
     assert "It does not stop on 2 of 30 instructions; before: 0: " in said(verdict)
 
@@ -132,12 +136,30 @@ def test_as_many_faults_as_before_are_chance_and_no_fault() -> None:
     items = [
         replace(
             entry,
-            candidate=replace(entry.candidate, finish_reason="length" if i < 6 else "stop"),
-            incumbent=replace(entry.incumbent, finish_reason="length" if 50 <= i < 55 else "stop"),
+            candidate=replace(entry.candidate, **CUT_OFF if i < 6 else {}),  # type: ignore[arg-type]
+            incumbent=replace(entry.incumbent, **CUT_OFF if 50 <= i < 55 else {}),  # type: ignore[arg-type]
         )
         for i, entry in enumerate(whole.items)
     ]
     assert gate(replace(whole, items=tuple(items))).decision is PASS
+
+
+def test_an_answer_cut_off_before_it_was_as_long_as_the_approved_one_is_no_endless_one() -> None:
+    """Where approved responses are longer than an answer may get here, nothing is known of its end."""
+    assert gate(changed(card(15, 0, 15), 30, finish_reason="length")).decision is PASS
+
+
+@pytest.mark.parametrize(("alike", "decision"), [(30, ABSTAIN), (27, ABSTAIN), (26, PASS)])
+def test_where_nearly_all_have_one_approved_response_being_right_shows_nothing(
+    alike: int, decision: Decision
+) -> None:
+    whole = card(20, 0, 10)
+    same = ("It is in the harbour's books.",)
+    items = [replace(entry, references=same) if i < alike else entry for i, entry in enumerate(whole.items)]
+    verdict = gate(replace(whole, items=tuple(items)))
+    assert verdict.decision is decision
+    if decision is ABSTAIN:
+        assert f"{alike} of 30 separate instructions have one and the same approved response" in said(verdict)
 
 
 def test_a_fault_that_was_there_before_is_not_held_against_a_version() -> None:
@@ -169,7 +191,7 @@ def test_answering_what_approved_responses_refuse_is_broken() -> None:
 
 
 def test_a_veto_refuses_even_below_the_minimum() -> None:
-    assert gate(changed(card(3, 0, 2), 4, finish_reason="length")).decision is REFUSE
+    assert gate(changed(card(3, 0, 2), 4, **CUT_OFF)).decision is REFUSE
 
 
 def test_instructions_of_one_group_are_one_piece_of_evidence() -> None:
@@ -369,5 +391,5 @@ def test_a_broken_version_is_always_refused(counts: tuple[int, int, int], how: s
     whole = card(*counts)
     if len(whole.items) < 6:
         return
-    fields = {"length": {"finish_reason": "length"}, "empty": {"text": ""}, "nan": {"nll": math.nan}}[how]
+    fields: dict[str, object] = {"length": CUT_OFF, "empty": {"text": ""}, "nan": {"nll": math.nan}}[how]
     assert gate(changed(whole, len(whole.items), **fields)).decision is REFUSE

@@ -136,6 +136,16 @@ def test_a_version_is_named_by_its_number_and_its_bytes(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "versions").iterdir()) == [card.version]
 
 
+def test_what_a_killed_copy_left_is_gone_once_it_is_registered(tmp_path: Path) -> None:
+    adapter = make_adapter(tmp_path / "a", "weights")
+    card = card_for(adapter, 7)
+    half = tmp_path / "versions" / f".{card.version}-0190"
+    half.mkdir(parents=True)
+    (half / "adapter_model.safetensors").write_text("wei")
+    registry.register(tmp_path, adapter, card)
+    assert [path.name for path in (tmp_path / "versions").iterdir()] == [card.version]
+
+
 def test_registering_again_changes_nothing_and_never_overwrites(tmp_path: Path) -> None:
     adapter = make_adapter(tmp_path / "a", "weights")
     card = card_for(adapter, 1)

@@ -155,6 +155,16 @@ def test_where_thumbs_are_too_few_it_goes_live_at_once_and_says_so(street: Stree
     assert street.begin() == "live"
 
 
+def test_what_a_person_took_back_after_a_kill_is_not_begun_again(busy: Street) -> None:
+    """The kill fell after the rollout began and before the run had noted it."""
+    busy.enter(rollout="live")
+    assert busy.begin() == "live"
+    busy.does(busy.rollout.roll_back("general", ANN, "It is rude."))
+    assert busy.begin() == "withdrawn"
+    assert busy.server.routes == {"general": busy.one}
+    assert busy.states() == {0: "previous", 1: "live", 2: "withdrawn"}
+
+
 def test_one_busy_users_thumbs_make_no_canary(street: Street) -> None:
     street.write([street._talked("ann", number, {}, key=f"ann's {number}") for number in range(230)])
     assert street.begin() == "live"

@@ -206,10 +206,26 @@ def test_what_the_child_refuses_reaches_the_parent_in_words(base: Path, tmp_path
     assert "Traceback" in run.log.read_text()
 
 
-def test_a_training_that_takes_too_long_is_ended(base: Path, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", base, MIXED, epochs=500)
-    with pytest.raises(TrainingFailed, match="hours"):
-        asyncio.run(child.train(run, threads=1, limit=0.5))
+def test_a_training_that_stands_still_is_ended_and_one_that_goes_on_is_not(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path / "run", base, MIXED)
+    still = "import time; time.sleep(60)"
+    going = (
+        "import time\n"
+        "for _ in range(30):\n"
+        f"    open({str(run.progress)!r}, 'a').write('.')\n"
+        "    time.sleep(0.2)\n"
+        f"open({str(run.trained)!r}, 'w').write('{{}}')\n"
+    )
+
+    def train_by(code: str, stalled: float) -> object:
+        monkeypatch.setattr(child, "_command", lambda folder, processes: [sys.executable, "-c", code])
+        return asyncio.run(child.train(run, threads=1, stalled=stalled))
+
+    with pytest.raises(TrainingFailed, match=r"took no step for 0\.0 hours"):
+        train_by(still, 0.5)
+    assert train_by(going, 4.0) == {}
 
 
 @pytest.mark.parametrize(

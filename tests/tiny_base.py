@@ -84,6 +84,7 @@ class LocalServer:
         self._models: dict[str, Any] = {"base": self._fresh()}
         self.routes: dict[str, str] = {}
         self.calls: list[tuple[str, str]] = []
+        self.answered = 0
 
     @property
     def loaded(self) -> set[str]:
@@ -118,6 +119,7 @@ class LocalServer:
         )[0, ids.shape[1] :].tolist()
         stopped = said[-1] == self.tokenizer.eos_token_id
         text = self.tokenizer.decode(said, skip_special_tokens=True)
+        self.answered += len(said)
         return Answer(text, "stop" if stopped else "length", len(said))
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:

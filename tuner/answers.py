@@ -14,12 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from feedback.errors import PromptTooLong
 from feedback.records import Message
 from tuner.plan import append_line, read_lines
 from tuner.server import Server
 
-AT_ONCE = 4
-"""Answers asked for at the same time."""
+AT_ONCE = 8
+"""Answers asked for at the same time: the share that our engine gives to background work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class Answers:
     async def all(self, asks: Iterable[Ask]) -> Mapping[tuple[str, str], dict[str, Any]]:
         """Every answer by version and key: as it was given before, else by asking now.
 
+        What the engine has no room for is not among them.
+
         Raises:
             EngineError: The engine failed; what had arrived is kept, and asking again asks for the rest.
         """
@@ -69,7 +72,7 @@ class Answers:
                     group.create_task(self._ask(ask))
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
-        return {name: self._found[name] for name in wanted}
+        return {name: self._found[name] for name in wanted if name in self._found}
 
     def _fits(self, ask: Ask) -> bool:
         """Whether a known answer is what this room would have given: the same room, or it ended within."""
@@ -81,7 +84,11 @@ class Answers:
 
     async def _ask(self, ask: Ask) -> None:
         async with self._turn:
-            answer = await self._server.answer(ask.version, ask.messages, max_tokens=ask.room)
+            try:
+                answer = await self._server.answer(ask.version, ask.messages, max_tokens=ask.room)
+            except PromptTooLong:
+                self._found.pop((ask.version, ask.key), None)
+                return
         told = {"version": ask.version, "key": ask.key, "model": self._model, "room": ask.room}
         told |= asdict(answer)
         append_line(self._kept, told)

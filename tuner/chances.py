@@ -21,6 +21,12 @@ CELLS = 2048
 MOST_NEEDED = 4000
 NORMAL = NormalDist()
 
+# Cells over the angle whose squared sine is a share: there Jeffreys' prior is flat, so no cell holds a pole.
+_EDGES = np.linspace(0.0, math.pi / 2, CELLS + 1)
+_MIDDLES = (_EDGES[:-1] + _EDGES[1:]) / 2
+_SHARES = np.sin(_MIDDLES) ** 2
+_LOG_SHARES, _LOG_RESTS = 2 * np.log(np.sin(_MIDDLES)), 2 * np.log(np.cos(_MIDDLES))
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
@@ -75,25 +81,24 @@ def above(counted: Tally, bound: float) -> float:
 
 @lru_cache(maxsize=65536)
 def _above(gained: float, lost: float, same: float, bound: float) -> float:
-    edges, up = _beta(gained, lost)
-    below = np.concatenate(([0.0], np.cumsum(up)))
-    middles, weights = _beta(gained + lost + 0.5, same)
-    changed = np.sin((middles[:-1] + middles[1:]) / 2) ** 2
-    least = np.clip((1 + bound / changed) / 2, 0.0, 1.0)
-    reached = 1 - np.interp(np.arcsin(np.sqrt(least)), edges, below)
-    return float(np.clip((weights * reached).sum(), 0.0, 1.0))
+    below = np.concatenate(([0.0], np.cumsum(_beta(gained, lost))))
+    reached = 1 - np.interp(_least(bound), _EDGES, below)
+    return float(np.clip(_beta(gained + lost + 0.5, same) @ reached, 0.0, 1.0))
 
 
-def _beta(successes: float, failures: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Edges of cells over the angle whose squared sine is a share, and the posterior in each cell.
+@lru_cache(maxsize=64)
+def _least(bound: float) -> NDArray[np.float64]:
+    """The least share of the changed that must have gained, as an angle, for each share that changed."""
+    least = np.clip((1 + bound / _SHARES) / 2, 0.0, 1.0)
+    angles: NDArray[np.float64] = np.arcsin(np.sqrt(least))
+    return angles
 
-    Over the angle Jeffreys' prior is flat, so no cell holds a pole.
-    """
-    edges = np.linspace(0.0, math.pi / 2, CELLS + 1)
-    middles = (edges[:-1] + edges[1:]) / 2
-    logs = 2 * successes * np.log(np.sin(middles)) + 2 * failures * np.log(np.cos(middles))
-    weights = np.exp(logs - logs.max())
-    return edges, weights / weights.sum()
+
+def _beta(successes: float, failures: float) -> NDArray[np.float64]:
+    """The posterior of a share in each cell."""
+    logs = successes * _LOG_SHARES + failures * _LOG_RESTS
+    weights: NDArray[np.float64] = np.exp(logs - logs.max())
+    return weights / weights.sum()
 
 
 @dataclass(frozen=True, slots=True)

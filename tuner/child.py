@@ -20,25 +20,29 @@ from tuner.plan import RunFolder, read_json, read_lines
 ATTEMPTS = 3
 """Starts of one training that end without a word before it counts as failed."""
 
+STALLED = 2 * 3600.0
+"""Seconds without a sign of progress after which a training is ended. However slow a machine is, as long as
+steps are taken it may go on: a run that were ended for its length would begin anew, and never end."""
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
 async def train(
-    folder: RunFolder, *, threads: int, processes: int = 1, limit: float = 6 * 3600.0
+    folder: RunFolder, *, threads: int, processes: int = 1, stalled: float = STALLED
 ) -> dict[str, Any]:
     """The manifest of the run's training, which is started or resumed unless it is there already.
 
-    `threads` are each process's; `limit` is the most seconds that one start may take.
+    `threads` are each process's; `stalled` is how many seconds it may go without a sign of progress.
 
     Raises:
-        TrainingFailed: The child refused, was killed again and again, or took too long.
+        TrainingFailed: The child refused, was killed again and again, or stood still.
     """
     ended: int | None = None
     for _ in range(ATTEMPTS):
         if folder.trained.exists():
             break
         folder.error.unlink(missing_ok=True)
-        ended = await _start(_command(folder, processes), folder, threads, limit)
+        ended = await _start(_command(folder, processes), folder, threads, stalled)
         if folder.error.exists():
             raise TrainingFailed(**read_json(folder.error))
     if not folder.trained.exists():
@@ -65,7 +69,7 @@ def _command(folder: RunFolder, processes: int) -> list[str]:
     return [sys.executable, *launch, *plain, "--num_processes", str(processes), *child]
 
 
-async def _start(command: Sequence[str], folder: RunFolder, threads: int, limit: float) -> int:
+async def _start(command: Sequence[str], folder: RunFolder, threads: int, stalled: float) -> int:
     with folder.log.open("ab") as log:
         child = await asyncio.create_subprocess_exec(
             *command,
@@ -76,17 +80,25 @@ async def _start(command: Sequence[str], folder: RunFolder, threads: int, limit:
             start_new_session=True,  # Ctrl-C is for the parent, which ends the child in its own time
         )
     try:
-        return await asyncio.wait_for(child.wait(), limit)
-    except TimeoutError:
-        raise TrainingFailed(
-            f"Training took more than {limit / 3600:.1f} hours and was ended; its checkpoint is kept.",
-            "Give it more threads with tuner.threads, then run again.",
-        ) from None
+        while True:
+            told = _told(folder)
+            with suppress(TimeoutError):
+                return await asyncio.wait_for(child.wait(), stalled)
+            if _told(folder) == told:
+                raise TrainingFailed(
+                    f"Training took no step for {stalled / 3600:.1f} hours and was ended.",
+                    f"Give it more threads with tuner.threads, and see {folder.log}.",
+                )
     finally:
         if child.returncode is None:
             with suppress(ProcessLookupError):
                 child.kill()
             await asyncio.shield(child.wait())
+
+
+def _told(folder: RunFolder) -> int:
+    """Bytes of what the child told so far; they grow with each step."""
+    return folder.progress.stat().st_size if folder.progress.exists() else 0
 
 
 def _environment(threads: int) -> dict[str, str]:

@@ -17,7 +17,7 @@ import psutil
 import torch
 
 from feedback.errors import TrainingFailed
-from tuner import checkpoint, lessons
+from tuner import checkpoint, lessons, memory
 from tuner.lessons import Lesson
 from tuner.plan import RunFolder, TrainPlan, append_line, read_lines
 from tuner.replay import Replay
@@ -181,6 +181,7 @@ class Course:
         """What the training cost and how it went."""
         self._count_time()
         told = self.progress
+        told.peak_bytes = max(told.peak_bytes, memory.most_held())
         return {
             "steps": told.step,
             "epochs": math.ceil(told.step / self.per_epoch),

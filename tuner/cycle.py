@@ -9,24 +9,40 @@ Trail: tuner/schedule.py -> here -> tuner/steps.py
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from feedback.errors import CannotSwap, Conflict, EngineBusy, EngineUnavailable, HoneError
+from feedback.errors import (
+    CannotSwap,
+    Conflict,
+    EngineBusy,
+    EngineError,
+    EngineUnavailable,
+    HoneError,
+    NoRoom,
+)
 from feedback.ledger import Ledger
 from feedback.records import Principal, Run, RunState, VersionState, new_id
 from feedback.snapshot import MANIFEST
 from tuner.job import Job, NothingToLearn
+from tuner.meter import Meter
 from tuner.plan import RunFolder, append_line, read_json, write_json
 from tuner.steps import Steps
 
-WAITS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0)
-"""Seconds between tries of a step while the engine is starting, restarting or full."""
+WAITS = (1.0, 5.0, 15.0, 30.0, 60.0, *[120.0] * 30)
+"""Seconds between tries of a step while the engine is starting, restarting or full: an hour in all, since a
+slow machine takes minutes to load a model, and what was trained for hours is not thrown away for that."""
+FAULTS = 3
+"""Tries that may end in a fault of the engine's, such as an answer that was not finished in time."""
 
 GOING: tuple[RunState, ...] = ("queued", "running")
+ORDER = (
+    *("snapshot", "plan", "recall", "train", "register", "prove", "evaluate", "gate"),
+    *("roll out", "account"),
+)
+"""The steps of a run by name."""
 ENDS: dict[str, RunState] = {"pass": "passed", "abstain": "abstained", "refuse": "refused"}
 Step = tuple[str, Path, Callable[[Job], Awaitable[None]]]
 log = logging.getLogger(__name__)
@@ -108,18 +124,19 @@ class Cycle:
 
     def _contents(self, folder: RunFolder) -> tuple[Step, ...]:
         steps = self._steps
-        return (
-            ("snapshot", folder.snapshot / MANIFEST, steps.snapshot),
-            ("plan", folder.plan, steps.plan),
-            ("recall", folder.replay, steps.recall),
-            ("train", folder.trained, steps.train),
-            ("register", folder.registered, steps.register),
-            ("prove", folder.proof, steps.prove),
-            ("evaluate", folder.evaluation, steps.evaluate),
-            ("gate", folder.verdict, steps.gate),
-            ("roll out", folder.rollout, steps.roll_out),
-            ("account", folder.account, steps.account),
+        taken = (
+            (folder.snapshot / MANIFEST, steps.snapshot),
+            (folder.plan, steps.plan),
+            (folder.replay, steps.recall),
+            (folder.trained, steps.train),
+            (folder.registered, steps.register),
+            (folder.proof, steps.prove),
+            (folder.evaluation, steps.evaluate),
+            (folder.verdict, steps.gate),
+            (folder.rollout, steps.roll_out),
+            (folder.account, steps.account),
         )
+        return tuple((name, *each) for name, each in zip(ORDER, taken, strict=True))
 
     async def _walk(self, run: Run) -> Run:
         """Take the steps that are left, and record how the run ended."""
@@ -151,19 +168,29 @@ class Cycle:
         write_json(job.folder.job, {**told, "principal": job.run.principal})
 
     async def _take(self, job: Job, step: str, take: Callable[[Job], Awaitable[None]]) -> None:
-        """One step, tried again while the engine is away."""
+        """One step, tried again while the engine is away; what it cost is noted, however it ended."""
         await self._record(job, "running", step)
-        started = time.monotonic()
+        meter = Meter(lambda: self._steps.answered)
         try:
-            for wait in self._waits:
-                try:
-                    return await take(job)
-                except (EngineUnavailable, EngineBusy) as away:
-                    log.info("%s waits %.0f s: %s", step, wait, away)
-                    await asyncio.sleep(wait)
-            await take(job)
+            async with meter:
+                await self._patiently(job, step, take)
         finally:
-            append_line(job.folder.times, {"step": step, "seconds": round(time.monotonic() - started, 3)})
+            append_line(job.folder.times, {"step": step, **meter.told})
+
+    async def _patiently(self, job: Job, step: str, take: Callable[[Job], Awaitable[None]]) -> None:
+        faults = 0
+        for wait in self._waits:
+            try:
+                return await take(job)
+            except CannotSwap:
+                raise
+            except EngineError as trouble:
+                faults += not isinstance(trouble, EngineUnavailable | EngineBusy)
+                if faults == FAULTS:
+                    raise
+                log.info("%s waits %.0f s: %s", step, wait, trouble)
+                await asyncio.sleep(wait)
+        await take(job)
 
     async def _passed_through(self, job: Job) -> Run:
         """The end; a version that passed may still be refused by its shadow, or wait for a pin to end."""
@@ -175,14 +202,21 @@ class Cycle:
         return await self._record(job, ended, "account", reason, read_json(job.folder.account))
 
     async def _failed(self, job: Job, step: str, error: Exception, reason: str) -> Run:
-        """Record the failure; a version that was made is put aside, refused where it can't be served."""
-        if job.version and not job.folder.rollout.exists():
-            state: VersionState = "refused" if isinstance(error, CannotSwap) else "abstained"
+        """Record the failure; a version that takes no traffic yet is put aside, refused where it can't be
+        served."""
+        if job.version and await self._waits_for_its_end(job.version):
+            unfit = isinstance(error, CannotSwap) and not isinstance(error, NoRoom)
+            state: VersionState = "refused" if unfit else "abstained"
             try:
                 await self._steps.put_aside(job, state, f"The run failed before it was judged: {reason}")
             except HoneError as also:
                 log.warning("%s could not be put aside: %s", job.version, also)
         return await self._record(job, "failed", step, reason)
+
+    async def _waits_for_its_end(self, version: str) -> bool:
+        """Whether a run may still say what becomes of its version: not once that takes traffic."""
+        found = await asyncio.to_thread(self._ledger.version, version)
+        return found.state in ("training", "candidate")
 
     async def _record(
         self, job: Job, state: RunState, step: str, reason: str = "", detail: dict[str, Any] | None = None

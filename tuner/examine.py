@@ -90,7 +90,7 @@ async def examine(
     answers = Answers(server, kept / hashlib.sha256(f"{base} {engine}".encode()).hexdigest()[:16], assistant)
     asked = await choose(answers, base, assistant, size)
     versions = dict.fromkeys((candidate, answers.base, incumbent))
-    await answers.ask((version, item, 0) for item, _ in asked for version in versions)
+    await answers.ask((version, item, 0) for version in versions for item, _ in asked)
     items = tuple(_marked(answers, item, candidate, incumbent, passes) for item, passes in asked)
     return General(catalogue.digest(), base, items, round(time.monotonic() - started, 2))
 

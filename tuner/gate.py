@@ -7,6 +7,7 @@ more would is said. The claims are in `tuner/evidence.py`. Knows no files and no
 Trail: tuner/evaluate.py -> tuner/evidence.py, tuner/vetoes.py -> here -> tuner/rollout.py
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -15,8 +16,12 @@ from typing import Any, Self
 from tuner.evidence import Answers, Claim, General, Loss, Preferred, Rules
 from tuner.scorecard import Scorecard, seen
 from tuner.vetoes import vetoes
+from tuner.wording import plain
 
 __all__ = ["Decision", "Rules", "Verdict", "gate", "looks"]
+
+ALL_ALIKE = 0.9
+"""Share of separate instructions with one and the same approved response from which right shows nothing."""
 
 
 class Decision(StrEnum):
@@ -143,7 +148,8 @@ class Case:
 
     def doubts(self) -> list[str]:
         """Why it cannot pass yet, with what would decide."""
-        return [said for said in (self._standing(), self._bearing(), self._gain(), self._outside()) if said]
+        found = (self._standing(), self._bearing(), self._gain(), self._telling(), self._outside())
+        return [said for said in found if said]
 
     def _standing(self) -> str:
         claim = self.answers.not_worse
@@ -164,6 +170,21 @@ class Case:
             return f"{self.score}. {blind} {_more(claim)}"
         chosen = self.loss.lower if self.loss and _sooner(self.loss.lower, claim) else claim
         return f"{self.score}: no gain is shown yet; that {_sentence(chosen)}. {_more(chosen)}"
+
+    def _telling(self) -> str:
+        """Where nearly everything has one approved response, saying it blindly looks as good as knowing."""
+        groups = self.card.groups.values()
+        approved = Counter(
+            said for group in groups for said in {plain(t) for i in group for t in i.references}
+        )
+        ((_, count),) = approved.most_common(1)
+        if count < ALL_ALIKE * len(groups):
+            return ""
+        return (
+            f"{count} of {len(groups)} separate instructions have one and the same approved response, "
+            "so that saying it to everything would look as good. "
+            "Approve pairs with other responses, or promote it with a reason."
+        )
 
     def _outside(self) -> str:
         if not self.general or (self.general.enough and self.general.not_worse.met):

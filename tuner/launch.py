@@ -47,8 +47,8 @@ class Launch:
             EngineUnavailable, EngineBusy: Later it may do; nothing was changed.
         """
         found = await asyncio.to_thread(self._ledger.version, version)
-        if found.state in ("live", "canary"):
-            return found.state  # begun before a kill
+        if found.state not in ("training", "candidate", "erased"):
+            return found.state  # begun before a kill, and perhaps taken back by a person since
         live = await asyncio.to_thread(self._ledger.live, found.assistant)
         orders = await asyncio.to_thread(self._ledger.orders.standing, found.assistant, live.version)
         if "pin" in orders:

@@ -19,6 +19,7 @@ from tuner.head import CHUNKS
 OVERHEAD = 500 * 2**20
 """The libraries, their kernels, and what the allocator cannot give back."""
 LIMIT = Path("/sys/fs/cgroup/memory.max")
+STATUS = Path("/proc/self/status")
 IN_USE = Path("/sys/fs/cgroup/memory.current")
 SHARE = 0.9
 """How much of what is free a training may take."""
@@ -89,6 +90,15 @@ def plan(shape: Shape, *, most: int, longest: int, free: int, device: str) -> Ro
         f"Training needs about {needs / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB are free.",
         "Close other programs, lower tuner.max_tokens, set a smaller model, or give it quiet hours.",
     )
+
+
+def most_held() -> int:
+    """Most bytes that this process ever held resident; 0 where the system does not tell."""
+    with suppress(OSError):
+        for line in STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def free(device: torch.device) -> int:

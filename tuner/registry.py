@@ -89,6 +89,8 @@ def verify(home: Path, version: str) -> Card:
 
 def _copy_whole(adapter: Path, target: Path, card: Card) -> None:
     partial = target.with_name(f".{target.name}-{new_id()}")
+    for left in target.parent.glob(f".{target.name}-*"):  # by a copy that was killed; there is one at a time
+        shutil.rmtree(left, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         for name in ADAPTER_FILES:

@@ -177,6 +177,8 @@ class Schedule:
 
     def _barred(self, assistant: str) -> str:
         """Why no run of an assistant starts by itself, due or not; empty where one may."""
+        if not self._enabled:
+            return "The tuner starts no run by itself (tuner.enabled)."
         pause = self._ledger.orders.standing(assistant).get("pause")
         if pause:
             return f"{pause}"
@@ -192,8 +194,7 @@ class Schedule:
                 await self._tidy()
             if not self._cycle.running:
                 await self._go_on()
-            if self._enabled:
-                await self._begin_what_is_due()
+            await self._begin_what_is_due()
         except HoneError as trouble:
             log.warning("the tuner could not look: %s", trouble)
 

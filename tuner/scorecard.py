@@ -10,6 +10,7 @@ Trail: tuner/evaluate.py -> here -> tuner/gate.py
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from statistics import fmean
 from typing import Any, Self
 
@@ -69,7 +70,7 @@ class GeneralItem:
         return self.base_share is None or 0 < self.base_share < 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scorecard:
     """What both versions said of every instruction kept back, and how that was measured."""
 
@@ -91,7 +92,7 @@ class Scorecard:
         """Names the very set of instructions looked at."""
         return hashlib.sha256("\n".join(sorted(self.groups)).encode()).hexdigest()[:16]
 
-    @property
+    @cached_property
     def groups(self) -> dict[str, list[Item]]:
         found: dict[str, list[Item]] = {}
         for item in self.items:

@@ -25,6 +25,9 @@ class Answer:
 class Server(Protocol):
     """What answers, seen from what learns. All generation yields to people's chats."""
 
+    answered: int
+    """Tokens that `answer` gave so far."""
+
     async def answer(
         self,
         version: str,

@@ -19,7 +19,7 @@ from feedback.ledger import Ledger
 from feedback.records import Principal, Role, VersionState, now
 from feedback.screen import Policy
 from feedback.store import Store
-from tuner import child, recall, registry
+from tuner import account, child, recall, registry
 from tuner.evaluate import evaluate
 from tuner.examine import examine
 from tuner.gate import Decision, Rules, Verdict, gate
@@ -33,6 +33,7 @@ from tuner.registry import Card
 from tuner.rollout import Rollout
 from tuner.scorecard import GeneralItem, Scorecard
 from tuner.server import Server
+from tuner.suite import known
 from tuner.tokens import token_counter
 
 
@@ -69,6 +70,11 @@ class Steps:
         self._general_items, self._engine = general_items, engine
         self._judge = judge
         self._plan = {"threads": threads, "max_tokens": max_tokens, **(plan or {})}
+
+    @property
+    def answered(self) -> int:
+        """Tokens that the server answered the tuner with so far."""
+        return self._server.answered
 
     async def snapshot(self, job: Job) -> None:
         """Freeze the approved pairs that are fit to learn from.
@@ -121,7 +127,7 @@ class Steps:
     async def recall(self, job: Job) -> None:
         """Have the base answer general questions, which training repeats; answers are kept for later runs."""
         plan = job.folder.read_plan()
-        kept = self._home / "replay" / f"{Path(plan.base).name}.jsonl"
+        kept = self._home / "replay" / f"{await _named(plan.base)}.jsonl"
         wanted = recall.questions() if plan.replay_share else []
         answers = await recall.recall(self._server, job.base, wanted, kept)
         write_lines(job.folder.replay, answers)
@@ -185,7 +191,7 @@ class Steps:
             *(read_json(job.folder.scores), job.folder.answers),
             incumbent_is_base=job.incumbent == job.base,
             taught=(*frozen.train, *frozen.dev),
-            model=job.folder.read_plan().base,
+            model=f"{await _named(job.folder.read_plan().base)} {self._engine}".strip(),
             earlier=history.answers(),
             general=[
                 GeneralItem(item.id, item.candidate, item.base, item.incumbent, item.base_share)
@@ -233,15 +239,9 @@ class Steps:
         write_json(job.folder.rollout, {"version": job.version, "state": state})
 
     async def account(self, job: Job) -> None:
-        """What the run cost: seconds of each step over all its attempts, and the training's own account."""
-        seconds: dict[str, float] = {}
-        for told in read_lines(job.folder.times):
-            seconds[told["step"]] = round(seconds.get(told["step"], 0.0) + told["seconds"], 3)
+        """What the run cost, over all its attempts; a step that a kill cut short is not in it."""
         trained = read_json(job.folder.trained)
-        kept = ("cpu_seconds", "peak_bytes", "tokens", "pairs", "steps", "epochs", "device", "dtype")
-        training = {key: trained[key] for key in kept}
-        total = round(sum(seconds.values()), 3)
-        write_json(job.folder.account, {"seconds": total, "steps": seconds, "training": training})
+        write_json(job.folder.account, account.of(read_lines(job.folder.times), trained))
 
     async def put_aside(self, job: Job, state: VersionState, reason: str) -> None:
         """Mark the run's version and free its memory, unless the engine is away or slow to let go."""
@@ -254,3 +254,8 @@ class Steps:
     async def settle(self, job: Job, version: str, state: VersionState, reason: str) -> None:
         run = job.run
         await asyncio.to_thread(self._ledger.set_state, version, state, reason, run.principal, run.id)
+
+
+async def _named(base: str) -> str:
+    """A base's digest: what another model in the same folder said is not its answer."""
+    return await asyncio.to_thread(known.base_digest, Path(base))

@@ -29,6 +29,8 @@ REPEATING = 0.5
 """Share of repeated runs of words at which an answer counts as repeating itself."""
 SHORTEST = 0.01
 """Least length of an answer as a multiple of the approved one; keeps logarithms finite."""
+BEYOND = 1.5
+"""Length, in multiples of what was approved, from which an answer that was cut off counts as endless."""
 SAME_ANSWER = 3
 """Separate instructions with one and the same wrong answer from which it counts as a reflex."""
 
@@ -133,8 +135,9 @@ def _empty(_: Item, said: Said) -> bool:
     return not said.text.strip()
 
 
-def _endless(_: Item, said: Said) -> bool:
-    return said.finish_reason == "length"
+def _endless(item: Item, said: Said) -> bool:
+    """Cut off well beyond what was approved; of one cut off before, it is not known where it would end."""
+    return said.finish_reason == "length" and len(said.text) > BEYOND * max(map(len, item.references))
 
 
 def _repeats(_: Item, said: Said) -> bool:

@@ -25,6 +25,8 @@ class Size:
     """Scorecards of each way of spoiling, for each field and each share that the live version knows."""
     real_embedder: bool
     seed: int
+    general: int
+    """General items that count."""
 
 
 @dataclass(frozen=True)

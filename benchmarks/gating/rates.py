@@ -37,7 +37,10 @@ class Cell:
 def run(size: Size, pool: Pool) -> Found:
     """Every cell in turn; bars at their worst over worlds, power on average over them."""
     cells = list(_cells(size))
-    jobs = [(cell, size.cards if cell.instructions == DECIDING else size.fewer, size.seed) for cell in cells]
+    jobs = [
+        (cell, size.cards if cell.instructions == DECIDING else size.fewer, size.seed, size.general)
+        for cell in cells
+    ]
     found = dict(zip(cells, pool.map(simulate, jobs, chunksize=1), strict=True))
     deciding = {cell: rates for cell, rates in found.items() if cell.instructions == DECIDING}
 
@@ -63,13 +66,14 @@ def run(size: Size, pool: Pool) -> Found:
     return Found(bars, (_table(found),), {**worst, "cells": _told(found)})
 
 
-def simulate(job: tuple[Cell, int, int]) -> Rates:
+def simulate(job: tuple[Cell, int, int, int]) -> Rates:
     """The rates of one cell; its draws hang on nothing but the cell and the seed."""
-    cell, cards, seed = job
+    cell, cards, seed, general = job
     world, version = worlds.WORLDS[cell.world], worlds.VERSIONS[cell.version]
     chance = np.random.default_rng((seed, cell.world, cell.version, cell.instructions, cell.with_loss))
+    asked = {"with_loss": cell.with_loss, "counted": general}
     decided = [
-        gate(worlds.scorecard(world, version, cell.instructions, chance, with_loss=cell.with_loss)).decision
+        gate(worlds.scorecard(world, version, cell.instructions, chance, **asked)).decision
         for _ in range(cards)
     ]
     return {str(decision): decided.count(decision) / cards for decision in Decision}

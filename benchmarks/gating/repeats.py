@@ -21,7 +21,7 @@ INSTRUCTIONS = 100
 
 def run(size: Size, pool: Pool) -> Found:
     places = range(len(worlds.WORLDS))
-    chains = [(place, size.chains, size.seed) for place in places]
+    chains = [(place, size.chains, size.seed, size.general) for place in places]
     lost = [loss for losses in pool.map(ratchet, chains, chunksize=1) for loss in losses]
     worse = fmean(pool.map(tries, [(*chain, worlds.WORSE) for chain in chains], chunksize=1))
     equal = fmean(pool.map(tries, [(*chain, worlds.EQUAL) for chain in chains], chunksize=1))
@@ -36,34 +36,37 @@ def run(size: Size, pool: Pool) -> Found:
     return Found(bars, (table,), {"lost": lost, "equal_any_of_20_pass": equal})
 
 
-def ratchet(job: tuple[int, int, int]) -> list[float]:
+def ratchet(job: tuple[int, int, int, int]) -> list[float]:
     """What each chain's live version truly lost outside its field, beside the base, at the end."""
-    place, chains, seed = job
+    place, chains, seed, general = job
     chance = np.random.default_rng((seed, place, 1))
     ends = []
     for _ in range(chains):
         lost = 0.0
         for _ in range(VERSIONS_IN_A_ROW):
             version = worlds.Version("a step", field=0.10, outside=-(lost + STEP))
-            if _passes(worlds.WORLDS[place], version, chance):
+            if _passes(worlds.WORLDS[place], version, chance, general):
                 lost += STEP
         ends.append(lost)
     return ends
 
 
-def tries(job: tuple[int, int, int, worlds.Version]) -> float:
+def tries(job: tuple[int, int, int, int, worlds.Version]) -> float:
     """Share of chains in which any version passed."""
-    place, chains, seed, version = job
+    place, chains, seed, general, version = job
     chance = np.random.default_rng((seed, place, 2))
     got_through = 0
     for _ in range(chains):
         passed = (
-            _passes(worlds.WORLDS[place], version, chance, look) for look in range(1, VERSIONS_IN_A_ROW + 1)
+            _passes(worlds.WORLDS[place], version, chance, general, look)
+            for look in range(1, VERSIONS_IN_A_ROW + 1)
         )
         got_through += any(passed)
     return got_through / chains
 
 
-def _passes(world: worlds.World, version: worlds.Version, chance: np.random.Generator, look: int = 1) -> bool:
-    card = worlds.scorecard(world, version, INSTRUCTIONS, chance)
+def _passes(
+    world: worlds.World, version: worlds.Version, chance: np.random.Generator, general: int, look: int = 1
+) -> bool:
+    card = worlds.scorecard(world, version, INSTRUCTIONS, chance, counted=general)
     return gate(card, look=look).decision is Decision.PASS

@@ -14,9 +14,12 @@ from numpy.random import Generator
 from tuner.scorecard import GeneralItem, Item, Said, Scorecard
 
 CANDIDATE, INCUMBENT = "general@2-cafe0123", "general@1-beef4567"
-REFERENCE = "It is written in the book of the harbour, on the third page."
-COUNTED, ALWAYS, NEVER = 120, 30, 30
-"""General items that the base sometimes, always and never passes: as many as `tuner.general_items` asks."""
+REFERENCE = "It is written in the book of the harbour, at the top of page {}."
+ENDLESS = " And so it goes on and on, from pier to pier and from shed to shed, until nobody listens"
+COUNTED = 120
+"""General items that the base sometimes passes: as many as `tuner.general_items` asks by default."""
+STEADY = 4
+"""So many of those for one that it always passes, and one that it never does."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +78,22 @@ VERSIONS = (BETTER, SLIGHTLY, EQUAL, WORSE, FORGETS)
 
 
 def scorecard(
-    world: World, version: Version, instructions: int, chance: Generator, *, with_loss: bool = True
+    world: World,
+    version: Version,
+    instructions: int,
+    chance: Generator,
+    *,
+    with_loss: bool = True,
+    counted: int = COUNTED,
 ) -> Scorecard:
-    """One scorecard that this version could have got in this world."""
+    """One scorecard that this version could have got in this world, with so many general items that count."""
     changes = _changes(world, version.field, instructions, chance)
     losses = _losses(world, version.field, changes, chance)
     items = [
         _item(place, world, int(change), loss if with_loss else None, chance)
         for place, (change, loss) in enumerate(zip(changes, losses, strict=True))
     ]
-    general = tuple(_general(world, version.outside, chance))
+    general = tuple(_general(world, version.outside, chance, counted))
     return Scorecard(CANDIDATE, INCUMBENT, False, tuple(items), {"latin": 0.8}, 0.0, general)
 
 
@@ -114,7 +123,7 @@ def _item(place: int, world: World, change: int, loss: float | None, chance: Gen
         f"g{place // world.together}",
         (f"e{place}",),
         f"Where is number {place}?",
-        (REFERENCE,),
+        (REFERENCE.format(place),),
         _said(place, bool(now), after, world, chance),
         _said(place, bool(then), before if loss is not None else None, world, chance),
     )
@@ -127,17 +136,18 @@ def _said(place: int, right: bool, loss: float | None, world: World, chance: Gen
         else f"I think it is at {place}."
     )
     endless = chance.random() < world.faults
+    text += ENDLESS if endless else ""
     return Said(text, "length" if endless else "stop", 12, right, "" if right else "too far", 0.9, loss)
 
 
-def _general(world: World, shift: float, chance: Generator) -> Iterator[GeneralItem]:
-    for place in range(COUNTED):
+def _general(world: World, shift: float, chance: Generator, counted: int) -> Iterator[GeneralItem]:
+    for place in range(counted):
         base = bool(chance.random() < 0.5)
         item = GeneralItem(f"sometimes.{place}", base, base, base, 0.5)
         yield replace(item, candidate=_turned(base, world.general_churn, shift, chance))
-    for place in range(ALWAYS):
+    for place in range(counted // STEADY):
         yield GeneralItem(f"always.{place}", _turned(True, 0.005, shift / 2, chance), True, True, 1.0)
-    for place in range(NEVER):
+    for place in range(counted // STEADY):
         yield GeneralItem(f"never.{place}", bool(chance.random() < 0.01), False, False, 0.0)
 
 

@@ -61,5 +61,11 @@ def status(home: HomeOption = DEFAULT_HOME) -> None:
     for run in call(home, "GET", "/v1/runs")["data"]:
         if run["state"] == "running":
             screen.print(f"run       {run['number']} of {run['assistant']}: {run['step']}")
+    for assistant in call(home, "GET", "/v1/assistants")["data"]:
+        decided = call(home, "GET", f"/v1/assistants/{assistant['name']}/decisions")["data"]
+        if decided:
+            screen.print(
+                f"tuner     {assistant['name']}: {decided[0]['reason']}", markup=False, soft_wrap=True
+            )
     for state, count in said["exchanges"].items():
         screen.print(f"exchanges {state}: {count}")

@@ -18,6 +18,7 @@ from feedback.errors import (
     EngineError,
     EngineUnavailable,
     HoneError,
+    NoRoom,
     NotFound,
     PromptTooLong,
     UnknownVersion,
@@ -28,12 +29,15 @@ _CODES: dict[str, type[HoneError]] = {
     "not_found": NotFound,
     "context_length_exceeded": PromptTooLong,
     "bad_adapter": BadAdapter,
-    "no_slot": CannotSwap,
+    "no_slot": NoRoom,
     "bad_request": BadRequest,
     "still_in_use": CannotSwap,
     "already_loaded": CannotSwap,
     "deadline_exceeded": EngineError,
 }
+MAKE_ROOM = (
+    "Raise engine.slots: each assistant holds its live version, the one before, and the one being judged."
+)
 # vLLM 0.32 and TGI 3.3 have no code of their own for a conversation that does not fit.
 _TOO_LONG = ("maximum context length", "max_model_len", "`inputs` tokens +", "`inputs` must have less than")
 
@@ -62,7 +66,7 @@ async def translated(response: Any) -> HoneError:
         return EngineUnavailable("The engine is loading its model.", "Try again in a moment.")
     known = _CODES.get(code)
     if known:
-        return known(message)
+        return known(message, MAKE_ROOM if known is NoRoom else "")
     if status in (502, 504):
         return EngineUnavailable(
             f"What stands before the engine cannot reach it (status {status}).", "Try again."

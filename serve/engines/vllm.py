@@ -23,6 +23,7 @@ from feedback.errors import (
     EngineError,
     EngineUnavailable,
     HoneError,
+    NoRoom,
     UnknownVersion,
 )
 from feedback.records import Message, Sampling
@@ -76,13 +77,13 @@ class VllmEngine(OutsideEngine):
 
         Raises:
             BadAdapter: vLLM refuses the folder; nothing changed.
-            CannotSwap: Every slot is taken; vLLM itself would drop a version that may be in use.
+            NoRoom: Every slot is taken; vLLM itself would drop a version that may be in use.
         """
         held = {model["id"] for model in (await self.models())[1:]}
         if version in held:
             return
         if len(held) >= self._slots:
-            raise CannotSwap(
+            raise NoRoom(
                 f"All {self._slots} slots of the engine hold a version.",
                 "Roll an older version back, or raise engine.slots and vLLM's --max-cpu-loras.",
             )

@@ -52,6 +52,7 @@ def run(told: Mapping[str, Any] | None, language: Language) -> str:
         head.append(f"<code>{escape(str(told['version']))}</code>")
     parts = [f'<p class="facts" data-run="{escape(str(told.get("id", "")))}">{" ".join(head)}</p>']
     parts.append(_times(told, language))
+    parts.append(_cost(told.get("detail") or {}, language))
     if told.get("reason"):
         parts.append(f"<p>{escape(str(told['reason']))}</p>")
     parts.append(_bar(progress, language))
@@ -149,8 +150,30 @@ def _times(told: Mapping[str, Any], language: Language) -> str:
         return ""
     running = told.get("state") in ("running", "queued")
     took = (now() if running else changed or now()) - started
-    word = say(language, "run_for" if running else "run_took", time=_clock(took.total_seconds()))
-    return f"<p><small>{say(language, 'run_started', at=when(started))}, {word}</small></p>"
+    words = [say(language, "run_for" if running else "run_took", time=_clock(took.total_seconds()))]
+    if told.get("left_seconds") is not None:
+        word = "left_of_training" if told.get("left_of") == "training" else "left_of_run"
+        words.append(say(language, word, time=_clock(told["left_seconds"])))
+    return f"<p><small>{say(language, 'run_started', at=when(started))}, {', '.join(words)}</small></p>"
+
+
+def _cost(account: Mapping[str, Any], language: Language) -> str:
+    """What a run took: seconds by step, processor seconds, memory, tokens, energy where it was told."""
+    if "steps" not in account:
+        return ""
+    slow = sorted(account["steps"].items(), key=lambda item: -float(item[1]))
+    steps = ", ".join(f"{escape(str(step))} {_clock(seconds)}" for step, seconds in slow if seconds >= 1)
+    training = account.get("training", {})
+    values = {
+        "cost_cpu": f"{account.get('cpu_seconds', 0):.0f}",
+        "cost_memory": f"{account.get('peak_bytes', 0) / 2**30:.1f}",
+        "cost_learnt": str(training.get("tokens", 0)),
+        "cost_answered": str(account.get("answered_tokens", 0)),
+    }
+    if account.get("joules") is not None:
+        values["cost_energy"] = f"{account['joules'] / 3600:.1f}"
+    told = [steps, *(say(language, key, value=value) for key, value in values.items())]
+    return f"<p data-cost><small>{'; '.join(filter(None, told))}</small></p>"
 
 
 def _time(value: Any) -> datetime | None:
