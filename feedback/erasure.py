@@ -28,7 +28,7 @@ from feedback.erasure_jobs import Job, new
 from feedback.errors import HoneError
 from feedback.reach import Reach, Scope
 from feedback.records import Principal, Role, now
-from feedback.scan import Needles
+from feedback.scan import Found, Needles
 from feedback.store import Store
 from feedback.transaction import Transaction
 
@@ -121,9 +121,9 @@ def finish(
         said = scan.said_elsewhere(store, everything, {*job.exchanges, *job.conversations})
         needles = everything.without(said)
         purge.clean(store, files, job, needles)
-        unread = [_aside(folder, job, needles) for folder in purge.asides(home)]
         found = purge.look(store, files, needles)
-        found.where.update(dict.fromkeys(filter(None, unread), 1))
+        for folder in purge.asides(home):
+            found.add(folder.name, _aside(folder, job, everything))
         left = words.left(store, job.exchanges, job.conversations)
         proof = {
             "clean": not found.where and not left,
@@ -180,19 +180,21 @@ def reapply(store: Store, home: Path, files: Path | None = None) -> list[dict[st
     return done
 
 
-def _aside(folder: Path, job: Job, needles: Needles) -> str:
-    """Erase in what a restore moved aside too; the store's place if that cannot be opened."""
+def _aside(folder: Path, job: Job, everything: Needles) -> Found:
+    """Erase in what a restore moved aside too; a store that cannot be opened counts as a find."""
     try:
         with closing(Store(folder / "hone.duckdb")) as old:
             again = _taken(old, folder, replace(job, again=True))
             settle(old, again)
+            said = scan.said_elsewhere(old, everything, {*again.exchanges, *again.conversations})
+            needles = everything.without(said)
             purge.clean(old, folder, again, needles)
-            old.compact()
+            found = purge.look(old, folder, needles)
     except HoneError as broken:
         log.warning("%s could not be erased from: %s", folder, broken)
-        return f"{folder.name}/hone.duckdb"
+        return Found(where={"hone.duckdb": 1})
     erasure_jobs.drop(folder, job)
-    return ""
+    return found
 
 
 def _meant(transaction: Transaction, job: Job, principal: Principal | None) -> Reach:

@@ -110,9 +110,10 @@ def restore(home: Home, source: Path) -> Path | None:
 def finish(home: Home) -> None:
     """End a restore that has begun to move files; without one, nothing. The home must be the caller's."""
     journal = _journal(home)
-    if not journal.exists():
-        return
     staging = home.folder / ".restoring"
+    if not journal.exists():
+        shutil.rmtree(staging, ignore_errors=True)  # of a restore that was killed: people's words once more
+        return
     plan = json.loads(journal.read_text("utf-8"))
     aside = home.folder / plan["aside"]
     aside.mkdir(exist_ok=True, mode=0o700)

@@ -10,10 +10,23 @@ import threading
 from pathlib import Path
 
 import pytest
-from erasure_home import ANSWER, KOREAN, LEE, SECRET, erase, live, taught, version
+from erasure_home import ANSWER, KOREAN, LEE, SECRET, erase, live, pretended, taught, version
 from stories import ADA, ANA, BEN, OTTO, PASSWORD, RITA, admitted, ask
 
-from feedback import affected, erased, erasure, erasure_jobs, pairs, ratings, receipt, scan, snapshot, words
+from feedback import (
+    affected,
+    erased,
+    erasure,
+    erasure_jobs,
+    pairs,
+    ratings,
+    receipt,
+    review,
+    scan,
+    scrub,
+    snapshot,
+    words,
+)
 from feedback.accounts import Accounts
 from feedback.errors import Conflict, HoneError, NotAllowed, NotFound, NotSignedIn, StoreError
 from feedback.exchanges import Exchanges
@@ -23,6 +36,7 @@ from feedback.scan import Needles
 from feedback.store import Store
 from hone import backups
 from hone.home import Home
+from tuner import registry
 
 ROOT = Path(__file__).parent.parent
 WORDS = scan.fragments([SECRET, ANSWER, KOREAN])
@@ -48,7 +62,7 @@ def bytes_with_words(home):
     """Where the words are, found by the plainest means."""
     forms = [form for text in WORDS for form in scan._spellings(text)]
     found = []
-    for path in scan.files(home):
+    for path in sorted(path for path in home.rglob("*") if path.is_file()):
         content = path.read_bytes()
         if any(form in content for form in forms) or (
             path.suffix == ".parquet" and scan.in_parquet(path, Needles(WORDS))
@@ -71,7 +85,7 @@ class TestDrill:
         proof = told["proof"]
         assert (proof["clean"], proof["found"], proof["rows_with_words"]) == (True, {}, 0)
         assert proof["fragments"] >= len(WORDS)
-        assert proof["files"] > 20
+        assert proof["files"] > 10
         assert receipt.verify(told, receipt.key(home))
         store.close()  # so that the log is in the file too
         assert bytes_with_words(home) == []
@@ -256,7 +270,7 @@ class TestMeanwhile:
         for writer in writers:
             writer.join(60)
         assert told["proof"]["clean"]
-        assert not scan.in_store(store, Needles(WORDS)).where
+        assert not scan.in_store(store, Needles(WORDS), affected.runs(store))[0].where
         assert store.check()
         store.close()
         assert bytes_with_words(home) == []
@@ -453,12 +467,73 @@ class TestReceipts:
         for name in ("receipt-key", "erasures.jsonl"):
             assert (home / name).stat().st_mode & 0o077 == 0
 
-    def test_words_that_cannot_be_reached_make_the_receipt_say_so(self, store, home):
+    def test_words_that_are_left_make_the_receipt_say_so(self, store, home, monkeypatch):
         asked = ask(store, LEE, SECRET)
-        (home / "notes.bin").write_bytes(SECRET.encode())
+        (home / "engine.log").write_text(SECRET)
+        monkeypatch.setattr(scrub, "overwrite", lambda *_: None)
         told = erase(store, home, LEE, "exchange", asked.id)
-        assert told["proof"]["found"] == {"notes.bin": len(scan.fragments([SECRET]))}
+        assert told["proof"]["found"] == {"engine.log": len(scan.fragments([SECRET]))}
         assert not told["proof"]["clean"]
+
+
+def real_adapter(folder, number):
+    pretended(folder, number)
+    told = {"base_model_name_or_path": "smollm2", "peft_type": "LORA", "modules_to_save": None}
+    (folder / "adapter_config.json").write_text(json.dumps(told))
+
+
+@pytest.mark.parametrize("taught_too", [False, True])
+def test_whoever_says_what_stands_in_hones_own_files_breaks_none_of_them(store, home, taught_too):
+    """Nor the proof: only what can hold people's words is overwritten or looked through."""
+    past = live(store, home, real_adapter)
+    before = erase(store, home, LEE, "user", "lee")
+    model = home / "models" / "tiny"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text('{"max_position_embeddings": 8192}')
+    (model / "tokenizer.json").write_text('{"\u0120responsibilities": 9131, "responsibilities": 1}')
+    (home / "hone.toml").write_text('[web]\nallowed_hosts = ["chat.example.org"]\n')
+    (home / "desired.json").write_text(json.dumps({"routes": {"general": past.versions[0]}}))
+    said = "max_position_embeddings", "allowed_hosts = [", "again_after_a_restore", "responsibilities"
+    said += "base_model_name_or_path", "erased_conversations", "incumbent_is_base", past.ana.id
+    line = None
+    for text in (*said, before["erasure"], past.versions[0], str(home / "versions" / past.versions[0])):
+        asked = ask(store, BEN, text, "Indeed.", conversation_id=line)
+        line = asked.conversation_id
+        if taught_too:
+            ratings.rate(store, BEN, asked.id, rating="up")
+            review.review(store, RITA, asked.id, "approve")
+    if taught_too:
+        version(store, home, 4, real_adapter)
+        (home / "runs/0004-general/plan.json").write_text('{"base": "max_position_embeddings"}')
+    (home / "engine.log").write_text("warning: prompt max_position_embeddings was long\n")
+    evaluation = scorecards(store)
+    own = [path for path in home.rglob("*") if path.is_file() and "duckdb" not in path.name]
+    kept = {path: path.read_bytes() for path in own if not can_hold_words(path.relative_to(home))}
+
+    told = erase(store, home, BEN, "conversation", line)
+
+    assert told["proof"]["clean"], told["proof"]
+    changed = {
+        str(path.relative_to(home)) for path in kept if path.exists() and path.read_bytes() != kept[path]
+    }
+    assert changed == {
+        "erasures.jsonl",
+        *(["runs/0004-general/snapshot/manifest.json"] if taught_too else []),
+    }
+    assert receipt.verify(receipt.read(home / "receipts" / f"{before['erasure']}.json"), receipt.key(home))
+    assert registry.verify(home, past.versions[0])
+    assert [record["id"] for record in erasure_jobs.records(home)] == [before["erasure"], told["erasure"]]
+    assert "max_position" not in (home / "engine.log").read_text()
+    assert scorecards(store)[: len(evaluation) - taught_too] == evaluation[: len(evaluation) - taught_too]
+
+
+def can_hold_words(path):
+    names = {"engine.log", "training.log", "evaluation.json", "probe.json", "answers.jsonl", "checkpoint.pt"}
+    return path.name in names or path.suffix == ".parquet"
+
+
+def scorecards(store):
+    return [row["scorecard"] for row in store.rows("SELECT scorecard FROM evaluations ORDER BY seq")]
 
 
 def test_every_column_of_text_is_known_to_hold_words_or_not(store):
