@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, Protocol
 
-from feedback import affected, erased, erasure, receipt
+from feedback import erased, erasure, receipt
 from feedback.affected import Policy
 from feedback.erasure import NOTHING_KEPT, Job
 from feedback.errors import BadRequest, NotAllowed, NotFound, TryLater
@@ -127,8 +127,7 @@ class Erasing:
         async with self._turn:
             taken = await asyncio.to_thread(erasure.take, self._store, self._home, job, principal)
             if self.serving:
-                hit = await asyncio.to_thread(affected.assistants, self._store, taken.exchanges)
-                await self._tuner.cleansing.stop_learning(hit)
+                await self._tuner.cleansing.stop_learning(taken.exchanges)
             await asyncio.to_thread(erasure.settle, self._store, taken)
             engine = self.kept_by_engine
             if self.serving:
