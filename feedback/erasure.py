@@ -16,7 +16,7 @@ feedback/scrub.py
 import logging
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -141,9 +141,8 @@ def finish(
         return kept
 
 
-def resume(store: Store, home: Path, *, engine: str = NOTHING_KEPT) -> list[dict[str, Any]]:
-    """End what a killed process left behind, before anything else happens in the home."""
-    done = []
+def take_up(store: Store, home: Path) -> Iterator[Job]:
+    """The erasures that were left before their end, the oldest first, each to be settled and finished."""
     for job in erasure_jobs.unfinished(home):
         kept = erased.receipt_of(store, job.id)
         if kept and not job.again:
@@ -153,6 +152,13 @@ def resume(store: Store, home: Path, *, engine: str = NOTHING_KEPT) -> list[dict
         taken = job.texts and erased.known(store, job.id)
         ready = job if taken else take(store, home, job)
         erasure_jobs.enlist(home, ready)
+        yield ready
+
+
+def resume(store: Store, home: Path, *, engine: str = NOTHING_KEPT) -> list[dict[str, Any]]:
+    """End what a killed process left behind, before anything else happens in the home."""
+    done = []
+    for ready in take_up(store, home):
         settle(store, ready)
         done.append(finish(store, home, ready, engine=engine))
     if affected.fail_runs(store):
