@@ -17,7 +17,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -25,20 +25,36 @@ from typing import Any
 
 from feedback import accounts, affected, erased, erasure_jobs, purge, reach, receipt, scan, scrub, words
 from feedback.erasure_jobs import Job, new
-from feedback.errors import HoneError
+from feedback.errors import Conflict, HoneError
 from feedback.reach import Reach, Scope
 from feedback.records import Principal, Role, now
 from feedback.scan import Found, Needles
 from feedback.store import Store
 from feedback.transaction import Transaction
 
-__all__ = ["Job", "finish", "new", "preview", "reapply", "resume", "settle", "take"]
+__all__ = ["Job", "finish", "new", "none_under_way", "preview", "reapply", "resume", "settle", "take"]
 
 NOTHING_KEPT = "The engine keeps nothing of it."
 ELSEWHERE_SHOWN = 20
 log = logging.getLogger(__name__)
 _ONE = threading.Lock()
-"""One erasure at a time takes words or cleans files."""
+"""One erasure at a time takes words or cleans files, and none while a backup is made."""
+
+
+@contextmanager
+def none_under_way(home: Path) -> Iterator[None]:
+    """While a backup is made: one from the middle of an erasure would bring the words back in its files.
+
+    Raises:
+        Conflict: An erasure has begun and is not finished.
+    """
+    with _ONE:
+        if erasure_jobs.unfinished(home):
+            raise Conflict(
+                "An erasure is not finished, and a backup would keep its words.",
+                "Try again in a minute; if it stays so, restart Hone, which finishes it.",
+            )
+        yield
 
 
 def preview(
@@ -222,9 +238,14 @@ def _meant(transaction: Transaction, job: Job, principal: Principal | None) -> R
 
 
 def _there(store: Store | Transaction, job: Job) -> Reach:
-    """What of a job's rows this store has."""
-    asked = "SELECT id FROM exchanges WHERE id IN (SELECT unnest($1::UUID[]))"
-    exchanges = tuple(row["id"] for row in store.rows(asked, [list(job.exchanges)]))
+    """What of a job's rows this store has; of a conversation that went whole, whatever it has.
+
+    An older store may hold an exchange of it that had been let go by the time of the erasure.
+    """
+    whole = () if job.scope == "user" else job.conversations  # a user's may hold what is the house's
+    asked = """SELECT id FROM exchanges WHERE id IN (SELECT unnest($1::UUID[]))
+        OR conversation_id IN (SELECT unnest($2::UUID[])) ORDER BY seq"""
+    exchanges = tuple(row["id"] for row in store.rows(asked, [list(job.exchanges), list(whole)]))
     account = store.row("SELECT 1 FROM accounts WHERE name = $1 LIMIT 1", [job.account])
     return Reach(exchanges, job.conversations, job.owners, job.account if account else "")
 

@@ -124,7 +124,7 @@ class Erasing:
             self._rests[principal.name] = ended + REST * (ended - began)
 
     async def _erase(self, job: Job, principal: Principal) -> dict[str, Any]:
-        """One at a time, and first whatever one that failed has left: this one would not look for its words."""
+        """One at a time, and first what one that failed has left: this one would not look for its words."""
         async with self._turn:
             for left in await asyncio.to_thread(list, erasure.take_up(self._store, self._home)):
                 await self._carry_out(left)

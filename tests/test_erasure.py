@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from feedback import (
     pairs,
     ratings,
     receipt,
+    retention,
     review,
     scan,
     scrub,
@@ -31,7 +33,7 @@ from feedback.accounts import Accounts
 from feedback.errors import Conflict, HoneError, NotAllowed, NotFound, NotSignedIn, StoreError
 from feedback.exchanges import Exchanges
 from feedback.ledger import Ledger
-from feedback.records import Message, Principal, Role
+from feedback.records import Message, Principal, Role, now
 from feedback.scan import Needles
 from feedback.store import Store
 from hone import backups
@@ -441,6 +443,23 @@ class TestRestored:
         saved = sorted((home.folder / "receipts").iterdir())
         assert len(saved) == 2
         assert all(receipt.verify(receipt.read(path), receipt.key(home.folder)) for path in saved)
+
+    def test_what_had_been_let_go_before_its_conversation_was_erased_does_not_return(self, store, home):
+        gone = ask(store, LEE, SECRET, ANSWER)
+        kept = ask(store, LEE, "Another line.", "Yes.", conversation_id=gone.conversation_id)
+        ratings.rate(store, LEE, kept.id, rating="up")
+        old = home / "staging" / "hone.duckdb"
+        old.parent.mkdir()
+        store.copy(old)
+        assert retention.forget_unrated(store, 1, at=now() + timedelta(days=3)) == 1
+        erase(store, home, LEE, "conversation", gone.conversation_id)
+        restored = Store(old)
+        erasure.reapply(restored, home, files=old.parent)
+        said = restored.rows("SELECT instruction FROM exchanges")
+        states = restored.rows("SELECT state FROM exchange_state")
+        restored.close()
+        assert said == [{"instruction": ""}] * 2
+        assert states == [{"state": "erased"}] * 2
 
     def test_a_list_that_was_cut_in_the_middle_of_a_line_is_read_and_written_on(self, store, home):
         asked = ask(store, LEE, SECRET)
