@@ -201,11 +201,19 @@ class TestReach:
     def test_what_is_not_there_looks_to_a_user_like_what_is_not_theirs(self, store, home):
         asked = ask(store, LEE, SECRET)
         said = set()
-        for target in (asked.id, "0192d3a0-0000-7000-8000-000000000000"):
+        nowhere = "0192d3a0-0000-7000-8000-000000000000"
+        for scope, target in (
+            ("exchange", asked.id),
+            ("exchange", nowhere),
+            ("user", "lee"),
+            ("user", "nobody"),
+        ):
             with pytest.raises(NotAllowed) as refused:
-                erase(store, home, ANA, "exchange", target)
+                erase(store, home, ANA, scope, target)
             said.add(str(refused.value))
         assert len(said) == 1
+        with pytest.raises(NotFound):
+            erase(store, home, OTTO, "user", "nobody")
 
     def test_an_account_ends_with_its_chats_and_nobody_gets_its_name(self, store, home):
         accounts = Accounts(store)
