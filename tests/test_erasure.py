@@ -490,6 +490,8 @@ class TestReceipts:
         assert receipt.verify(told, key)
         assert not receipt.verify({**told, "removed": {**told["removed"], "exchanges": 2}}, key)
         assert not receipt.verify({k: v for k, v in told.items() if k != "signature"}, key)
+        for signature in ("\ud800", "é", None, [], told["signature"][:-1]):
+            assert not receipt.verify({**told, "signature": signature}, key)
         assert not receipt.verify(told, receipt.key(tmp_path))
         for name in ("receipt-key", "erasures.jsonl"):
             assert (home / name).stat().st_mode & 0o077 == 0
