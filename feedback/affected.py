@@ -19,7 +19,7 @@ from feedback import snapshot
 from feedback.curate import Curated
 from feedback.errors import Conflict
 from feedback.ledger import Ledger
-from feedback.records import BASE_NUMBER, Version, VersionState
+from feedback.records import BASE_NUMBER, Run, Version, VersionState
 from feedback.store import Store
 from feedback.transaction import Transaction
 
@@ -40,6 +40,14 @@ WHERE s.exchange_id IN ({which}) GROUP BY v.assistant, v.version, v.number ORDER
 _RUNS = """
 SELECT DISTINCT n.run_id FROM snapshot_rows s JOIN snapshots n ON n.id = s.snapshot_id
 WHERE s.exchange_id IN (SELECT exchange_id FROM erased_exchanges)"""
+
+_FROZEN = """
+SELECT 1 FROM snapshot_rows s JOIN snapshots n ON n.id = s.snapshot_id
+WHERE s.exchange_id IN (SELECT unnest($1::UUID[])) AND n.run_id = $2 LIMIT 1"""
+
+_APPROVED = """
+SELECT 1 FROM reviews r JOIN exchanges e ON e.id = r.exchange_id
+WHERE e.id IN (SELECT unnest($1::UUID[])) AND e.assistant = $2 AND r.verdict IN ('approve', 'edit') LIMIT 1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +72,11 @@ def tainted(store: Store) -> set[str]:
     return {row["version"] for row in rows if row["learnt"]}
 
 
-def assistants(store: Store, exchanges: Sequence[str]) -> frozenset[str]:
-    """Whose exchanges these are."""
-    asked = "SELECT DISTINCT assistant FROM exchanges WHERE id IN (SELECT unnest($1::UUID[]))"
-    return frozenset(row["assistant"] for row in store.rows(asked, [list(exchanges)]))
+def may_hold(store: Store, run: Run, exchanges: Sequence[str]) -> bool:
+    """Whether a run's snapshot has any of these; until it is frozen, whether it may be reading one."""
+    frozen = store.row("SELECT 1 FROM snapshots WHERE run_id = $1", [run.id])
+    asked = _FROZEN if frozen else _APPROVED
+    return store.row(asked, [list(exchanges), run.id if frozen else run.assistant]) is not None
 
 
 def runs(store: Store) -> set[str]:

@@ -16,8 +16,8 @@ feedback/scrub.py
 import logging
 import threading
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -25,20 +25,36 @@ from typing import Any
 
 from feedback import accounts, affected, erased, erasure_jobs, purge, reach, receipt, scan, scrub, words
 from feedback.erasure_jobs import Job, new
-from feedback.errors import HoneError
+from feedback.errors import Conflict, HoneError
 from feedback.reach import Reach, Scope
 from feedback.records import Principal, Role, now
-from feedback.scan import Needles
+from feedback.scan import Found, Needles
 from feedback.store import Store
 from feedback.transaction import Transaction
 
-__all__ = ["Job", "finish", "new", "preview", "reapply", "resume", "settle", "take"]
+__all__ = ["Job", "finish", "new", "none_under_way", "preview", "reapply", "resume", "settle", "take"]
 
 NOTHING_KEPT = "The engine keeps nothing of it."
 ELSEWHERE_SHOWN = 20
 log = logging.getLogger(__name__)
 _ONE = threading.Lock()
-"""One erasure at a time takes words or cleans files."""
+"""One erasure at a time takes words or cleans files, and none while a backup is made."""
+
+
+@contextmanager
+def none_under_way(home: Path) -> Iterator[None]:
+    """While a backup is made: one from the middle of an erasure would bring the words back in its files.
+
+    Raises:
+        Conflict: An erasure has begun and is not finished.
+    """
+    with _ONE:
+        if erasure_jobs.unfinished(home):
+            raise Conflict(
+                "An erasure is not finished, and a backup would keep its words.",
+                "Try again in a minute; if it stays so, restart Hone, which finishes it.",
+            )
+        yield
 
 
 def preview(
@@ -121,9 +137,9 @@ def finish(
         said = scan.said_elsewhere(store, everything, {*job.exchanges, *job.conversations})
         needles = everything.without(said)
         purge.clean(store, files, job, needles)
-        unread = [_aside(folder, job, needles) for folder in purge.asides(home)]
         found = purge.look(store, files, needles)
-        found.where.update(dict.fromkeys(filter(None, unread), 1))
+        for folder in purge.asides(home):
+            found.add(folder.name, _aside(folder, job, everything))
         left = words.left(store, job.exchanges, job.conversations)
         proof = {
             "clean": not found.where and not left,
@@ -141,9 +157,8 @@ def finish(
         return kept
 
 
-def resume(store: Store, home: Path, *, engine: str = NOTHING_KEPT) -> list[dict[str, Any]]:
-    """End what a killed process left behind, before anything else happens in the home."""
-    done = []
+def take_up(store: Store, home: Path) -> Iterator[Job]:
+    """The erasures that were left before their end, the oldest first, each to be settled and finished."""
     for job in erasure_jobs.unfinished(home):
         kept = erased.receipt_of(store, job.id)
         if kept and not job.again:
@@ -153,6 +168,13 @@ def resume(store: Store, home: Path, *, engine: str = NOTHING_KEPT) -> list[dict
         taken = job.texts and erased.known(store, job.id)
         ready = job if taken else take(store, home, job)
         erasure_jobs.enlist(home, ready)
+        yield ready
+
+
+def resume(store: Store, home: Path, *, engine: str = NOTHING_KEPT) -> list[dict[str, Any]]:
+    """End what a killed process left behind, before anything else happens in the home."""
+    done = []
+    for ready in take_up(store, home):
         settle(store, ready)
         done.append(finish(store, home, ready, engine=engine))
     if affected.fail_runs(store):
@@ -180,19 +202,21 @@ def reapply(store: Store, home: Path, files: Path | None = None) -> list[dict[st
     return done
 
 
-def _aside(folder: Path, job: Job, needles: Needles) -> str:
-    """Erase in what a restore moved aside too; the store's place if that cannot be opened."""
+def _aside(folder: Path, job: Job, everything: Needles) -> Found:
+    """Erase in what a restore moved aside too; a store that cannot be opened counts as a find."""
     try:
         with closing(Store(folder / "hone.duckdb")) as old:
             again = _taken(old, folder, replace(job, again=True))
             settle(old, again)
+            said = scan.said_elsewhere(old, everything, {*again.exchanges, *again.conversations})
+            needles = everything.without(said)
             purge.clean(old, folder, again, needles)
-            old.compact()
+            found = purge.look(old, folder, needles)
     except HoneError as broken:
         log.warning("%s could not be erased from: %s", folder, broken)
-        return f"{folder.name}/hone.duckdb"
+        return Found(where={"hone.duckdb": 1})
     erasure_jobs.drop(folder, job)
-    return ""
+    return found
 
 
 def _meant(transaction: Transaction, job: Job, principal: Principal | None) -> Reach:
@@ -214,9 +238,14 @@ def _meant(transaction: Transaction, job: Job, principal: Principal | None) -> R
 
 
 def _there(store: Store | Transaction, job: Job) -> Reach:
-    """What of a job's rows this store has."""
-    asked = "SELECT id FROM exchanges WHERE id IN (SELECT unnest($1::UUID[]))"
-    exchanges = tuple(row["id"] for row in store.rows(asked, [list(job.exchanges)]))
+    """What of a job's rows this store has; of a conversation that went whole, whatever it has.
+
+    An older store may hold an exchange of it that had been let go by the time of the erasure.
+    """
+    whole = () if job.scope == "user" else job.conversations  # a user's may hold what is the house's
+    asked = """SELECT id FROM exchanges WHERE id IN (SELECT unnest($1::UUID[]))
+        OR conversation_id IN (SELECT unnest($2::UUID[])) ORDER BY seq"""
+    exchanges = tuple(row["id"] for row in store.rows(asked, [list(job.exchanges), list(whole)]))
     account = store.row("SELECT 1 FROM accounts WHERE name = $1 LIMIT 1", [job.account])
     return Reach(exchanges, job.conversations, job.owners, job.account if account else "")
 

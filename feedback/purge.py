@@ -3,7 +3,7 @@
 The folder is the home, or one that a restore moved aside, with a store, runs and versions of its own. Which
 rows the words were in is the job's to say; the rows themselves are empty by now.
 
-Trail: feedback/erasure.py -> here -> feedback/scrub.py, feedback/scan.py
+Trail: feedback/erasure.py -> here -> feedback/scrub.py, feedback/scan.py, feedback/word_files.py
 """
 
 import json
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from feedback import affected, erasure_jobs, scan, scrub, words
+from feedback import affected, scan, scrub, word_files, words
 from feedback.erasure_jobs import Job
 from feedback.scan import Found, Needles
 from feedback.store import Store
@@ -22,25 +22,30 @@ ASIDE = "before-restore-*"
 
 
 def clean(store: Store, folder: Path, job: Job, needles: Needles) -> None:
-    """Take the words out of runs, withdrawn versions, scorecards and whatever else quotes them."""
-    for run in _run_folders(store, folder):
+    """Take the words out of runs, withdrawn versions, scorecards and logs."""
+    runs = list(_run_folders(store, folder))
+    for run in runs:
         scrub.run_folder(run, job.exchanges, needles)
     for table, column in words.RUN_WORDS.items():
         _redact(store, table, column, job, needles)
     scrub.withdrawn_versions(store, folder)
-    scrub.quotes(folder, needles, unopened(folder))
+    scrub.overwrite(word_files.logs(folder, runs), needles)
 
 
 def look(store: Store, folder: Path, needles: Needles) -> Found:
-    """Look everywhere: rows, files, and the store's own file, which is written anew for it."""
+    """Look wherever words can be: rows, files, and the store's own file, which is written anew for it.
+
+    In that file a fragment that the store's names and receipts hold as well cannot be told from a word.
+    """
     inside: list[set[int]] = []
     store.compact(lambda fresh: inside.append(scan.in_file(fresh, needles)))
-    found = scan.home(folder, needles, leave=unopened(folder))
-    found.where.update(scan.in_store(store, needles).where)
+    rows, facts = scan.in_store(store, needles, affected.runs(store))
+    found = scan.through(folder, word_files.everywhere(folder, _run_folders(store, folder)), needles)
+    found.where.update(rows.where)
     found.files += 1
     found.bytes += store.path.stat().st_size
-    if inside[0]:
-        found.where[store.path.name] = len(inside[0])
+    if inside[0] - facts:
+        found.where[store.path.name] = len(inside[0] - facts)
     return found
 
 
@@ -56,25 +61,17 @@ def asides(home: Path) -> list[Path]:
     return [folder for folder in sorted(home.glob(ASIDE)) if (folder / "hone.duckdb").exists()]
 
 
-def unopened(folder: Path) -> set[Path]:
-    """What is not opened here: erasures on their way, and databases, which are looked through otherwise.
-
-    To close a file that DuckDB has open would let go of the process's lock on it. The search index holds
-    digests of words, and is made anew by whoever owns it.
-    """
-    return {folder / erasure_jobs.FOLDER, *folder.glob("*.duckdb"), *folder.glob("*.duckdb.wal")}
-
-
 def _redact(store: Store, table: str, column: str, job: Job, needles: Needles) -> None:
-    for row in words.kept(store, table, "id"):
-        cleaned = scrub.redacted(row[column], job.exchanges, needles)
+    hit = affected.runs(store)
+    for row in words.kept(store, table, "run_id"):
+        cleaned = scrub.redacted(row[column], job.exchanges, needles) if row["run_id"] in hit else row[column]
         if cleaned != row[column]:
-            given = [json.dumps(cleaned, ensure_ascii=False), row["id"]]
-            change = f"UPDATE {table} SET {column} = $1::JSON WHERE id = $2"  # noqa: S608
+            given = [json.dumps(cleaned, ensure_ascii=False), row["seq"]]
+            change = f"UPDATE {table} SET {column} = $1::JSON WHERE seq = $2"  # noqa: S608
             store.decide(partial(_change, change=change, given=given))
 
 
-def _change(transaction: Transaction, *, change: str, given: Sequence[str]) -> None:
+def _change(transaction: Transaction, *, change: str, given: Sequence[str | int]) -> None:
     transaction.rows(change, given)
 
 

@@ -69,11 +69,11 @@ def owned(store: Store | Transaction, name: str) -> tuple[list[str], list[str]]:
 
 
 def _user(store: Store | Transaction, name: str, principal: Principal, account: bool) -> Reach:
+    _may(store, principal, name)  # first, so that names cannot be tried out
     exchanges, conversations = owned(store, name)
     held = store.row("SELECT 1 FROM accounts WHERE name = $1 LIMIT 1", [name])
     if not (held or exchanges or conversations):
         raise NotFound(f"There is no user {name[:64]}.", "Give the name as it is listed.")
-    _may(store, principal, name)
     if account and held and admins(store) == [name]:
         raise Conflict(
             f"{name} is the only admin, so the account must stay.",

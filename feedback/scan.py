@@ -1,4 +1,4 @@
-"""Looking for words in a home's files: proof that none of what was erased is left.
+"""Looking for words where a home can hold them: proof that none of what was erased is left.
 
 Texts are cut into fragments without line ends, quotes or backslashes, which every format would write in
 its own way, and looked for in UTF-8, in UTF-16 and as JSON escapes; Parquet is read, the store is read and
@@ -9,7 +9,6 @@ Trail: feedback/erasure.py -> here -> feedback/receipt.py
 """
 
 import json
-import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ahocorasick_rs import BytesAhoCorasick
 
-from feedback import words
+from feedback import snapshot, words
 from feedback.store import Store
 
 WINDOW = 48
@@ -102,18 +101,19 @@ class Found:
     bytes: int = 0
     where: dict[str, int] = field(default_factory=dict)
 
-    @property
-    def count(self) -> int:
-        return sum(self.where.values())
+    def add(self, folder: str, other: "Found") -> None:
+        """Count what a look through a folder inside this one came to."""
+        self.files += other.files
+        self.bytes += other.bytes
+        self.where.update({f"{folder}/{place}": count for place, count in other.where.items()})
 
 
-def home(folder: Path, needles: Needles, *, leave: Collection[Path] = ()) -> Found:
-    """Look through every file under the home but those in `leave`; links are not followed."""
+def through(folder: Path, paths: Iterable[Path], needles: Needles) -> Found:
+    """Look through these files under the folder; of Parquet through the values, if it can be read."""
     found = Found()
-    for path in files(folder, leave):
+    for path in paths:
         try:
-            inside = in_parquet(path, needles) if path.suffix == ".parquet" else set()
-            inside |= in_file(path, needles)
+            inside = in_parquet(path, needles) if path.suffix == ".parquet" else in_file(path, needles)
             found.bytes += path.stat().st_size
         except FileNotFoundError:  # one that came and went meanwhile
             continue
@@ -121,15 +121,6 @@ def home(folder: Path, needles: Needles, *, leave: Collection[Path] = ()) -> Fou
         if inside:
             found.where[str(path.relative_to(folder))] = len(inside)
     return found
-
-
-def files(folder: Path, leave: Collection[Path] = ()) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if Path(root, name) not in leave)
-        for name in sorted(names):
-            path = Path(root, name)
-            if path not in leave and path.is_file() and not path.is_symlink():
-                yield path
 
 
 def in_file(path: Path, needles: Needles) -> set[int]:
@@ -145,14 +136,16 @@ def in_file(path: Path, needles: Needles) -> set[int]:
 
 
 def in_parquet(path: Path, needles: Needles) -> set[int]:
-    """Which fragments are in a Parquet file's values, however they are compressed; none if it is broken."""
+    """Which fragments are in a snapshot's texts, however they are compressed; or in its bytes if broken."""
     inside: set[int] = set()
     try:
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=words.ROWS_AT_ONCE):
+        whole = pq.ParquetFile(path)
+        said = [name for name in snapshot.TEXTS if name in whole.schema_arrow.names]
+        for batch in whole.iter_batches(batch_size=words.ROWS_AT_ONCE, columns=said):
             for column in batch.columns:
                 inside |= needles.inside(_joined(column.to_pylist()))
     except (pa.ArrowException, OSError):
-        return inside
+        return in_file(path, needles)
     return inside
 
 
@@ -171,17 +164,24 @@ def said_elsewhere(store: Store, needles: Needles, erased: Collection[str]) -> d
     return elsewhere
 
 
-def in_store(store: Store, needles: Needles) -> Found:
-    """Look through every column of text in the store."""
-    found = Found()
+def in_store(store: Store, needles: Needles, runs: Collection[str]) -> tuple[Found, set[int]]:
+    """Where the store's columns of words hold any fragment, and which fragments its other columns hold.
+
+    Of scorecards only those of `runs` can hold what was erased. The rest are names, states and receipts:
+    a fragment that stands there too stays in the store's file, and is nobody's words.
+    """
+    found, facts = Found(), needles.inside(_joined(words.schema(store)))
     for table in words.columns(store):
-        if table in ("exchange_state", "hone_schema"):  # they hold names and states only, and have no order
+        if table in ("exchange_state", "hone_schema"):  # their names and states are in the others too
             continue
-        for row in words.kept(store, table, "id"):
-            if inside := needles.inside(_joined(list(row.values()))):
+        quoting = table in words.RUN_WORDS
+        for row in words.kept(store, table, "run_id" if quoting else "id"):
+            own = words.said(table) if not quoting or row["run_id"] in runs else frozenset()
+            facts |= needles.inside(_joined([value for name, value in row.items() if name not in own]))
+            if inside := needles.inside(_joined([row[name] for name in own])):
                 place = f"store: {table}"
                 found.where[place] = found.where.get(place, 0) + len(inside)
-    return found
+    return found, facts
 
 
 def _joined(values: Sequence[object]) -> bytes:

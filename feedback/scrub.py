@@ -1,10 +1,10 @@
 """Takes erased words out of a home's files: snapshots, run folders, withdrawn versions, logs.
 
 A run whose snapshot held erased exchanges loses those rows, and whatever it kept only to go on after a
-kill. Every other file that still quotes the words is overwritten where it does, if it is text. Knows from
-`affected` which runs and versions those are, and nothing of the store's own file.
+kill; its scorecard loses the texts, and logs are overwritten where they quote them. Is told which runs
+those are, and opens no file but those of `word_files`.
 
-Trail: feedback/erasure.py -> here -> feedback/scan.py
+Trail: feedback/purge.py -> here -> feedback/word_files.py
 """
 
 import json
@@ -12,7 +12,7 @@ import mmap
 import os
 import re
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from feedback import scan
+from feedback import scan, word_files
 from feedback.ledger import Ledger
 from feedback.receipt import flush
 from feedback.scan import Needles
@@ -28,23 +28,21 @@ from feedback.sides import SIDES
 from feedback.snapshot import MANIFEST
 from feedback.store import Store
 
-RESUMED_FROM = ("checkpoint.pt", "answers.jsonl", "probe.json")
-"""What a run keeps only so that it can go on: token ids, answers, and probes in full."""
-QUOTING = frozenset({".json", ".jsonl", ".log", ".txt", ".toml", ".partial", ""})
-"""Files of text; in others an overwritten word would break what the file is."""
 _SAFE = re.compile(r"[a-z][a-z0-9-]*@\d+(-[0-9a-f]+)?")
 
 
 def run_folder(folder: Path, erased: Collection[str], needles: Needles) -> None:
     """Take the erased exchanges out of a run's folder."""
-    for name in RESUMED_FROM:
-        (folder / name).unlink(missing_ok=True)
-        (folder / f"{name}.partial").unlink(missing_ok=True)
-    for path in sorted(folder.rglob("*.parquet")):
-        _without_rows(path, erased)
+    for path in list(word_files.in_run(folder)):
+        if path.name in word_files.RESUMED_FROM or path.name.endswith(word_files.PARTIAL):
+            path.unlink(missing_ok=True)
+        elif path.suffix == ".parquet":
+            _without_rows(path, erased)
     if (folder / "snapshot" / MANIFEST).exists():
         _recount(folder / "snapshot")
-    for path in sorted(folder.glob("*.json")):
+    for path in (folder / name for name in word_files.RUN_JSON):
+        if not path.exists():
+            continue
         told = json.loads(path.read_text("utf-8"))
         cleaned = redacted(told, erased, needles)
         if cleaned != told:
@@ -66,10 +64,10 @@ def withdrawn_versions(store: Store, home: Path) -> list[str]:
     return [version.version for version in gone]
 
 
-def quotes(home: Path, needles: Needles, leave: Collection[Path]) -> None:
-    """Overwrite the words in every file of text that still has them; lengths stay, so writers go on."""
-    for path in scan.files(home, leave):
-        if path.suffix in QUOTING and path.stat().st_size and scan.in_file(path, needles):
+def overwrite(logs: Iterable[Path], needles: Needles) -> None:
+    """Overwrite the words in logs; lengths stay, so whoever writes them goes on."""
+    for path in logs:
+        if path.stat().st_size and scan.in_file(path, needles):
             with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as text:
                 for _, start, end in needles.spans(text[:]):
                     text[start:end] = b"*" * (end - start)
@@ -80,7 +78,7 @@ def redacted(told: Any, erased: Collection[str], needles: Needles) -> Any:
     """A JSON value without erased words.
 
     What names exchanges, all of them erased, loses every string in it; elsewhere each string goes that
-    holds any of the words.
+    holds any of the words. Names of versions, groups and exchanges are nobody's words, and stay.
     """
     if isinstance(told, list):
         return [redacted(value, erased, needles) for value in told]
@@ -91,10 +89,19 @@ def redacted(told: Any, erased: Collection[str], needles: Needles) -> Any:
     named = told.get("exchange_ids") or ([told["exchange_id"]] if told.get("exchange_id") else [])
     if named and set(map(str, named)) <= set(erased):
         return {name: value if name in _IDS else _emptied(value) for name, value in told.items()}
-    return {name: redacted(value, erased, needles) for name, value in told.items()}
+    return {
+        name: value if name in _IDS or _names(name, value) else redacted(value, erased, needles)
+        for name, value in told.items()
+    }
 
 
 _IDS = frozenset({"exchange_id", "exchange_ids", "review_id", "group", "group_key", "finish_reason"})
+_FACTS = frozenset({"candidate", "incumbent", "look", "suite", "id", "general", "rouge_l"})
+"""Of a scorecard, what names versions or counts; an item's `candidate` is no name but what that one said."""
+
+
+def _names(name: str, value: Any) -> bool:
+    return name in _FACTS and not isinstance(value, dict)
 
 
 def _emptied(told: Any) -> Any:

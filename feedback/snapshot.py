@@ -24,6 +24,8 @@ from feedback.sides import SIDES, Shares, salted, settle
 from feedback.store import Store
 
 MANIFEST = "manifest.json"
+TEXTS = ("messages", "response")
+"""The columns that hold people's words."""
 _SCHEMA = ("exchange_id", "review_id", "group_key", "messages", "response", "author")
 
 

@@ -85,6 +85,18 @@ def columns(store: Store) -> dict[str, set[str]]:
     return found
 
 
+def said(table: str) -> frozenset[str]:
+    """The columns of a table that hold people's words."""
+    found = {*WORDS.get(table, ("", {}))[1], *([RUN_WORDS[table]] if table in RUN_WORDS else [])}
+    return frozenset(found | {TITLES[1]} if table == TITLES[0] else found)
+
+
+def schema(store: Store) -> list[str]:
+    """The names of tables and columns, which stand in the store's file too."""
+    tables = store.rows("SELECT sql FROM duckdb_tables() WHERE database_name = current_database()")
+    return [str(row["sql"]) for row in tables]
+
+
 def unclassified(store: Store) -> set[str]:
     """`table.column` of text that nobody has said of whether it holds words."""
     known = {table: {*FACTS.get(table, ()), "principal"} for table in columns(store)}

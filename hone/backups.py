@@ -49,7 +49,7 @@ def back_up(home: Home, store: Store, target: Path) -> dict[str, Any]:
 
     Raises:
         BadRequest: The folder is inside the home, or cannot be made.
-        Conflict: There is something in it already.
+        Conflict: There is something in it already, or an erasure is not finished; others wait meanwhile.
         StoreError: The disk refused; no folder is left.
     """
     target = target.expanduser()
@@ -57,6 +57,11 @@ def back_up(home: Home, store: Store, target: Path) -> dict[str, Any]:
         raise BadRequest(f"{target} cannot hold a backup.", "Name a folder outside of the home.")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise Conflict(f"{target} holds something already.", "Name a new folder for each backup.")
+    with erasure.none_under_way(home.folder):
+        return _made(home, store, target)
+
+
+def _made(home: Home, store: Store, target: Path) -> dict[str, Any]:
     partial = target.with_name(target.name + ".partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -110,9 +115,10 @@ def restore(home: Home, source: Path) -> Path | None:
 def finish(home: Home) -> None:
     """End a restore that has begun to move files; without one, nothing. The home must be the caller's."""
     journal = _journal(home)
-    if not journal.exists():
-        return
     staging = home.folder / ".restoring"
+    if not journal.exists():
+        shutil.rmtree(staging, ignore_errors=True)  # of a restore that was killed: people's words once more
+        return
     plan = json.loads(journal.read_text("utf-8"))
     aside = home.folder / plan["aside"]
     aside.mkdir(exist_ok=True, mode=0o700)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, Protocol
 
-from feedback import affected, erased, erasure, receipt
+from feedback import erased, erasure, receipt
 from feedback.affected import Policy
 from feedback.erasure import NOTHING_KEPT, Job
 from feedback.errors import BadRequest, NotAllowed, NotFound, TryLater
@@ -92,7 +92,7 @@ class Erasing:
             log.warning("erasure %s was resumed and is finished", done["erasure"])
 
     async def settled(self) -> None:
-        """Wait until no erasure is on its way; one that failed is resumed at the next start."""
+        """Wait until no erasure is on its way; one that failed is ended by the next, or at the next start."""
         await asyncio.gather(*self._running, return_exceptions=True)
 
     async def listed(self) -> list[dict[str, Any]]:
@@ -124,22 +124,28 @@ class Erasing:
             self._rests[principal.name] = ended + REST * (ended - began)
 
     async def _erase(self, job: Job, principal: Principal) -> dict[str, Any]:
+        """One at a time, and first what one that failed has left: this one would not look for its words."""
         async with self._turn:
-            taken = await asyncio.to_thread(erasure.take, self._store, self._home, job, principal)
-            if self.serving:
-                hit = await asyncio.to_thread(affected.assistants, self._store, taken.exchanges)
-                await self._tuner.cleansing.stop_learning(hit)
-            await asyncio.to_thread(erasure.settle, self._store, taken)
-            engine = self.kept_by_engine
-            if self.serving:
-                await self._tuner.cleansing.follow()
-                for owner in taken.owners:
-                    await self._router.forget(owner)
-            await asyncio.to_thread(self._index.rebuild)  # it holds digests of the words
-            done = await asyncio.to_thread(erasure.finish, self._store, self._home, taken, engine=engine)
-            if self.serving:
-                self._tuner.wake()
-            return done
+            for left in await asyncio.to_thread(list, erasure.take_up(self._store, self._home)):
+                await self._carry_out(left)
+            return await self._carry_out(
+                await asyncio.to_thread(erasure.take, self._store, self._home, job, principal)
+            )
+
+    async def _carry_out(self, taken: Job) -> dict[str, Any]:
+        if self.serving:
+            await self._tuner.cleansing.stop_learning(taken.exchanges)
+        await asyncio.to_thread(erasure.settle, self._store, taken)
+        engine = self.kept_by_engine
+        if self.serving:
+            await self._tuner.cleansing.follow()
+            for owner in taken.owners:
+                await self._router.forget(owner)
+        await asyncio.to_thread(self._index.rebuild)  # it holds digests of the words
+        done = await asyncio.to_thread(erasure.finish, self._store, self._home, taken, engine=engine)
+        if self.serving:
+            self._tuner.wake()
+        return done
 
     @property
     def kept_by_engine(self) -> str:

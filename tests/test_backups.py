@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from stories import ANA, ask
 
-from feedback import ratings
+from feedback import erasure, ratings
 from feedback.errors import BadRequest, Conflict, HomeBusy, StoreError
 from feedback.store import Store
 from hone import backups
@@ -211,6 +211,24 @@ def test_a_restore_killed_between_any_two_moves_is_finished_by_the_next_who_come
     kept.close()
     assert json.loads(home.desired.read_text()) == {"general": "general@1-abc"}
     assert not (home.folder / ".restoring").exists()
+
+
+def test_no_backup_is_made_in_the_middle_of_an_erasure_nor_the_other_way_round(home, tmp_path, monkeypatch):
+    """It would count as erased when it is restored, and bring the words back in its runs."""
+    store = Store(home.store)
+    asked = ask(store, ANA, "Something to be forgotten.")
+    job = erasure.new(ANA, "conversation", asked.conversation_id, account=False, policy="keep")
+    job = erasure.take(store, home.folder, job, ANA)
+    with pytest.raises(Conflict, match="not finished"):
+        backups.back_up(home, store, tmp_path / "backup")
+    assert not (tmp_path / "backup").exists()
+    erasure.settle(store, job)
+    erasure.finish(store, home.folder, job)
+    held, manifest = [], backups._manifest
+    monkeypatch.setattr(backups, "_manifest", lambda at: held.append(erasure._ONE.locked()) or manifest(at))
+    backups.back_up(home, store, tmp_path / "backup")
+    assert held == [True]
+    store.close()
 
 
 def test_others_have_their_say_before_a_restored_store_counts(home, tmp_path, monkeypatch):

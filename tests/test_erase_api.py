@@ -8,7 +8,7 @@ from erasure_home import SECRET, live
 from starlette.testclient import TestClient
 from stories import ask
 
-from feedback import erasure
+from feedback import erasure, purge
 from feedback.ledger import Ledger
 from feedback.records import Principal, Role, new_id
 from feedback.store import Store
@@ -89,6 +89,33 @@ def test_whoever_just_erased_waits_so_that_nobody_keeps_the_house_busy(hone: Hon
     for _ in range(2):
         body = wanted("exchange", asked(hone, "una", "Operators may go on.")[0], confirm=True)
         assert operator.post("/v1/erasures", json=body).status_code == 200
+
+
+def test_an_erasure_that_failed_is_ended_before_the_next_begins(
+    hone: Hone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the next, which finds nothing more to take, would sign that all is clean."""
+    log, text = hone.home.engine_log, "My hedgehogs are four hundred and twelve."
+    _, line = asked(hone, "una", text)
+    log.write_text(f"warning: prompt {text!r} was long\n")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(purge, "clean", full)
+        with pytest.raises(OSError, match="No space"):
+            signed_in(hone, "una").delete(f"/v1/conversations/{line}")
+    assert text in log.read_text()
+    (left,) = (hone.home.folder / "erasing").iterdir()
+    hone.erasing._rests.clear()
+
+    told = signed_in(hone, "una").delete(f"/v1/conversations/{line}").json()
+    assert told["proof"]["clean"]
+    assert text not in log.read_text()
+    assert not list((hone.home.folder / "erasing").iterdir())
+    first = signed_in(hone, "una").get(f"/v1/erasures/{left.stem}").json()
+    assert (first["proof"]["clean"], first["removed"]["exchanges"]) == (True, 1)
 
 
 def test_an_operator_erases_a_user_but_not_an_admin_and_only_operators_choose_the_policy(hone: Hone) -> None:

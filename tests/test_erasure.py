@@ -7,22 +7,38 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from erasure_home import ANSWER, KOREAN, LEE, SECRET, erase, live, taught, version
+from erasure_home import ANSWER, KOREAN, LEE, SECRET, erase, live, pretended, taught, version
 from stories import ADA, ANA, BEN, OTTO, PASSWORD, RITA, admitted, ask
 
-from feedback import affected, erased, erasure, erasure_jobs, pairs, ratings, receipt, scan, snapshot, words
+from feedback import (
+    affected,
+    erased,
+    erasure,
+    erasure_jobs,
+    pairs,
+    ratings,
+    receipt,
+    retention,
+    review,
+    scan,
+    scrub,
+    snapshot,
+    words,
+)
 from feedback.accounts import Accounts
 from feedback.errors import Conflict, HoneError, NotAllowed, NotFound, NotSignedIn, StoreError
 from feedback.exchanges import Exchanges
 from feedback.ledger import Ledger
-from feedback.records import Message, Principal, Role
+from feedback.records import Message, Principal, Role, now
 from feedback.scan import Needles
 from feedback.store import Store
 from hone import backups
 from hone.home import Home
+from tuner import registry
 
 ROOT = Path(__file__).parent.parent
 WORDS = scan.fragments([SECRET, ANSWER, KOREAN])
@@ -48,7 +64,7 @@ def bytes_with_words(home):
     """Where the words are, found by the plainest means."""
     forms = [form for text in WORDS for form in scan._spellings(text)]
     found = []
-    for path in scan.files(home):
+    for path in sorted(path for path in home.rglob("*") if path.is_file()):
         content = path.read_bytes()
         if any(form in content for form in forms) or (
             path.suffix == ".parquet" and scan.in_parquet(path, Needles(WORDS))
@@ -71,7 +87,7 @@ class TestDrill:
         proof = told["proof"]
         assert (proof["clean"], proof["found"], proof["rows_with_words"]) == (True, {}, 0)
         assert proof["fragments"] >= len(WORDS)
-        assert proof["files"] > 20
+        assert proof["files"] > 10
         assert receipt.verify(told, receipt.key(home))
         store.close()  # so that the log is in the file too
         assert bytes_with_words(home) == []
@@ -185,11 +201,19 @@ class TestReach:
     def test_what_is_not_there_looks_to_a_user_like_what_is_not_theirs(self, store, home):
         asked = ask(store, LEE, SECRET)
         said = set()
-        for target in (asked.id, "0192d3a0-0000-7000-8000-000000000000"):
+        nowhere = "0192d3a0-0000-7000-8000-000000000000"
+        for scope, target in (
+            ("exchange", asked.id),
+            ("exchange", nowhere),
+            ("user", "lee"),
+            ("user", "nobody"),
+        ):
             with pytest.raises(NotAllowed) as refused:
-                erase(store, home, ANA, "exchange", target)
+                erase(store, home, ANA, scope, target)
             said.add(str(refused.value))
         assert len(said) == 1
+        with pytest.raises(NotFound):
+            erase(store, home, OTTO, "user", "nobody")
 
     def test_an_account_ends_with_its_chats_and_nobody_gets_its_name(self, store, home):
         accounts = Accounts(store)
@@ -256,7 +280,7 @@ class TestMeanwhile:
         for writer in writers:
             writer.join(60)
         assert told["proof"]["clean"]
-        assert not scan.in_store(store, Needles(WORDS)).where
+        assert not scan.in_store(store, Needles(WORDS), affected.runs(store))[0].where
         assert store.check()
         store.close()
         assert bytes_with_words(home) == []
@@ -428,6 +452,23 @@ class TestRestored:
         assert len(saved) == 2
         assert all(receipt.verify(receipt.read(path), receipt.key(home.folder)) for path in saved)
 
+    def test_what_had_been_let_go_before_its_conversation_was_erased_does_not_return(self, store, home):
+        gone = ask(store, LEE, SECRET, ANSWER)
+        kept = ask(store, LEE, "Another line.", "Yes.", conversation_id=gone.conversation_id)
+        ratings.rate(store, LEE, kept.id, rating="up")
+        old = home / "staging" / "hone.duckdb"
+        old.parent.mkdir()
+        store.copy(old)
+        assert retention.forget_unrated(store, 1, at=now() + timedelta(days=3)) == 1
+        erase(store, home, LEE, "conversation", gone.conversation_id)
+        restored = Store(old)
+        erasure.reapply(restored, home, files=old.parent)
+        said = restored.rows("SELECT instruction FROM exchanges")
+        states = restored.rows("SELECT state FROM exchange_state")
+        restored.close()
+        assert said == [{"instruction": ""}] * 2
+        assert states == [{"state": "erased"}] * 2
+
     def test_a_list_that_was_cut_in_the_middle_of_a_line_is_read_and_written_on(self, store, home):
         asked = ask(store, LEE, SECRET)
         (home / "erasures.jsonl").write_text('{"id": "0192')
@@ -449,16 +490,79 @@ class TestReceipts:
         assert receipt.verify(told, key)
         assert not receipt.verify({**told, "removed": {**told["removed"], "exchanges": 2}}, key)
         assert not receipt.verify({k: v for k, v in told.items() if k != "signature"}, key)
+        for signature in ("\ud800", "é", None, [], told["signature"][:-1]):
+            assert not receipt.verify({**told, "signature": signature}, key)
         assert not receipt.verify(told, receipt.key(tmp_path))
         for name in ("receipt-key", "erasures.jsonl"):
             assert (home / name).stat().st_mode & 0o077 == 0
 
-    def test_words_that_cannot_be_reached_make_the_receipt_say_so(self, store, home):
+    def test_words_that_are_left_make_the_receipt_say_so(self, store, home, monkeypatch):
         asked = ask(store, LEE, SECRET)
-        (home / "notes.bin").write_bytes(SECRET.encode())
+        (home / "engine.log").write_text(SECRET)
+        monkeypatch.setattr(scrub, "overwrite", lambda *_: None)
         told = erase(store, home, LEE, "exchange", asked.id)
-        assert told["proof"]["found"] == {"notes.bin": len(scan.fragments([SECRET]))}
+        assert told["proof"]["found"] == {"engine.log": len(scan.fragments([SECRET]))}
         assert not told["proof"]["clean"]
+
+
+def real_adapter(folder, number):
+    pretended(folder, number)
+    told = {"base_model_name_or_path": "smollm2", "peft_type": "LORA", "modules_to_save": None}
+    (folder / "adapter_config.json").write_text(json.dumps(told))
+
+
+@pytest.mark.parametrize("taught_too", [False, True])
+def test_whoever_says_what_stands_in_hones_own_files_breaks_none_of_them(store, home, taught_too):
+    """Nor the proof: only what can hold people's words is overwritten or looked through."""
+    past = live(store, home, real_adapter)
+    before = erase(store, home, LEE, "user", "lee")
+    model = home / "models" / "tiny"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text('{"max_position_embeddings": 8192}')
+    (model / "tokenizer.json").write_text('{"\u0120responsibilities": 9131, "responsibilities": 1}')
+    (home / "hone.toml").write_text('[web]\nallowed_hosts = ["chat.example.org"]\n')
+    (home / "desired.json").write_text(json.dumps({"routes": {"general": past.versions[0]}}))
+    said = "max_position_embeddings", "allowed_hosts = [", "again_after_a_restore", "responsibilities"
+    said += "base_model_name_or_path", "erased_conversations", "incumbent_is_base", past.ana.id
+    line = None
+    for text in (*said, before["erasure"], past.versions[0], str(home / "versions" / past.versions[0])):
+        asked = ask(store, BEN, text, "Indeed.", conversation_id=line)
+        line = asked.conversation_id
+        if taught_too:
+            ratings.rate(store, BEN, asked.id, rating="up")
+            review.review(store, RITA, asked.id, "approve")
+    if taught_too:
+        version(store, home, 4, real_adapter)
+        (home / "runs/0004-general/plan.json").write_text('{"base": "max_position_embeddings"}')
+    (home / "engine.log").write_text("warning: prompt max_position_embeddings was long\n")
+    evaluation = scorecards(store)
+    own = [path for path in home.rglob("*") if path.is_file() and "duckdb" not in path.name]
+    kept = {path: path.read_bytes() for path in own if not can_hold_words(path.relative_to(home))}
+
+    told = erase(store, home, BEN, "conversation", line)
+
+    assert told["proof"]["clean"], told["proof"]
+    changed = {
+        str(path.relative_to(home)) for path in kept if path.exists() and path.read_bytes() != kept[path]
+    }
+    assert changed == {
+        "erasures.jsonl",
+        *(["runs/0004-general/snapshot/manifest.json"] if taught_too else []),
+    }
+    assert receipt.verify(receipt.read(home / "receipts" / f"{before['erasure']}.json"), receipt.key(home))
+    assert registry.verify(home, past.versions[0])
+    assert [record["id"] for record in erasure_jobs.records(home)] == [before["erasure"], told["erasure"]]
+    assert "max_position" not in (home / "engine.log").read_text()
+    assert scorecards(store)[: len(evaluation) - taught_too] == evaluation[: len(evaluation) - taught_too]
+
+
+def can_hold_words(path):
+    names = {"engine.log", "training.log", "evaluation.json", "probe.json", "answers.jsonl", "checkpoint.pt"}
+    return path.name in names or path.suffix == ".parquet"
+
+
+def scorecards(store):
+    return [row["scorecard"] for row in store.rows("SELECT scorecard FROM evaluations ORDER BY seq")]
 
 
 def test_every_column_of_text_is_known_to_hold_words_or_not(store):

@@ -45,7 +45,8 @@ def past(tiny_hone: RunningHone, tiny_model: Path, tmp_path: Path) -> Past:
 
 
 def left(home: Path, *texts: str) -> dict[str, int]:
-    return scan.home(home, Needles(scan.fragments(texts)), leave={home / "hone.duckdb"}).where
+    files = [path for path in home.rglob("*") if path.is_file() and "duckdb" not in path.name]
+    return scan.through(home, files, Needles(scan.fragments(texts))).where
 
 
 def test_a_conversation_is_listed_then_erased_then_proved(tiny_hone: RunningHone) -> None:

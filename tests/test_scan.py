@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from feedback import scan
+from feedback import scan, word_files
 from feedback.scan import Needles
 
 LATIN = "The heron waits in the reeds until the tide has gone"
@@ -35,7 +35,8 @@ def test_a_text_is_found_however_it_is_written(tmp_path, text, written):
         b"\x00\xff" + (content if isinstance(content, bytes) else content.encode())
     )
     needles = Needles(scan.fragments([text]))
-    assert scan.home(tmp_path, needles).where == {"file": len(needles.fragments)}
+    found = scan.through(tmp_path, [tmp_path / "file"], needles)
+    assert found.where == {"file": len(needles.fragments)}
 
 
 def test_any_piece_of_a_long_text_that_is_twice_a_window_is_found(tmp_path):
@@ -55,9 +56,12 @@ def test_a_find_across_two_pieces_of_a_file_is_not_missed(tmp_path, monkeypatch)
 def test_compressed_parquet_is_read(tmp_path):
     table = pa.table({"messages": [json.dumps([{"role": "user", "content": KOREAN}])] * 50})
     pq.write_table(table, tmp_path / "train.parquet", compression="zstd")
-    assert scan.home(tmp_path, Needles(scan.fragments([KOREAN]))).where == {"train.parquet": 1}
-    (tmp_path / "train.parquet").write_bytes(b"PAR1 broken")
-    assert scan.home(tmp_path, Needles(scan.fragments([KOREAN]))).where == {}
+    needles, path = Needles(scan.fragments([KOREAN])), tmp_path / "train.parquet"
+    assert scan.through(tmp_path, [path], needles).where == {"train.parquet": 1}
+    path.write_bytes(b"PAR1 broken")
+    assert scan.through(tmp_path, [path], needles).where == {}
+    path.write_bytes(b"PAR1 broken" + KOREAN.encode())
+    assert scan.through(tmp_path, [path], needles).where == {"train.parquet": 1}
 
 
 def test_texts_too_short_to_look_for_are_counted():
@@ -66,14 +70,12 @@ def test_texts_too_short_to_look_for_are_counted():
     assert not Needles([]).inside(b"anything")
 
 
-def test_links_are_not_followed_and_what_is_left_out_is_not_read(tmp_path):
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "file").write_text(LATIN)
-    home = tmp_path / "home"
-    (home / "erasing").mkdir(parents=True)
-    (home / "erasing" / "job.json").write_text(LATIN)
-    (home / "link").symlink_to(outside)
-    (home / "other").symlink_to(outside / "file")
-    needles = Needles(scan.fragments([LATIN]))
-    assert scan.home(home, needles, leave={home / "erasing"}).where == {}
+def test_links_are_not_followed_and_only_what_can_hold_words_is_read(tmp_path):
+    outside, home, run = tmp_path / "outside", tmp_path / "home", tmp_path / "home" / "runs" / "0001-general"
+    outside.write_text(LATIN)
+    run.mkdir(parents=True)
+    (home / "engine.log").symlink_to(outside)
+    for path in (home / "hone.toml", run / "plan.json", run / "training.log"):
+        path.write_text(LATIN)
+    assert list(word_files.everywhere(home, [run])) == [run / "training.log"]
+    assert list(word_files.logs(home, [run])) == [run / "training.log"]

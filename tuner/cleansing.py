@@ -7,6 +7,7 @@ Trail: hone/erasing.py -> here -> tuner/rollout.py
 """
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from feedback import affected, scrub
@@ -23,14 +24,17 @@ class Cleansing:
         self._store, self._ledger, self._cycle = store, ledger, cycle
         self._rollout, self._home = rollout, home
 
-    async def stop_learning(self, assistants: frozenset[str]) -> None:
-        """Stop the run in progress if it is one of these assistants'.
+    async def stop_learning(self, exchanges: Sequence[str]) -> None:
+        """Stop the run in progress if it may hold any of these; it goes on without them at the next look.
 
-        It may hold what was erased, or be just reading it; one that does not goes on at the next look.
+        No other is stopped: whoever chats and erases again and again would keep every run from its end.
         """
-        left = await asyncio.to_thread(unfinished, self._ledger)
-        if self._cycle.running and any(run.assistant in assistants for run in left):
+        held = await asyncio.to_thread(self._may_hold, exchanges)
+        if held and self._cycle.running:
             await self._cycle.stop()
+
+    def _may_hold(self, exchanges: Sequence[str]) -> bool:
+        return any(affected.may_hold(self._store, run, exchanges) for run in unfinished(self._ledger))
 
     async def follow(self) -> None:
         """Route and unload as the ledger says since versions were withdrawn, and delete their files."""
