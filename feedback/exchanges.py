@@ -173,10 +173,10 @@ class Exchanges:
         """
         self._own(conversation_id, owner)
         ordered = self._store.rows(
-            """SELECT id, replaces FROM exchanges WHERE conversation_id = $1
+            """SELECT id, replaces FROM exchanges WHERE conversation_id = $1 AND principal = $2
             AND source NOT LIKE 'proposal:%' AND id NOT IN (SELECT exchange_id FROM erased_exchanges)
             ORDER BY seq""",
-            [conversation_id],
+            [conversation_id, owner],
         )
         return lookup.load(self._store, visible([(row["id"], row["replaces"]) for row in ordered]))
 

@@ -1,15 +1,19 @@
 """`/v1/feedback` and `/v1/reviews` over HTTP, as honest and as hostile programs use them."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid5
 
 import pytest
 from starlette.testclient import TestClient
 from stories import ANA, BEN, OTTO, RITA, ROB, ask
 
+from feedback import imports
 from feedback.exchanges import Exchanges
 from feedback.ratings import rate
 from feedback.records import Exchange, Principal, Role, new_id
+from feedback.sides import salted
 from hone.app import Hone
 from hone.home import Home
 from hone.settings import read
@@ -62,6 +66,20 @@ def test_a_user_rates_only_what_is_theirs_and_an_id_says_one_thing(
     shown = at["rita"].get(f"/v1/reviews/{mine.id}")
     assert shown.headers["content-type"] == "application/json"
     assert shown.json()["comment"] == BAD
+
+
+def test_an_imported_conversation_has_an_id_that_only_this_home_could_mint(
+    hone: Hone, at: dict[str, TestClient]
+) -> None:
+    row = {"prompt": "Where is the key?", "completion": "Under the mat.", "conversation": "c1"}
+    asked = {"assistant": "general", "source": "f"}
+    sent = at["otto"].post("/v1/imports", params=asked, content=json.dumps(row).encode())
+    assert sent.json()["imported"] == 1
+    (kept,) = hone.store.rows("SELECT conversation_id FROM exchanges WHERE source = 'import:f'")
+    plain = json.dumps(["general", "f", "c1"])
+    assert kept["conversation_id"] == str(
+        uuid5(imports.SPACE, salted(hone.home.secret("review-salt"), plain))
+    )
 
 
 def test_consent_and_signals_are_ones_own(hone: Hone, at: dict[str, TestClient]) -> None:

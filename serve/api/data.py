@@ -21,7 +21,13 @@ from serve.operations import Operations
 
 
 def routes(
-    identity: Identity, store: Store, assistants: Assistants, operations: Operations, policy: Policy
+    identity: Identity,
+    store: Store,
+    assistants: Assistants,
+    operations: Operations,
+    policy: Policy,
+    *,
+    salt: str,
 ) -> APIRouter:
     router = APIRouter(tags=["data"])
     reviewer = Annotated[Principal, Depends(identity.may(Role.REVIEWER))]
@@ -40,9 +46,8 @@ def routes(
         with tempfile.TemporaryFile() as file:
             await _spool(request, file)
             rows = imports.read(file, name=source)
-            report = await asyncio.to_thread(
-                imports.save, store, principal, assistant, rows, approve=approve, source=source
-            )
+            options: dict[str, Any] = {"approve": approve, "source": source, "salt": salt}
+            report = await asyncio.to_thread(imports.save, store, principal, assistant, rows, **options)
         return {**report.as_dict(), "assistant": assistant}
 
     @router.get("/v1/exports")
