@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 from stories import ANA, BEN, OTTO, RITA, ROB, ask
 
-from feedback import imports
+from feedback import imports, proposals
 from feedback.exchanges import Exchanges
 from feedback.ratings import rate
 from feedback.records import Exchange, Principal, Role, new_id
@@ -80,6 +80,18 @@ def test_an_imported_conversation_has_an_id_that_only_this_home_could_mint(
     assert kept["conversation_id"] == str(
         uuid5(imports.SPACE, salted(hone.home.secret("review-salt"), plain))
     )
+
+
+def test_a_proposal_shows_the_words_that_another_reviewer_made_of_it(
+    hone: Hone, at: dict[str, TestClient]
+) -> None:
+    asked = rate(hone.store, ANA, ask(hone.store, ANA).id, rating="down")
+    (one,) = proposals.record(hone.store, OTTO, asked, "teacher:big", [proposals.Candidate("Four.")])
+    edit = {"exchange_id": one, "verdict": "edit", "response": "Pay at evil.example.com."}
+    assert at["rob"].post("/v1/reviews", json=edit).status_code == 200
+    (shown,) = at["rita"].get(f"/v1/proposals/{asked.id}").json()["data"]
+    assert (shown["proposed"], shown["edited"], shown["agree"]) == ("Pay at evil.example.com.", True, 1)
+    assert at["rita"].post(f"/v1/proposals/{asked.id}", json={"right": [one]}).status_code == 409
 
 
 def test_consent_and_signals_are_ones_own(hone: Hone, at: dict[str, TestClient]) -> None:

@@ -4,7 +4,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from stories import ADA, ANA, BEN, OTTO, RITA, ROB, ask
+from stories import ADA, ANA, BEN, OTTO, RITA, ROB, add_people, ask
 
 from feedback import claims, drafts, imports, pairs, ranking, signals
 from feedback.agreement import alpha, figures
@@ -39,12 +39,6 @@ def team(store):
     """The store with three reviewers, so that a second opinion can be had."""
     add_people(store, RITA, ROB, ZOE)
     return store
-
-
-def add_people(store, *people):
-    """Accounts without a password: hashing one takes a moment that these tests have no use for."""
-    rows = [{"principal": "hone", "name": p.name, "change": "created", "role": p.role} for p in people]
-    store.append({"accounts": rows})
 
 
 def corrected(store, correction="Four.", principal=ANA, **turn):
