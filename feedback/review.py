@@ -50,7 +50,8 @@ def review(
     state that this reviewer sees: `waiting` where another opinion is needed.
 
     Raises:
-        NotAllowed: Not a reviewer, the exchange is its author's alone, or the words are the reviewer's own.
+        NotAllowed: Not a reviewer, the exchange is its author's alone, the words are the reviewer's own, or
+            the verdict ended a dispute of theirs.
         Conflict: The words changed, the claim has ended, another holds it, or it is disputed.
         BadRequest: There is nothing to approve, or a verdict is changed without a reason.
     """
@@ -64,6 +65,7 @@ def review(
             stand = rounds.standing(transaction, exchange_id, principal)
             claims.check(transaction, exchange_id, principal, claim)
             _check_turn(stand, principal, verdict, reason)
+            rounds.check_no_party(transaction, stand, principal)
             opinion = _opinion(transaction, stand, principal, identity, verdict, response, reason)
             _settle(transaction, stand, opinion, principal, policy or Policy())
             claims.finish(transaction, exchange_id, principal)

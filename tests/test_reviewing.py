@@ -23,6 +23,7 @@ from feedback.snapshot import freeze
 from feedback.store import Store
 
 ZOE = Principal("zoe", Role.REVIEWER)
+KIM = Principal("kim", Role.REVIEWER)
 STRICT = Policy()
 TRUSTING = Policy(trusted_after=0)
 
@@ -236,6 +237,35 @@ class TestSecondOpinions:
             )
             assert (done.state, done.reviewed_by) == ("approved", "zoe")
         assert team.check()
+
+    def test_those_who_disagreed_cannot_overturn_what_a_third_settled_and_others_only_two(self, team):
+        add_people(team, KIM)
+        exchange = corrected(team)
+        review(team, RITA, exchange.id, "approve", policy=STRICT)
+        review(team, ROB, exchange.id, "reject", policy=STRICT)
+        adjudicate(team, ZOE, exchange.id, "reject", reason="It is wrong.")
+        for again in (
+            lambda: review(team, RITA, exchange.id, "approve", reason="I insist.", policy=TRUSTING),
+            lambda: reopen(team, RITA, exchange.id, "I insist."),
+        ):
+            with pytest.raises(NotAllowed, match="one of those who disagreed"):
+                again()
+        assert states(team, exchange.id, RITA) == ["rejected"]
+        review(team, KIM, exchange.id, "approve", reason="It is right.", policy=TRUSTING)
+        assert (states(team, exchange.id, RITA), pairs.approved(team, "general")) == (["pending"], [])
+
+    @pytest.mark.parametrize("again", ["judged", "reopened"])
+    def test_what_two_agreed_on_is_overturned_by_two(self, team, again):
+        exchange = corrected(team)
+        review(team, RITA, exchange.id, "edit", response="4", policy=TRUSTING)
+        review(team, ROB, exchange.id, "approve", response="4", policy=TRUSTING)
+        if again == "reopened":
+            reopen(team, ZOE, exchange.id, "mine")
+        for _ in range(2):
+            review(team, ZOE, exchange.id, "approve", reason="mine", policy=TRUSTING)
+            assert pairs.approved(team, "general") == []
+        review(team, ROB, exchange.id, "approve", policy=TRUSTING)
+        assert [pair.response for pair in pairs.approved(team, "general")] == ["Four."]
 
     def test_where_nobody_else_is_left_an_operator_who_disagrees_settles_it(self, store):
         add_people(store, RITA, OTTO)
