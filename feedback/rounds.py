@@ -19,7 +19,12 @@ from feedback.records import COMMAND_LINE, Exchange, Principal, Role, is_id
 from feedback.store import Store
 from feedback.writer import Transaction
 
-_OPEN = """
+WITHDRAWN = """(SELECT p.exchange_id FROM proposals p JOIN exchange_state o ON o.exchange_id = p.origin_id
+WHERE o.state = 'unrated' AND o.conversation_id NOT IN (
+    SELECT conversation_id FROM shares GROUP BY conversation_id HAVING arg_max(review, seq)))"""
+"""SQL for the proposals whose question is its author's alone again: they would show it, and teach it."""
+
+_OPEN = f"""
 WITH ids AS (SELECT unnest($1::UUID[]) AS id),
 held AS (SELECT exchange_id, arg_max(retired, seq) AS retired, any_value(principal) AS setter
     FROM golds WHERE exchange_id IN (FROM ids) GROUP BY exchange_id),
@@ -29,7 +34,8 @@ SELECT s.exchange_id, coalesce(s.review_id, s.exchange_id) AS round, held.setter
 FROM exchange_state s LEFT JOIN held ON held.exchange_id = s.exchange_id
 LEFT JOIN (SELECT id, verdict, reason FROM reviews WHERE exchange_id IN (FROM ids)) r ON r.id = s.review_id
 WHERE s.exchange_id IN (FROM ids) AND s.training AND NOT coalesce(held.retired, false)
-    AND (s.state <> 'unrated' OR s.conversation_id IN (FROM shown))"""
+    AND (s.state <> 'unrated' OR s.conversation_id IN (FROM shown))
+    AND s.exchange_id NOT IN {WITHDRAWN}"""  # noqa: S608
 
 _OPINIONS = """
 SELECT o.id, o.exchange_id, o.round, o.principal, o.verdict, o.response, o.author,
