@@ -94,6 +94,30 @@ def test_a_proposal_shows_the_words_that_another_reviewer_made_of_it(
     assert at["rita"].post(f"/v1/proposals/{asked.id}", json={"right": [one]}).status_code == 409
 
 
+def test_neither_side_learns_the_others_name(hone: Hone, at: dict[str, TestClient]) -> None:
+    exchange = rate(hone.store, ANA, ask(hone.store, ANA, "Which name?").id, rating="up")
+    for name in ("rita", "rob"):
+        judged = {"exchange_id": exchange.id, "verdict": "approve"}
+        assert at[name].post("/v1/reviews", json=judged).status_code == 200
+    rated = at["ana"].post("/v1/feedback", json={"exchange_id": exchange.id, "rating": "up"}).json()
+    assert (rated["state"], rated["reviewed_by"]) == ("approved", None)
+    changed = {"exchange_id": exchange.id, "rating": "down", "correction": "Five."}
+    at["ana"].post("/v1/feedback", json=changed)
+    assert at["rita"].get(f"/v1/proposals/{exchange.id}").json()["origin"]["reviewed_by"] is None
+    left = {"snapshot_id": new_id(), "exchange_id": exchange.id, "review_id": new_id()}
+    why = {"reason": "contributor_cap", "detail": "ana has 5 of 27 rows already"}
+    run = {"principal": "hone", "run_id": new_id(), "assistant": "general", "digest": "d"}
+    hone.store.append(
+        {
+            "snapshots": [{**run, "id": left["snapshot_id"]}],
+            "snapshot_left_out": [{"principal": "hone", **left, **why}],
+        }
+    )
+    finds = f"/v1/exchanges/{exchange.id}/finds"
+    assert [row["detail"] for row in at["rita"].get(finds).json()["left_out"]] == [""]
+    assert [row["detail"] for row in at["otto"].get(finds).json()["left_out"]] == [why["detail"]]
+
+
 def test_consent_and_signals_are_ones_own(hone: Hone, at: dict[str, TestClient]) -> None:
     exchange = corrected(hone)
     allowed = {"conversation_id": exchange.conversation_id, "training": False}

@@ -10,9 +10,8 @@ from typing import Annotated, Any, BinaryIO
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
-from feedback import exports, imports, lookup, snapshot
+from feedback import exports, imports, rounds, snapshot
 from feedback.assistants import Assistants
-from feedback.errors import NotAllowed
 from feedback.records import Principal, Role
 from feedback.screen import Policy, found_in
 from feedback.store import Store
@@ -68,11 +67,13 @@ def routes(
     @router.get("/v1/exchanges/{exchange_id}/finds")
     async def finds(exchange_id: str, principal: reviewer) -> dict[str, Any]:
         """What is private or suspicious in an exchange, by character, and why runs left it out."""
-        exchange = await asyncio.to_thread(lookup.get, store, exchange_id)
-        if exchange.state == "unrated":
-            raise NotAllowed("That exchange is its author's alone.", "Choose one from the queue.")
-        found = await asyncio.to_thread(found_in, exchange, policy)
-        return {**found, "left_out": await asyncio.to_thread(snapshot.left_out, store, exchange_id)}
+        stand = await asyncio.to_thread(rounds.standing, store, exchange_id, principal)
+        found = await asyncio.to_thread(found_in, stand.exchange, policy)
+        left_out = await asyncio.to_thread(snapshot.left_out, store, exchange_id)
+        if not principal.role.covers(Role.OPERATOR):
+            # The detail may name a contributor, who is a pseudonym to reviewers.
+            left_out = [{**row, "detail": ""} for row in left_out]
+        return {**found, "left_out": left_out}
 
     return router
 
