@@ -26,7 +26,8 @@ _SOURCE = "proposal:"
 ASIDE = "A reviewer ticked others."
 
 _OPEN = """FROM exchange_state s WHERE s.assistant = $1 AND s.training AND s.source NOT LIKE 'proposal:%'
-AND s.exchange_id NOT IN (SELECT origin_id FROM proposals WHERE proposer LIKE $2 || '%')"""
+AND s.exchange_id NOT IN (SELECT origin_id FROM proposals WHERE proposer LIKE $2 || '%')
+AND s.exchange_id NOT IN (SELECT exchange_id FROM golds)"""
 _BAD = f"""SELECT s.exchange_id {_OPEN} AND s.state = 'pending' AND s.rating = 'down' AND NOT s.has_correction
 ORDER BY s.worth DESC, s.rated_at, s.exchange_id LIMIT $3"""
 _RATED = f"""SELECT s.exchange_id {_OPEN} AND s.state IN ('pending', 'approved')
