@@ -138,6 +138,16 @@ class TestClaims:
             assert renewed.id == held.id
         assert timedelta(hours=4) <= clock.ahead <= timedelta(hours=4, minutes=15)
 
+    def test_taking_it_again_does_not_keep_it_for_ever_either(self, team, clock):
+        exchange = corrected(team)
+        held = claims.take(team, RITA, exchange.id, STRICT)
+        while clock.ahead < claims.LONGEST - timedelta(minutes=9):
+            clock.ahead += timedelta(minutes=9)
+            again = claims.take(team, RITA, exchange.id, STRICT)
+        assert again.id == held.id
+        clock.ahead = claims.LONGEST + timedelta(minutes=1)
+        assert claims.take(team, ROB, exchange.id, STRICT).principal == "rob"
+
     def test_nobody_holds_more_than_their_share_and_nobody_elses_is_ended(self, team):
         for _ in range(MOST_CLAIMS + 1):
             corrected(team)
