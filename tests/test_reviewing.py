@@ -302,6 +302,14 @@ class TestSecondOpinions:
         (pair,) = pairs.approved(team, "general")
         assert (pair.author, pair.reviewer, pair.own) == ("rita", "rob", False)
 
+    def test_the_opinion_of_who_was_suspended_is_none_of_the_two(self, team):
+        exchange = corrected(team)
+        review(team, ZOE, exchange.id, "edit", response="4", policy=STRICT)
+        gone = {"principal": "ada", "name": "zoe", "change": "suspended"}
+        team.append({"accounts": [gone]})
+        assert review(team, RITA, exchange.id, "approve", response="4", policy=STRICT).state == "waiting"
+        assert review(team, ROB, exchange.id, "approve", response="4", policy=STRICT).state == "approved"
+
     def test_two_different_edits_are_a_dispute(self, team):
         exchange = corrected(team)
         review(team, RITA, exchange.id, "edit", response="A")
