@@ -135,7 +135,8 @@ def needed(
     able = others(transaction, principal) | {principal.name}
     if not words.edited and words.author != "model" and not is_import(standing.exchange):
         able.discard(words.author)
-    doubtful = words.edited or _doubtful(transaction, standing.exchange, words, policy)
+    own = standing.exchange.principal == principal.name and not is_import(standing.exchange)
+    doubtful = words.edited or own or _doubtful(transaction, standing.exchange, words, policy)
     # What two have settled, or somebody for two who disagreed, is not overturned by one.
     wanted = 2 if doubtful or len(_settled(transaction, standing)) > 1 else 1
     return min(wanted, max(1, len(able)))

@@ -310,6 +310,11 @@ class TestSecondOpinions:
         assert review(team, RITA, exchange.id, "approve", response="4", policy=STRICT).state == "waiting"
         assert review(team, ROB, exchange.id, "approve", response="4", policy=STRICT).state == "approved"
 
+    def test_nobody_settles_alone_what_they_asked_themselves(self, team):
+        exchange = rate(team, ZOE, ask(team, ZOE, "Which bank?", "This one.").id, rating="up")
+        assert review(team, ZOE, exchange.id, "approve", policy=TRUSTING).state == "waiting"
+        assert review(team, ROB, exchange.id, "approve", policy=TRUSTING).state == "approved"
+
     def test_two_different_edits_are_a_dispute(self, team):
         exchange = corrected(team)
         review(team, RITA, exchange.id, "edit", response="A")
