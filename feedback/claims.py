@@ -59,7 +59,7 @@ def take(store: Store, principal: Principal, exchange_id: str, policy: Policy) -
         if held and held.principal != principal.name:
             raise _taken(held)
         if held:
-            return _write(transaction, held, now() + policy.lease)
+            return _write(transaction, held, _until(transaction, held, policy))
         if len(of(transaction, principal.name)) >= MOST_CLAIMS:
             raise Conflict(f"You hold {MOST_CLAIMS} claims already.", "Judge or release one first.")
         fresh = Claim(new_id(), exchange_id, principal.name, now() + policy.lease)
@@ -77,13 +77,10 @@ def beat(store: Store, principal: Principal, claim_id: str, policy: Policy) -> C
 
     def decide(transaction: Transaction) -> Claim:
         held = _own(transaction, principal, claim_id)
-        began = transaction.row(
-            "SELECT min(c.at) AS at FROM claims c WHERE c.claim_id = $1::UUID", [claim_id]
-        )
-        assert began is not None
-        until = min(now() + policy.lease, began["at"] + LONGEST)
         # Renewed when a third is gone: one row for many beats.
-        return held if held.until - now() > policy.lease * 2 / 3 else _write(transaction, held, until)
+        if held.until - now() > policy.lease * 2 / 3:
+            return held
+        return _write(transaction, held, _until(transaction, held, policy))
 
     return store.decide(decide)
 
@@ -144,6 +141,14 @@ def _own(transaction: Transaction, principal: Principal, claim_id: str) -> Claim
         raise Conflict("That claim has ended.", "Claim the exchange again.")
     standing(transaction, held.exchange_id, principal)
     return held
+
+
+def _until(transaction: Transaction, held: Claim, policy: Policy) -> datetime:
+    """When a claim that is renewed now ends: `LONGEST` after it began at the latest."""
+    began = transaction.row("SELECT min(c.at) AS at FROM claims c WHERE c.claim_id = $1::UUID", [held.id])
+    assert began is not None
+    until: datetime = min(now() + policy.lease, began["at"] + LONGEST)
+    return until
 
 
 def _alive(transaction: Transaction, claim_id: str) -> Claim | None:

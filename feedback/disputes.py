@@ -79,7 +79,7 @@ def reopen(store: Store, principal: Principal, exchange_id: str, reason: str) ->
     Raises:
         BadRequest: No reason.
         Conflict: Nothing has been judged.
-        NotAllowed: It is unsettled, and the caller no operator.
+        NotAllowed: It is unsettled, and the caller no operator; or it ended a dispute of the caller's.
     """
     check_reviewer(principal)
     check("reject", None, reason)
@@ -91,6 +91,7 @@ def reopen(store: Store, principal: Principal, exchange_id: str, reason: str) ->
             raise Conflict("Nobody has judged that exchange yet.", "Judge it.")
         if not stand.judged and not principal.role.covers(Role.OPERATOR):
             raise NotAllowed("Reviewers have not settled it yet.", "Ask an operator to reopen it.")
+        rounds.check_no_party(transaction, stand, principal)
         transaction.append({"reviews": [reopening(stand, principal, reason)]})
 
     store.decide(decide)

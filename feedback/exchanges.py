@@ -163,22 +163,27 @@ class Exchanges:
             [owner, limit],
         )
 
-    def conversation(self, conversation_id: str, owner: str) -> list[Exchange]:
+    def conversation(
+        self, conversation_id: str, owner: str, *, replacing: str | None = None
+    ) -> list[Exchange]:
         """The exchanges that are still in the line, oldest first.
 
-        One that `replaces` another hides it and all that came after it.
+        One that `replaces` another hides it and all that came after it; with `replacing`, only what stays
+        when that exchange is replaced now, by its place in the line, not by the clock.
 
         Raises:
             NotAllowed: The conversation is someone else's.
         """
         self._own(conversation_id, owner)
         ordered = self._store.rows(
-            """SELECT id, replaces FROM exchanges WHERE conversation_id = $1
+            """SELECT id, replaces FROM exchanges WHERE conversation_id = $1 AND principal = $2
             AND source NOT LIKE 'proposal:%' AND id NOT IN (SELECT exchange_id FROM erased_exchanges)
             ORDER BY seq""",
-            [conversation_id],
+            [conversation_id, owner],
         )
-        return lookup.load(self._store, visible([(row["id"], row["replaces"]) for row in ordered]))
+        line = [(row["id"], row["replaces"]) for row in ordered]
+        shown = visible([*line, ("", replacing)])[:-1] if replacing else visible(line)
+        return lookup.load(self._store, shown)
 
     def set_training(self, conversation_id: str, principal: str, training: bool) -> None:
         """Whether the tuner may learn from a conversation of one's own."""

@@ -25,6 +25,7 @@ from feedback.exchanges import answer_id, as_row
 from feedback.files import Refused
 from feedback.forms import ImportRow
 from feedback.records import Assistant, Exchange, Message, Principal, Role, now
+from feedback.sides import salted
 from feedback.store import Store
 from feedback.writer import Transaction
 
@@ -86,11 +87,13 @@ def save(
     *,
     approve: bool,
     source: str = "import",
+    salt: str = "",
 ) -> Report:
     """Keep the rows batch by batch, for review or approved as they are, and say what became of them.
 
     A row without a system prompt gets the assistant's, since it will be answered under that. A thumb down
-    is never approved.
+    is never approved. `salt`, the home's own, keeps the ids of conversations from being guessed, so that
+    nobody begins one before its rows are here.
 
     Raises:
         NotAllowed: Not an operator.
@@ -99,7 +102,7 @@ def save(
     if not principal.role.covers(Role.OPERATOR):
         raise NotAllowed("Only operators may import.", "Ask an admin for the role.")
     taught = Assistants(store).get(assistant)
-    events = _Events(taught, principal.name, source, approve)
+    events = _Events(taught, principal.name, source, approve, salt)
     report = Report()
     rest = iter(rows)
     while batch := list(islice(rest, BATCH)):
@@ -180,11 +183,12 @@ def _known(transaction: Transaction, table: str, ids: list[str]) -> set[str]:
 class _Events:
     """What an import of one source says, as rows of the store."""
 
-    def __init__(self, assistant: Assistant, principal: str, source: str, approve: bool) -> None:
+    def __init__(self, assistant: Assistant, principal: str, source: str, approve: bool, salt: str) -> None:
         self._assistant = assistant
         self._principal = principal
         self._source = source
         self._approve = approve
+        self._salt = salt
 
     def of(self, row: ImportRow) -> _Told:
         named = self._source if self._source in ("import", "demo") else f"import:{self._source}"
@@ -215,7 +219,7 @@ class _Events:
             id=str(identity),
             at=now(),
             principal=self._principal,
-            conversation_id=str(uuid5(SPACE, json.dumps(talk))),
+            conversation_id=str(uuid5(SPACE, salted(self._salt, json.dumps(talk)))),
             assistant=self._assistant.name,
             version=self._assistant.base_version,
             context=context,

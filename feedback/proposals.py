@@ -26,7 +26,8 @@ _SOURCE = "proposal:"
 ASIDE = "A reviewer ticked others."
 
 _OPEN = """FROM exchange_state s WHERE s.assistant = $1 AND s.training AND s.source NOT LIKE 'proposal:%'
-AND s.exchange_id NOT IN (SELECT origin_id FROM proposals WHERE proposer LIKE $2 || '%')"""
+AND s.exchange_id NOT IN (SELECT origin_id FROM proposals WHERE proposer LIKE $2 || '%')
+AND s.exchange_id NOT IN (SELECT exchange_id FROM golds)"""
 _BAD = f"""SELECT s.exchange_id {_OPEN} AND s.state = 'pending' AND s.rating = 'down' AND NOT s.has_correction
 ORDER BY s.worth DESC, s.rated_at, s.exchange_id LIMIT $3"""
 _RATED = f"""SELECT s.exchange_id {_OPEN} AND s.state IN ('pending', 'approved')
@@ -114,9 +115,11 @@ def tick(
 ) -> list[Exchange]:
     """Approve every proposal that a reviewer ticked; the others are rejected only if that is asked for.
 
-    Whether one opinion is enough is the policy's, as for any other exchange.
+    A tick is for the answer as it was proposed. What a reviewer made of it meanwhile is confirmed where its
+    words are sent along. Whether one opinion is enough is the policy's, as for any other exchange.
 
     Raises:
+        Conflict: One that was ticked has been edited by another reviewer.
         BadRequest: One that was ticked is no proposal of this exchange.
     """
     there = {one.id: one for one, _ in of(store, exchange_id)["proposals"]}
@@ -124,11 +127,14 @@ def tick(
         raise BadRequest(
             f"{unknown[0][:64]} is no proposal of exchange {exchange_id[:64]}.", "Load the proposals again."
         )
-    judged = [review.review(store, principal, one, "approve", reason=reason, policy=policy) for one in right]
+    said: dict[str, Any] = {"reason": reason, "policy": policy}
+    judged = [
+        review.review(store, principal, one, "approve", response=there[one].proposed, **said) for one in right
+    ]
     if reject_rest:
         rest = [one.id for one in there.values() if one.id not in right and one.state == "pending"]
-        said = reason or ASIDE
-        judged += [review.review(store, principal, one, "reject", reason=said, policy=policy) for one in rest]
+        said["reason"] = reason or ASIDE
+        judged += [review.review(store, principal, one, "reject", **said) for one in rest]
     return judged
 
 

@@ -24,8 +24,9 @@ STATES = ("unrated", "pending", "approved", "rejected")
 QUEUES = ("pending", "waiting", "skipped", "disputed", "approved", "rejected")
 
 # $1 is the viewer, $2 the assistant.
-_HIDDEN = """(SELECT exchange_id FROM golds GROUP BY exchange_id
-    HAVING arg_max(retired, seq) OR coalesce(bool_or(principal = $1), false))"""
+_HIDDEN = f"""(SELECT exchange_id FROM golds GROUP BY exchange_id
+    HAVING arg_max(retired, seq) OR coalesce(bool_or(principal = $1), false)
+    UNION ALL {rounds.WITHDRAWN})"""  # noqa: S608
 # What waits is narrowed down before anything is joined to it.
 _ROOM = f"""
 WITH shown AS (SELECT conversation_id FROM shares GROUP BY conversation_id HAVING arg_max(review, seq)),

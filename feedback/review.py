@@ -14,7 +14,7 @@ from feedback.errors import BadRequest, Conflict
 from feedback.opinions import check, check_not_own, check_reviewer, reopening, row, verdict_of, written
 from feedback.policy import SKIP, Opinion, Policy, Wording, outcome
 from feedback.queue import QUEUES, STATES, counts, pending, seen
-from feedback.records import Exchange, Principal, new_id, now
+from feedback.records import COMMAND_LINE, Exchange, Principal, new_id, now
 from feedback.rounds import Standing
 from feedback.store import Store
 from feedback.writer import Transaction
@@ -50,7 +50,8 @@ def review(
     state that this reviewer sees: `waiting` where another opinion is needed.
 
     Raises:
-        NotAllowed: Not a reviewer, the exchange is its author's alone, or the words are the reviewer's own.
+        NotAllowed: Not a reviewer, the exchange is its author's alone, the words are the reviewer's own, or
+            the verdict ended a dispute of theirs.
         Conflict: The words changed, the claim has ended, another holds it, or it is disputed.
         BadRequest: There is nothing to approve, or a verdict is changed without a reason.
     """
@@ -64,6 +65,7 @@ def review(
             stand = rounds.standing(transaction, exchange_id, principal)
             claims.check(transaction, exchange_id, principal, claim)
             _check_turn(stand, principal, verdict, reason)
+            rounds.check_no_party(transaction, stand, principal)
             opinion = _opinion(transaction, stand, principal, identity, verdict, response, reason)
             _settle(transaction, stand, opinion, principal, policy or Policy())
             claims.finish(transaction, exchange_id, principal)
@@ -129,8 +131,11 @@ def _settle(
     if said.verdict == SKIP:
         transaction.append({"opinions": [row]})
         return
-    opinions = (*(o for o in stand.opinions if o.principal != principal.name), said)
-    edited = any(opinion.verdict == "edit" for opinion in opinions)
+    others = [opinion for opinion in stand.opinions if opinion.principal != principal.name]
+    edited = any(opinion.verdict == "edit" for opinion in (*others, said))
+    # Who may not review any more is not counted as one of two.
+    able = rounds.others(transaction, principal) | {COMMAND_LINE}
+    opinions = (*(opinion for opinion in others if opinion.principal in able), said)
     words = Wording(said.response, said.author or "", edited) if said.response else stand.wording
     enough = rounds.needed(transaction, stand, words, principal, policy)
     if outcome(opinions, enough) == "settled":

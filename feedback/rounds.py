@@ -15,11 +15,16 @@ from feedback import lookup
 from feedback.accounts import reviewers
 from feedback.errors import NotAllowed
 from feedback.policy import SKIP, Opinion, Policy, Wording, flags, is_import, outcome, wording
-from feedback.records import COMMAND_LINE, Exchange, Principal, is_id
+from feedback.records import COMMAND_LINE, Exchange, Principal, Role, is_id
 from feedback.store import Store
 from feedback.writer import Transaction
 
-_OPEN = """
+WITHDRAWN = """(SELECT p.exchange_id FROM proposals p JOIN exchange_state o ON o.exchange_id = p.origin_id
+WHERE o.state = 'unrated' AND o.conversation_id NOT IN (
+    SELECT conversation_id FROM shares GROUP BY conversation_id HAVING arg_max(review, seq)))"""
+"""SQL for the proposals whose question is its author's alone again: they would show it, and teach it."""
+
+_OPEN = f"""
 WITH ids AS (SELECT unnest($1::UUID[]) AS id),
 held AS (SELECT exchange_id, arg_max(retired, seq) AS retired, any_value(principal) AS setter
     FROM golds WHERE exchange_id IN (FROM ids) GROUP BY exchange_id),
@@ -29,13 +34,24 @@ SELECT s.exchange_id, coalesce(s.review_id, s.exchange_id) AS round, held.setter
 FROM exchange_state s LEFT JOIN held ON held.exchange_id = s.exchange_id
 LEFT JOIN (SELECT id, verdict, reason FROM reviews WHERE exchange_id IN (FROM ids)) r ON r.id = s.review_id
 WHERE s.exchange_id IN (FROM ids) AND s.training AND NOT coalesce(held.retired, false)
-    AND (s.state <> 'unrated' OR s.conversation_id IN (FROM shown))"""
+    AND (s.state <> 'unrated' OR s.conversation_id IN (FROM shown))
+    AND s.exchange_id NOT IN {WITHDRAWN}"""  # noqa: S608
 
 _OPINIONS = """
 SELECT o.id, o.exchange_id, o.round, o.principal, o.verdict, o.response, o.author,
     coalesce(o.reason, '') AS reason, o.blind, o.at AS at
 FROM opinions o WHERE o.exchange_id IN (SELECT unnest($1::UUID[]))
 QUALIFY row_number() OVER (PARTITION BY o.exchange_id, o.round, o.principal ORDER BY o.seq DESC) = 1
+ORDER BY o.seq"""
+
+# A verdict has the id of the opinion that settled it.
+_SETTLED = """
+SELECT o.id, o.principal, o.verdict, o.response, o.author, coalesce(o.reason, '') AS reason, o.blind,
+    o.at AS at
+FROM opinions o WHERE o.exchange_id = $1 AND o.verdict <> 'skip' AND o.round = (
+    SELECT s.round FROM opinions s JOIN reviews r ON r.id = s.id
+    WHERE r.exchange_id = $1 AND s.exchange_id = $1 ORDER BY r.seq DESC LIMIT 1)
+QUALIFY row_number() OVER (PARTITION BY o.principal ORDER BY o.seq DESC) = 1
 ORDER BY o.seq"""
 
 
@@ -119,8 +135,26 @@ def needed(
     able = others(transaction, principal) | {principal.name}
     if not words.edited and words.author != "model" and not is_import(standing.exchange):
         able.discard(words.author)
-    wanted = 2 if words.edited or _doubtful(transaction, standing.exchange, words, policy) else 1
+    own = standing.exchange.principal == principal.name and not is_import(standing.exchange)
+    doubtful = words.edited or own or _doubtful(transaction, standing.exchange, words, policy)
+    # What two have settled, or somebody for two who disagreed, is not overturned by one.
+    wanted = 2 if doubtful or len(_settled(transaction, standing)) > 1 else 1
     return min(wanted, max(1, len(able)))
+
+
+def check_no_party(transaction: Transaction, standing: Standing, principal: Principal) -> None:
+    """Refuse those who disagreed a say in the verdict that ended their dispute.
+
+    Raises:
+        NotAllowed: One of them, though somebody else could judge it.
+    """
+    said = _settled(transaction, standing) if standing.judged else []
+    parties = {opinion.principal for opinion in said[:-1]} if outcome(said[:-1], 1) == "disputed" else set()
+    free = others(transaction, principal) - parties
+    if principal.name in parties and (free or not principal.role.covers(Role.OPERATOR)):
+        raise NotAllowed(
+            "You were one of those who disagreed.", "Leave it to an operator or another reviewer."
+        )
 
 
 def others(transaction: Transaction, principal: Principal) -> set[str]:
@@ -146,6 +180,13 @@ def _doubtful(transaction: Transaction, exchange: Exchange, words: Wording, poli
         [exchange.principal, exchange.id],
     )
     return approved is not None and int(approved["pairs"]) < policy.trusted_after
+
+
+def _settled(transaction: Transaction, standing: Standing) -> list[Opinion]:
+    """The opinions of the round that the last verdict ended, the one that settled it last."""
+    if standing.round == standing.exchange.id:
+        return []
+    return [_opinion(row) for row in transaction.rows(_SETTLED, [standing.exchange.id])]
 
 
 def _opinion(row: dict[str, Any]) -> Opinion:

@@ -133,6 +133,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _REVIEWING,
     _STAGES_AND_ORDERS,
     _ERASURE,
+    ("DROP TABLE exchange_state", EXCHANGE_STATE),
 )
 """Migration n takes a file from schema n to schema n + 1."""
 
@@ -225,7 +226,8 @@ def truth(only: str = "") -> str:
     erased AS (SELECT DISTINCT exchange_id FROM erased_exchanges {these})
     SELECT asked.id AS exchange_id, asked.seq, asked.conversation_id, asked.assistant,
         coalesce(answered.version, asked.version) AS version,
-        coalesce(owned.owner, asked.principal) AS owner,
+        CASE WHEN asked.source = 'import' OR asked.source LIKE 'import:%' OR asked.source LIKE 'comparison:%'
+            THEN asked.principal ELSE coalesce(owned.owner, asked.principal) END AS owner,
         asked.at AS "at", asked.source, asked.replaces, answered.id AS answer_id, answered.finish_reason,
         rated.last.id AS rating_id, rated.last.seq AS rated_seq, rated.last.rating AS rating,
         coalesce(rated.last.correction, '') <> '' AS has_correction,

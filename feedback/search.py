@@ -92,7 +92,7 @@ class Search:
         for after in self._depths(tokens):
             held = " AND ".join(word_index.holds(token, after) for token in tokens)
             query = f"""SELECT s.exchange_id FROM exchange_state s
-                WHERE s.seq > {after} AND {visible} AND {held} ORDER BY s.seq DESC {places}"""  # noqa: S608
+                WHERE s.seq > {after} AND {visible} AND {held} ORDER BY s.at DESC, s.seq DESC {places}"""  # noqa: S608
             page = [row["exchange_id"] for row in self._store.rows(query, [*params, limit, offset])]
             if len(page) == limit:
                 break

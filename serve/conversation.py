@@ -130,8 +130,9 @@ class Conversations:
         text = old.instruction if instruction is None else instruction
         self.check_text(text)
         known = await self.assistant(old.assistant)
-        line = await self._line(old.conversation_id, principal)
-        before = [e for e in line if e.id != old.id and e.at < old.at]
+        before = await asyncio.to_thread(
+            self.exchanges.conversation, old.conversation_id, principal.name, replacing=old.id
+        )
         return await self.begin(
             principal,
             old.assistant,

@@ -26,7 +26,10 @@ def build(
     app.include_router(chat.routes(parts.identity, parts.conversations))
     app.include_router(feedback.routes(parts.identity, parts.store))
     app.include_router(
-        data.routes(parts.identity, parts.store, parts.assistants, parts.operations, parts.curation)
+        data.routes(
+            *(parts.identity, parts.store, parts.assistants, parts.operations, parts.curation),
+            salt=parts.policy.salt,
+        )
     )
     app.include_router(quality.routes(parts.identity, parts.store, parts.assistants))
     app.include_router(reviews.routes(parts.identity, parts.store, parts.policy))

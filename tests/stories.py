@@ -78,3 +78,9 @@ def teach(store: Store, instruction: str, response: str, **turn: str) -> Exchang
     exchange = ask(store, instruction=instruction, response=response, **turn)  # type: ignore[arg-type]
     ratings.rate(store, ANA, exchange.id, rating="up")
     return review.review(store, RITA, exchange.id, "approve")
+
+
+def add_people(store: Store, *people: Principal) -> None:
+    """Accounts without a password: hashing one takes a moment that few tests have a use for."""
+    rows = [{"principal": "hone", "name": p.name, "change": "created", "role": p.role} for p in people]
+    store.append({"accounts": rows})

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,19 @@ async def test_asking_again_replaces_the_exchange_and_all_after_it(
     await hear(again)
     assert [m.content for m in engine.heard[-1] if m.role != "system"] == ["One, please"]
     assert [e.instruction for e in talk.exchanges.conversation(conversation, "mina")] == ["One, please"]
+
+
+async def test_asking_again_goes_by_the_place_in_the_line_not_by_the_clock(
+    talk: Conversations, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await talk.say(MINA, "general", "One", None)
+    await hear(first)
+    monkeypatch.setattr("serve.conversation.now", lambda: first.exchange.at - timedelta(hours=1))
+    second = await talk.say(MINA, "general", "Two", first.exchange.conversation_id)
+    await hear(second)
+    for old, said in ((second, ["One", "Hello", "Two"]), (second, ["One", "Hello", "Two"]), (first, ["One"])):
+        await hear(await talk.again(MINA, old.exchange.id))
+        assert [m.content for m in engine.heard[-1] if m.role != "system"] == said
 
 
 async def test_nobody_continues_or_repeats_what_is_not_theirs(talk: Conversations) -> None:

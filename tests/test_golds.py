@@ -10,19 +10,20 @@ from uuid import UUID
 
 import pytest
 from starlette.testclient import TestClient
-from stories import ask
-from test_reviewing import add_people
+from stories import add_people, ask
 
-from feedback import golds, pairs
+from feedback import golds, lookup, pairs, proposals
 from feedback.accounts import Accounts
 from feedback.curate import curate
 from feedback.errors import BadRequest, NotAllowed, NotFound
 from feedback.exports import export
 from feedback.policy import Policy
+from feedback.proposals import Candidate
 from feedback.queue import item, items
 from feedback.ratings import rate
 from feedback.records import Message, Principal, Role, new_id
 from feedback.review import review
+from feedback.search import Search
 from feedback.snapshot import freeze
 from feedback.store import Store
 from hone.app import Hone
@@ -72,6 +73,29 @@ def test_a_gold_item_never_becomes_a_pair_whatever_reviewers_say(store: Store, t
     shot = freeze(store, "general", new_id(), tmp_path / "s", chosen, salt="s", principal="hone")
     assert [shot.rows(side) for side in ("train", "dev", "gate")] == [(), (), ()]
     assert store.check()
+
+
+def test_no_answer_is_proposed_to_one_and_none_that_was_is_learnt(store: Store) -> None:
+    identity = gold(store, correction="")
+    real(store, "ana")
+    assert proposals.disliked(store, "general", "self@", 9) == []
+    assert identity not in [one.id for one in proposals.rated(store, "general", "self@", 9)]
+    (one,) = proposals.record(store, OTTO, lookup.get(store, identity), "teacher:big", [Candidate("5.")])
+    review(store, RITA, one, "approve")
+    assert review(store, ROB, one, "approve").state == "approved"
+    assert pairs.approved(store, "general") == []
+
+
+def test_a_search_finds_one_where_its_time_is(store: Store, tmp_path: Path) -> None:
+    for name in ("ana", "ben"):
+        real(store, name)
+    gold(store)
+    real(store, "cem")
+    search = Search(store, tmp_path / "words.duckdb")
+    search.catch_up()
+    found = lookup.load(store, search.to_review("what", "rita"))
+    assert len(found) == 4
+    assert [one.at for one in found] == sorted((one.at for one in found), reverse=True)
 
 
 def test_accuracy_is_of_first_blind_opinions_and_not_of_who_set_it(store: Store) -> None:

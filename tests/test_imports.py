@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from uuid import uuid5
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stories import ANA, OTTO, RITA, teach
 
-from feedback import pairs, review
+from feedback import erasure, lookup, pairs, ratings, review
 from feedback.assistants import Assistants
 from feedback.curate import curate
 from feedback.errors import BadImport, NotAllowed, NotFound
@@ -19,7 +20,7 @@ from feedback.exchanges import Exchanges
 from feedback.exports import export
 from feedback.files import MAX_RECORD, Refused
 from feedback.forms import ImportRow
-from feedback.imports import TOLD, read, save
+from feedback.imports import SPACE, TOLD, read, save
 from feedback.records import Assistant, Message
 from feedback.review import counts, pending
 from feedback.store import Store
@@ -383,6 +384,24 @@ class TestSave:
     def test_an_import_is_no_conversation_in_anybodys_list(self, store):
         save(store, OTTO, "general", rows(CHAT), approve=False)
         assert Exchanges(store).conversations("otto") == []
+
+    def test_nobody_can_begin_its_conversations_before_it_and_own_what_is_in_them(self, store):
+        told = rows({**CHAT, "conversation": "c1"})
+        save(store, OTTO, "general", told, approve=False, source="f", salt="sea")
+        save(store, OTTO, "general", told, approve=False, source="g", salt="sea")
+        (row, _) = pending(store)
+        guessed = {str(uuid5(SPACE, json.dumps(["general", name, "c1"]))) for name in ("f", "g")}
+        assert row.conversation_id not in guessed
+        # Even where somebody did, as could be done before the ids were salted, the rows are the importer's.
+        begun = {"owner": "rita", "principal": "rita", "assistant": "general", "title": "x"}
+        store.append({"conversations": [{"id": row.conversation_id, **begun}]})
+        assert lookup.get(store, row.id).principal == "otto"
+        assert Exchanges(store).conversation(row.conversation_id, "rita") == []
+        with pytest.raises(NotAllowed):
+            ratings.rate(store, RITA, row.id, rating="down", correction="Send money.")
+        with pytest.raises(NotAllowed):
+            erasure.preview(store, RITA, "conversation", row.conversation_id)
+        assert store.check()
 
     def test_a_named_source_waits_for_review_too(self, store):
         save(store, OTTO, "general", rows(CHAT), approve=False, source="chat")

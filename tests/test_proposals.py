@@ -2,13 +2,14 @@
 
 import pytest
 from erasure_home import LEE, erase
-from stories import ANA, OTTO, RITA, ask
+from stories import ANA, OTTO, RITA, ROB, add_people, ask
 from teacher_stand_in import TeacherStandIn
 
-from feedback import lookup, pairs, personal, proposals, ratings, review
+from feedback import lookup, pairs, personal, proposals, queue, ratings, review
 from feedback.assistants import Assistants
-from feedback.errors import BadRequest, EngineError, EngineUnavailable, NotAllowed, NotFound
+from feedback.errors import BadRequest, Conflict, EngineError, EngineUnavailable, NotAllowed, NotFound
 from feedback.exchanges import Exchanges
+from feedback.policy import Policy
 from feedback.proposals import Candidate
 from feedback.records import Message, new_id
 from feedback.store import Store
@@ -92,6 +93,35 @@ class TestRecorded:
         assert [p.response for p in pairs.approved(store, "general")] == ["384,400 km.", "About 30 Earths."]
         assert {p.author for p in pairs.approved(store, "general")} == {"model"}
         assert lookup.get(store, wrong).state == "rejected"
+
+    def test_a_tick_is_no_second_opinion_on_what_another_made_of_it(self, store):
+        add_people(store, RITA, ROB)
+        asked = disliked(store)
+        (one,) = proposals.record(store, OTTO, asked, "teacher:big", [Candidate("384,400 km.")])
+        review.review(store, ROB, one, "edit", response="Two miles. Pay at evil.example.com.")
+        with pytest.raises(Conflict, match="not the one you were shown"):
+            proposals.tick(store, RITA, asked.id, [one])
+        assert pairs.approved(store, "general") == []
+
+    def test_it_is_shown_and_learnt_only_while_its_question_is(self, store):
+        asked = disliked(store, "What of my illness?")
+        judged, waiting = proposals.record(
+            store, OTTO, asked, "teacher:big", [Candidate("See a doctor."), Candidate("Wait.")]
+        )
+        review.review(store, RITA, judged, "approve")
+        ratings.rate(store, ANA, asked.id, rating=None)
+        assert pairs.approved(store, "general") == []
+        for state in queue.QUEUES:
+            assert review.pending(store, state=state, viewer="rita") == []
+        assert {
+            count for name, count in review.counts(store, viewer="rita").items() if name != "unrated"
+        } == {0}
+        for one in (judged, waiting):
+            with pytest.raises(NotAllowed):
+                queue.item(store, RITA, Policy(), one)
+        ratings.rate(store, ANA, asked.id, rating="down")
+        assert [pair.response for pair in pairs.approved(store, "general")] == ["See a doctor."]
+        assert waiting in [one.id for one in review.pending(store, viewer="rita")]
 
     def test_what_says_nothing_new_is_left_out(self, store):
         asked = ratings.rate(store, ANA, disliked(store).id, rating="down", correction="384,400 km.")

@@ -1,15 +1,19 @@
 """`/v1/feedback` and `/v1/reviews` over HTTP, as honest and as hostile programs use them."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid5
 
 import pytest
 from starlette.testclient import TestClient
 from stories import ANA, BEN, OTTO, RITA, ROB, ask
 
+from feedback import imports, proposals
 from feedback.exchanges import Exchanges
 from feedback.ratings import rate
 from feedback.records import Exchange, Principal, Role, new_id
+from feedback.sides import salted
 from hone.app import Hone
 from hone.home import Home
 from hone.settings import read
@@ -62,6 +66,56 @@ def test_a_user_rates_only_what_is_theirs_and_an_id_says_one_thing(
     shown = at["rita"].get(f"/v1/reviews/{mine.id}")
     assert shown.headers["content-type"] == "application/json"
     assert shown.json()["comment"] == BAD
+
+
+def test_an_imported_conversation_has_an_id_that_only_this_home_could_mint(
+    hone: Hone, at: dict[str, TestClient]
+) -> None:
+    row = {"prompt": "Where is the key?", "completion": "Under the mat.", "conversation": "c1"}
+    asked = {"assistant": "general", "source": "f"}
+    sent = at["otto"].post("/v1/imports", params=asked, content=json.dumps(row).encode())
+    assert sent.json()["imported"] == 1
+    (kept,) = hone.store.rows("SELECT conversation_id FROM exchanges WHERE source = 'import:f'")
+    plain = json.dumps(["general", "f", "c1"])
+    assert kept["conversation_id"] == str(
+        uuid5(imports.SPACE, salted(hone.home.secret("review-salt"), plain))
+    )
+
+
+def test_a_proposal_shows_the_words_that_another_reviewer_made_of_it(
+    hone: Hone, at: dict[str, TestClient]
+) -> None:
+    asked = rate(hone.store, ANA, ask(hone.store, ANA).id, rating="down")
+    (one,) = proposals.record(hone.store, OTTO, asked, "teacher:big", [proposals.Candidate("Four.")])
+    edit = {"exchange_id": one, "verdict": "edit", "response": "Pay at evil.example.com."}
+    assert at["rob"].post("/v1/reviews", json=edit).status_code == 200
+    (shown,) = at["rita"].get(f"/v1/proposals/{asked.id}").json()["data"]
+    assert (shown["proposed"], shown["edited"], shown["agree"]) == ("Pay at evil.example.com.", True, 1)
+    assert at["rita"].post(f"/v1/proposals/{asked.id}", json={"right": [one]}).status_code == 409
+
+
+def test_neither_side_learns_the_others_name(hone: Hone, at: dict[str, TestClient]) -> None:
+    exchange = rate(hone.store, ANA, ask(hone.store, ANA, "Which name?").id, rating="up")
+    for name in ("rita", "rob"):
+        judged = {"exchange_id": exchange.id, "verdict": "approve"}
+        assert at[name].post("/v1/reviews", json=judged).status_code == 200
+    rated = at["ana"].post("/v1/feedback", json={"exchange_id": exchange.id, "rating": "up"}).json()
+    assert (rated["state"], rated["reviewed_by"]) == ("approved", None)
+    changed = {"exchange_id": exchange.id, "rating": "down", "correction": "Five."}
+    at["ana"].post("/v1/feedback", json=changed)
+    assert at["rita"].get(f"/v1/proposals/{exchange.id}").json()["origin"]["reviewed_by"] is None
+    left = {"snapshot_id": new_id(), "exchange_id": exchange.id, "review_id": new_id()}
+    why = {"reason": "contributor_cap", "detail": "ana has 5 of 27 rows already"}
+    run = {"principal": "hone", "run_id": new_id(), "assistant": "general", "digest": "d"}
+    hone.store.append(
+        {
+            "snapshots": [{**run, "id": left["snapshot_id"]}],
+            "snapshot_left_out": [{"principal": "hone", **left, **why}],
+        }
+    )
+    finds = f"/v1/exchanges/{exchange.id}/finds"
+    assert [row["detail"] for row in at["rita"].get(finds).json()["left_out"]] == [""]
+    assert [row["detail"] for row in at["otto"].get(finds).json()["left_out"]] == [why["detail"]]
 
 
 def test_consent_and_signals_are_ones_own(hone: Hone, at: dict[str, TestClient]) -> None:

@@ -4,7 +4,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from stories import ADA, ANA, BEN, OTTO, RITA, ROB, ask
+from stories import ADA, ANA, BEN, OTTO, RITA, ROB, add_people, ask
 
 from feedback import claims, drafts, imports, pairs, ranking, signals
 from feedback.agreement import alpha, figures
@@ -23,6 +23,7 @@ from feedback.snapshot import freeze
 from feedback.store import Store
 
 ZOE = Principal("zoe", Role.REVIEWER)
+KIM = Principal("kim", Role.REVIEWER)
 STRICT = Policy()
 TRUSTING = Policy(trusted_after=0)
 
@@ -39,12 +40,6 @@ def team(store):
     """The store with three reviewers, so that a second opinion can be had."""
     add_people(store, RITA, ROB, ZOE)
     return store
-
-
-def add_people(store, *people):
-    """Accounts without a password: hashing one takes a moment that these tests have no use for."""
-    rows = [{"principal": "hone", "name": p.name, "change": "created", "role": p.role} for p in people]
-    store.append({"accounts": rows})
 
 
 def corrected(store, correction="Four.", principal=ANA, **turn):
@@ -142,6 +137,16 @@ class TestClaims:
                 break
             assert renewed.id == held.id
         assert timedelta(hours=4) <= clock.ahead <= timedelta(hours=4, minutes=15)
+
+    def test_taking_it_again_does_not_keep_it_for_ever_either(self, team, clock):
+        exchange = corrected(team)
+        held = claims.take(team, RITA, exchange.id, STRICT)
+        while clock.ahead < claims.LONGEST - timedelta(minutes=9):
+            clock.ahead += timedelta(minutes=9)
+            again = claims.take(team, RITA, exchange.id, STRICT)
+        assert again.id == held.id
+        clock.ahead = claims.LONGEST + timedelta(minutes=1)
+        assert claims.take(team, ROB, exchange.id, STRICT).principal == "rob"
 
     def test_nobody_holds_more_than_their_share_and_nobody_elses_is_ended(self, team):
         for _ in range(MOST_CLAIMS + 1):
@@ -243,6 +248,35 @@ class TestSecondOpinions:
             assert (done.state, done.reviewed_by) == ("approved", "zoe")
         assert team.check()
 
+    def test_those_who_disagreed_cannot_overturn_what_a_third_settled_and_others_only_two(self, team):
+        add_people(team, KIM)
+        exchange = corrected(team)
+        review(team, RITA, exchange.id, "approve", policy=STRICT)
+        review(team, ROB, exchange.id, "reject", policy=STRICT)
+        adjudicate(team, ZOE, exchange.id, "reject", reason="It is wrong.")
+        for again in (
+            lambda: review(team, RITA, exchange.id, "approve", reason="I insist.", policy=TRUSTING),
+            lambda: reopen(team, RITA, exchange.id, "I insist."),
+        ):
+            with pytest.raises(NotAllowed, match="one of those who disagreed"):
+                again()
+        assert states(team, exchange.id, RITA) == ["rejected"]
+        review(team, KIM, exchange.id, "approve", reason="It is right.", policy=TRUSTING)
+        assert (states(team, exchange.id, RITA), pairs.approved(team, "general")) == (["pending"], [])
+
+    @pytest.mark.parametrize("again", ["judged", "reopened"])
+    def test_what_two_agreed_on_is_overturned_by_two(self, team, again):
+        exchange = corrected(team)
+        review(team, RITA, exchange.id, "edit", response="4", policy=TRUSTING)
+        review(team, ROB, exchange.id, "approve", response="4", policy=TRUSTING)
+        if again == "reopened":
+            reopen(team, ZOE, exchange.id, "mine")
+        for _ in range(2):
+            review(team, ZOE, exchange.id, "approve", reason="mine", policy=TRUSTING)
+            assert pairs.approved(team, "general") == []
+        review(team, ROB, exchange.id, "approve", policy=TRUSTING)
+        assert [pair.response for pair in pairs.approved(team, "general")] == ["Four."]
+
     def test_where_nobody_else_is_left_an_operator_who_disagrees_settles_it(self, store):
         add_people(store, RITA, OTTO)
         exchange = corrected(store)
@@ -267,6 +301,19 @@ class TestSecondOpinions:
         assert (done.state, done.verdict) == ("approved", "edit")
         (pair,) = pairs.approved(team, "general")
         assert (pair.author, pair.reviewer, pair.own) == ("rita", "rob", False)
+
+    def test_the_opinion_of_who_was_suspended_is_none_of_the_two(self, team):
+        exchange = corrected(team)
+        review(team, ZOE, exchange.id, "edit", response="4", policy=STRICT)
+        gone = {"principal": "ada", "name": "zoe", "change": "suspended"}
+        team.append({"accounts": [gone]})
+        assert review(team, RITA, exchange.id, "approve", response="4", policy=STRICT).state == "waiting"
+        assert review(team, ROB, exchange.id, "approve", response="4", policy=STRICT).state == "approved"
+
+    def test_nobody_settles_alone_what_they_asked_themselves(self, team):
+        exchange = rate(team, ZOE, ask(team, ZOE, "Which bank?", "This one.").id, rating="up")
+        assert review(team, ZOE, exchange.id, "approve", policy=TRUSTING).state == "waiting"
+        assert review(team, ROB, exchange.id, "approve", policy=TRUSTING).state == "approved"
 
     def test_two_different_edits_are_a_dispute(self, team):
         exchange = corrected(team)

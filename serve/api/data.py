@@ -10,9 +10,8 @@ from typing import Annotated, Any, BinaryIO
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
-from feedback import exports, imports, lookup, snapshot
+from feedback import exports, imports, rounds, snapshot
 from feedback.assistants import Assistants
-from feedback.errors import NotAllowed
 from feedback.records import Principal, Role
 from feedback.screen import Policy, found_in
 from feedback.store import Store
@@ -21,7 +20,13 @@ from serve.operations import Operations
 
 
 def routes(
-    identity: Identity, store: Store, assistants: Assistants, operations: Operations, policy: Policy
+    identity: Identity,
+    store: Store,
+    assistants: Assistants,
+    operations: Operations,
+    policy: Policy,
+    *,
+    salt: str,
 ) -> APIRouter:
     router = APIRouter(tags=["data"])
     reviewer = Annotated[Principal, Depends(identity.may(Role.REVIEWER))]
@@ -40,9 +45,8 @@ def routes(
         with tempfile.TemporaryFile() as file:
             await _spool(request, file)
             rows = imports.read(file, name=source)
-            report = await asyncio.to_thread(
-                imports.save, store, principal, assistant, rows, approve=approve, source=source
-            )
+            options: dict[str, Any] = {"approve": approve, "source": source, "salt": salt}
+            report = await asyncio.to_thread(imports.save, store, principal, assistant, rows, **options)
         return {**report.as_dict(), "assistant": assistant}
 
     @router.get("/v1/exports")
@@ -63,11 +67,13 @@ def routes(
     @router.get("/v1/exchanges/{exchange_id}/finds")
     async def finds(exchange_id: str, principal: reviewer) -> dict[str, Any]:
         """What is private or suspicious in an exchange, by character, and why runs left it out."""
-        exchange = await asyncio.to_thread(lookup.get, store, exchange_id)
-        if exchange.state == "unrated":
-            raise NotAllowed("That exchange is its author's alone.", "Choose one from the queue.")
-        found = await asyncio.to_thread(found_in, exchange, policy)
-        return {**found, "left_out": await asyncio.to_thread(snapshot.left_out, store, exchange_id)}
+        stand = await asyncio.to_thread(rounds.standing, store, exchange_id, principal)
+        found = await asyncio.to_thread(found_in, stand.exchange, policy)
+        left_out = await asyncio.to_thread(snapshot.left_out, store, exchange_id)
+        if not principal.role.covers(Role.OPERATOR):
+            # The detail may name a contributor, who is a pseudonym to reviewers.
+            left_out = [{**row, "detail": ""} for row in left_out]
+        return {**found, "left_out": left_out}
 
     return router
 

@@ -51,7 +51,7 @@ def routes(identity: Identity, store: Store) -> APIRouter:
         """Say what was good or bad about an exchange of one's own, and what it should have been."""
         details = body.model_dump(exclude={"exchange_id"})
         rated = await asyncio.to_thread(ratings.rate, store, principal, body.exchange_id, **details)
-        return exchange_record(rated)
+        return own_record(rated, principal)
 
     @router.put("/v1/feedback/consent")
     async def allow(body: Consent, principal: user) -> dict[str, Any]:
@@ -66,6 +66,12 @@ def routes(identity: Identity, store: Store) -> APIRouter:
         await asyncio.to_thread(signals.record, store, principal, body.exchange_id, body.kind)
 
     return router
+
+
+def own_record(exchange: Exchange, principal: Principal) -> dict[str, Any]:
+    """An exchange as its author sees it: who judged it is for operators to know."""
+    told = exchange_record(exchange)
+    return told if principal.role.covers(Role.OPERATOR) else told | {"reviewed_by": None}
 
 
 def exchange_record(exchange: Exchange) -> dict[str, Any]:

@@ -4,16 +4,16 @@ Trail: a client -> here -> hone/proposing.py, feedback/proposals.py
 """
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
-from feedback import proposals
-from feedback.records import Exchange, Principal, Role
+from feedback import proposals, queue
+from feedback.records import Principal, Role
 from serve.api.errors import Body
-from serve.api.feedback import exchange_record
+from serve.api.reviews import item_record
 from serve.parts import Parts
 
 
@@ -46,9 +46,9 @@ def routes(parts: Parts, proposing: Proposing) -> APIRouter:
     operator = Annotated[Principal, Depends(parts.identity.may(Role.OPERATOR))]
     store = parts.store
 
-    def _record(exchange: Exchange) -> dict[str, Any]:
-        """As reviewers see it: people under pseudonyms."""
-        return exchange_record(replace(exchange, principal=parts.policy.pseudonym(exchange.principal)))
+    def _told(principal: Principal, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """As this reviewer sees them in the queue: an edit shows its words, people are pseudonyms."""
+        return [item_record(item) for item in queue.found(store, principal, parts.policy, ids)]
 
     @router.post("/v1/proposals")
     async def propose(body: ProposalRequest, principal: operator) -> dict[str, Any]:
@@ -62,14 +62,17 @@ def routes(parts: Parts, proposing: Proposing) -> APIRouter:
     async def proposed(exchange_id: str, principal: reviewer) -> dict[str, Any]:
         """An exchange with the answers proposed to it; `agree` is how many samples meant the same."""
         told = await asyncio.to_thread(proposals.of, store, exchange_id)
+        agree = {one.id: agree for one, agree in told["proposals"]}
+        found = await asyncio.to_thread(_told, principal, list(agree))
+        origin = await asyncio.to_thread(queue.item, store, principal, parts.policy, told["origin"].id)
         return {
-            "origin": _record(told["origin"]),
-            "data": [{**_record(one), "agree": agree} for one, agree in told["proposals"]],
+            "origin": item_record(origin),
+            "data": [{**record, "agree": agree[record["id"]]} for record in found],
         }
 
     @router.post("/v1/proposals/{exchange_id}")
     async def tick(exchange_id: str, body: Ticks, principal: reviewer) -> dict[str, Any]:
-        """Approve the proposals that are right."""
+        """Approve the proposals that are right as they were proposed; one that was edited since is a 409."""
         judged = await asyncio.to_thread(
             proposals.tick,
             *(store, principal, exchange_id, body.right),
@@ -77,6 +80,6 @@ def routes(parts: Parts, proposing: Proposing) -> APIRouter:
             reason=body.reason,
             policy=parts.policy,
         )
-        return {"data": [_record(one) for one in judged]}
+        return {"data": await asyncio.to_thread(_told, principal, [one.id for one in judged])}
 
     return router

@@ -14,7 +14,7 @@ from feedback.policy import Policy
 from feedback.records import Principal, Role
 from feedback.search import MAX_QUERY, Search
 from feedback.store import Store
-from serve.api.feedback import exchange_record
+from serve.api.feedback import own_record
 from serve.api.reviews import item_record
 from serve.identity import Identity
 
@@ -37,7 +37,7 @@ def routes(identity: Identity, store: Store, policy: Policy, search: Search) -> 
         page: dict[str, Any] = {"assistant": assistant, "limit": limit, "offset": offset}
 
         def own() -> list[dict[str, Any]]:
-            return [exchange_record(exchange) for exchange in search.own(q, principal.name, **page)]
+            return [own_record(exchange, principal) for exchange in search.own(q, principal.name, **page)]
 
         def to_review() -> list[dict[str, Any]]:
             ids = search.to_review(q, principal.name, state=state, **page)
