@@ -8,15 +8,15 @@ Trail: tuner/cycle.py -> here -> feedback/snapshot.py, tuner/child.py, tuner/pro
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from feedback import affected, pairs, snapshot
+from feedback import affected, pairs, sides, snapshot
 from feedback.curate import Curated, curate
 from feedback.errors import HoneError
 from feedback.ledger import Ledger
-from feedback.records import Principal, Role, VersionState, now
+from feedback.records import Pair, Principal, Role, VersionState, now
 from feedback.screen import Policy
 from feedback.store import Store
 from tuner import child, recall, registry
@@ -92,11 +92,18 @@ class Steps:
 
     async def curated(self, assistant: str) -> Curated:
         """What an assistant's approved pairs come to, as of now."""
-        approved = await asyncio.to_thread(pairs.approved, self._store, assistant)
         longest = int(self._plan["max_tokens"])
         count = token_counter(await self._server.base_folder())
-        return await asyncio.to_thread(
-            curate, approved, max_tokens=longest, count_tokens=count, policy=self._policy
+        return await asyncio.to_thread(self.curate, assistant, longest, count)
+
+    def curate(self, assistant: str, max_tokens: int, count_tokens: Callable[[Pair], int]) -> Curated:
+        """The same by any measure of length."""
+        return curate(
+            pairs.approved(self._store, assistant),
+            max_tokens=max_tokens,
+            count_tokens=count_tokens,
+            policy=self._policy,
+            held=sides.recorded(self._store, assistant, salt=self._salt),
         )
 
     async def plan(self, job: Job) -> None:
