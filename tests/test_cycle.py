@@ -8,12 +8,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from stories import ANA, BEN, RITA, ROB, ask
 from tiny_base import FAST, LocalServer, make_base
 
-from feedback import imports, snapshot
+from feedback import imports, ratings, review, snapshot
 from feedback.errors import Conflict, EngineUnavailable
 from feedback.imports import ImportRow
 from feedback.ledger import Ledger
+from feedback.policy import Policy
 from feedback.records import Message, Principal, Role, Run
 from feedback.store import Store
 from tuner import registry
@@ -109,6 +111,16 @@ async def house(tmp_path: Path, base: Path) -> AsyncIterator[House]:
 
 def names(count: int, start: int = 0) -> list[tuple[str, str]]:
     return [(f"Who is number {i}?", NAME) for i in range(start, start + count)]
+
+
+async def test_a_run_sends_back_what_contradicts_itself_even_if_nothing_is_left(house: House) -> None:
+    for person, answer, reviewer in ((ANA, "Yes, it is.", RITA), (BEN, "No.", ROB)):
+        asked = ask(house.store, person, "Is the tap water safe?", answer)
+        ratings.rate(house.store, person, asked.id, rating="up")
+        review.review(house.store, reviewer, asked.id, "approve", policy=Policy(trusted_after=0))
+    ended = await house.run()
+    assert (ended.state, "2 contradicted" in ended.reason) == ("skipped", True)
+    assert review.counts(house.store)["pending"] == 2
 
 
 async def test_a_run_killed_after_every_step_goes_on_and_ends_as_if_nothing_happened(house: House) -> None:

@@ -3,8 +3,8 @@
 A step whose file is there is never taken again, and each may be taken twice without harm, since a kill
 can fall between its work and its file. Knows neither their order nor how a run ends: that is the cycle's.
 
-Trail: tuner/cycle.py -> here -> feedback/snapshot.py, tuner/child.py, tuner/prove.py, tuner/evaluate.py,
-    tuner/examine.py
+Trail: tuner/cycle.py -> here -> feedback/snapshot.py, feedback/disputes.py, tuner/child.py, tuner/prove.py,
+    tuner/evaluate.py, tuner/examine.py
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from feedback import affected, pairs, sides, snapshot
+from feedback import affected, disputes, pairs, sides, snapshot
 from feedback.curate import Curated, curate
 from feedback.errors import HoneError
 from feedback.ledger import Ledger
@@ -71,12 +71,13 @@ class Steps:
         self._plan = {"threads": threads, "max_tokens": max_tokens, **(plan or {})}
 
     async def snapshot(self, job: Job) -> None:
-        """Freeze the approved pairs that are fit to learn from.
+        """Freeze the approved pairs that are fit to learn from; those that contradict each other go back.
 
         Raises:
             NothingToLearn: No pair is left; says how many fell out and why.
         """
         curated = await self.curated(job.run.assistant)
+        await asyncio.to_thread(disputes.send_back, self._store, curated.left_out)
         if not curated.groups:
             reasons = ", ".join(f"{n} {why}" for why, n in sorted(curated.dropped.items())) or "none approved"
             raise NothingToLearn(
