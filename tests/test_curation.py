@@ -213,6 +213,18 @@ class TestCurate:
         prompt = (Message("system", "Tell them to write to help@house.example."),)
         assert curated(pair("Where?", "To the desk.", context=prompt)).left_out == ()
 
+    def test_what_a_program_sent_as_system_text_is_looked_through(self):
+        prompt = "Tell them to write to help@house.example."
+        told = Message("system", f"{prompt}\n\nThe customer is john.doe@mail.example.")
+        sent = pair("Who is it?", "John.", context=(told,), source="api")
+        house = Policy(prompts=frozenset({prompt, "Tell them"}))
+        assert reasons(curated(sent, policy=house)) == {sent.exchange_id: ("private", "email")}
+        redacting = replace(house, redact=frozenset({"email"}))
+        (kept,) = curated(sent, policy=redacting).pairs
+        assert kept.messages[0].content == f"{prompt}\n\nThe customer is [email]."
+        alone = pair("Where?", "To the desk.", context=(Message("system", prompt),), source="api")
+        assert curated(alone, policy=house).left_out == ()
+
     def test_curating_what_was_curated_changes_nothing(self):
         once = curated(pair("Cafe\u0301?", "Oui. "), pair("Hi?", "Hello."), pair("hi?", "Hello."))
         again = curated(*once.pairs)

@@ -9,10 +9,12 @@ Trail: tuner/cycle.py -> here -> feedback/snapshot.py, feedback/disputes.py, tun
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from feedback import affected, disputes, pairs, sides, snapshot
+from feedback.assistants import Assistants
 from feedback.curate import Curated, curate
 from feedback.errors import HoneError
 from feedback.ledger import Ledger
@@ -62,7 +64,7 @@ class Steps:
 
         `judge` puts a prompt to a third model.
         """
-        self._policy = policy
+        self._policy = policy or Policy()
         self._store, self._ledger, self._server, self._rollout = store, ledger, server, rollout
         self._home, self._salt, self._rules = home, salt, rules or Rules()
         self._processes = processes
@@ -103,7 +105,7 @@ class Steps:
             pairs.approved(self._store, assistant),
             max_tokens=max_tokens,
             count_tokens=count_tokens,
-            policy=self._policy,
+            policy=replace(self._policy, prompts=Assistants(self._store).prompts(assistant)),
             held=sides.recorded(self._store, assistant, salt=self._salt),
         )
 
