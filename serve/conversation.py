@@ -34,6 +34,9 @@ from serve.router import Router
 
 log = logging.getLogger(__name__)
 
+MESSAGES = 10
+"""Messages of the greatest length that a whole chat may have: it is kept with every turn."""
+
 
 @dataclass(slots=True)
 class Turn:
@@ -160,7 +163,7 @@ class Conversations:
             NotAllowed: An exact `version` was asked for by someone who is not an operator.
             UnknownVersion: That version is not being served.
         """
-        self.check_text(instruction)
+        self.check_text(instruction, context)
         if version and not principal.role.covers(Role.OPERATOR):
             raise NotAllowed("Only operators may ask an exact version.", f"Use the assistant {assistant}.")
         drawn = sampling or self.sampling
@@ -267,15 +270,18 @@ class Conversations:
     async def _line(self, conversation_id: str, principal: Principal) -> list[Exchange]:
         return await asyncio.to_thread(self.exchanges.conversation, conversation_id, principal.name)
 
-    def check_text(self, instruction: str) -> None:
+    def check_text(self, instruction: str, context: Sequence[Message] = ()) -> None:
         """Refuse what cannot be asked before anything is recorded of it."""
         if not instruction.strip():
             raise BadRequest("The message is empty.", "Write something first.")
-        if len(instruction) > self.max_prompt_chars:
-            raise PromptTooLong(
-                f"The message has {len(instruction):,} characters; the limit is {self.max_prompt_chars:,}.",
-                "Shorten it, or send it in parts.",
-            )
+        whole = len(instruction) + sum(len(message.content) for message in context)
+        limit = self.max_prompt_chars
+        for what, count, most in (("message", len(instruction), limit), ("chat", whole, MESSAGES * limit)):
+            if count > most:
+                raise PromptTooLong(
+                    f"The {what} has {count:,} characters; the limit is {most:,}.",
+                    "Shorten it, or send it in parts.",
+                )
 
 
 def _context(assistant: Assistant, line: Sequence[Exchange]) -> list[Message]:
