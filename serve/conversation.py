@@ -93,7 +93,13 @@ class Conversations:
         return await asyncio.to_thread(self.assistants.get, name)
 
     async def conversation(
-        self, principal: Principal, assistant: str, instruction: str, conversation_id: str | None = None
+        self,
+        principal: Principal,
+        assistant: str,
+        instruction: str,
+        conversation_id: str | None = None,
+        *,
+        training: bool = True,
     ) -> str:
         """The id of a conversation of this principal's: the one asked for, or a new one.
 
@@ -105,23 +111,31 @@ class Conversations:
         title = " ".join(instruction.split())[:60]
         begin = self.exchanges.begin_conversation
         try:
-            return await asyncio.to_thread(begin, principal.name, assistant, title, conversation_id)
+            return await asyncio.to_thread(
+                begin, principal.name, assistant, title, conversation_id, training=training
+            )
         except StoreError as full:
             passing = new_id()
             self._unkept[passing] = full
             return passing
 
     async def say(
-        self, principal: Principal, assistant: str, instruction: str, conversation_id: str | None
+        self,
+        principal: Principal,
+        assistant: str,
+        instruction: str,
+        conversation_id: str | None,
+        *,
+        training: bool = True,
     ) -> Turn:
-        """The next turn of a conversation of one's own, or the first of a new one."""
+        """The next turn of a conversation of one's own, or the first of a new one; `training` is for that."""
         self.check_text(instruction)
         known = await self.assistant(assistant)
         line: Sequence[Exchange] = ()
         if conversation_id:
             line = await self._line(conversation_id, principal)
         else:
-            conversation_id = await self.conversation(principal, assistant, instruction)
+            conversation_id = await self.conversation(principal, assistant, instruction, training=training)
         context = _context(known, line)
         return await self.begin(principal, assistant, context, instruction, conversation_id=conversation_id)
 

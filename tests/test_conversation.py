@@ -93,6 +93,26 @@ async def test_the_row_is_there_before_the_first_word_and_closed_at_the_end(
     assert (ended.response, ended.finish_reason) == ("Hello", "stop")
 
 
+async def test_what_is_kept_from_training_is_so_before_its_first_row(
+    talk: Conversations, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(exchange: Any) -> None:
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(talk.exchanges, "open", die)
+    with pytest.raises(RuntimeError, match="killed"):
+        await talk.begin(
+            *(MINA, "general", (), "Hi"),
+            conversation_id=await talk.conversation(MINA, "general", "Hi", training=False),
+        )
+    monkeypatch.undo()
+    (begun,) = talk.exchanges.conversations("mina")
+    assert begun["training"] is False
+    turn = await talk.say(MINA, "general", "Hi", begun["id"])
+    await turn.close()
+    assert store.rows("SELECT training FROM exchange_state") == [{"training": False}]
+
+
 async def test_the_next_turn_hears_the_system_prompt_and_what_was_said_before(
     talk: Conversations, engine: ScriptedEngine
 ) -> None:
