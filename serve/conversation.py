@@ -16,7 +16,7 @@ from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import asdict, dataclass, field
 
 from feedback.assistants import Assistants
-from feedback.errors import BadRequest, EngineBusy, HoneError, NotAllowed, PromptTooLong, StoreError
+from feedback.errors import BadRequest, EngineBusy, HoneError, NotAllowed, StoreError
 from feedback.exchanges import Exchanges
 from feedback.records import (
     Assistant,
@@ -30,12 +30,10 @@ from feedback.records import (
     new_id,
     now,
 )
+from serve import prompts
 from serve.router import Router
 
 log = logging.getLogger(__name__)
-
-MESSAGES = 10
-"""Messages of the greatest length that a whole chat may have: it is kept with every turn."""
 
 
 @dataclass(slots=True)
@@ -136,7 +134,7 @@ class Conversations:
             line = await self._line(conversation_id, principal)
         else:
             conversation_id = await self.conversation(principal, assistant, instruction, training=training)
-        context = _context(known, line)
+        context = prompts.context(known, line)
         return await self.begin(principal, assistant, context, instruction, conversation_id=conversation_id)
 
     async def again(self, principal: Principal, exchange_id: str, instruction: str | None = None) -> Turn:
@@ -152,7 +150,7 @@ class Conversations:
         return await self.begin(
             principal,
             old.assistant,
-            _context(known, before),
+            prompts.context(known, before),
             text,
             conversation_id=old.conversation_id,
             replaces=old.id,
@@ -286,25 +284,7 @@ class Conversations:
 
     def check_text(self, instruction: str, context: Sequence[Message] = ()) -> None:
         """Refuse what cannot be asked before anything is recorded of it."""
-        if not instruction.strip():
-            raise BadRequest("The message is empty.", "Write something first.")
-        whole = len(instruction) + sum(len(message.content) for message in context)
-        limit = self.max_prompt_chars
-        for what, count, most in (("message", len(instruction), limit), ("chat", whole, MESSAGES * limit)):
-            if count > most:
-                raise PromptTooLong(
-                    f"The {what} has {count:,} characters; the limit is {most:,}.",
-                    "Shorten it, or send it in parts.",
-                )
-
-
-def _context(assistant: Assistant, line: Sequence[Exchange]) -> list[Message]:
-    messages = [Message("system", assistant.system_prompt)] if assistant.system_prompt else []
-    for exchange in line:
-        if exchange.response:
-            messages.append(Message("user", exchange.instruction))
-            messages.append(Message("assistant", exchange.response))
-    return messages
+        prompts.check(instruction, context, self.max_prompt_chars)
 
 
 def _since(started: float) -> float:
