@@ -72,6 +72,11 @@ class Assistants:
         rows = self._store.rows(f"SELECT {_COLUMNS} FROM assistant_now ORDER BY made_at, name")  # noqa: S608
         return tuple(_assistant(row) for row in rows)
 
+    def prompts(self, name: str) -> frozenset[str]:
+        """Every system prompt that this one ever had."""
+        rows = self._store.rows("SELECT DISTINCT system_prompt FROM assistants WHERE name = $1", [name])
+        return frozenset(row["system_prompt"] for row in rows if row["system_prompt"])
+
 
 def _find(store: Store | Transaction, name: str) -> Assistant | None:
     row = store.row(f"SELECT {_COLUMNS} FROM assistant_now WHERE name = $1", [name])  # noqa: S608

@@ -2,7 +2,8 @@
 
 Each step leaves pairs out for a reason that is kept with the pair. What stays is grouped: pairs of one
 conversation, pairs that ask nearly the same, and pairs answered with the same text form one group, since a
-split must not put them on two sides. Several different approved responses of one instruction are all kept;
+split must not put them on two sides; what would join two sides that are settled already is left out.
+Several different approved responses of one instruction are all kept;
 those that contradict each other go back to review. Over-long pairs are skipped, never cut: half an answer
 teaches to stop half-way.
 
@@ -19,14 +20,16 @@ from feedback.alike import gist, letters, near, overlap, runs
 from feedback.normal import asked, compared, normalise, question
 from feedback.records import Pair
 from feedback.screen import FLAGGED, PRIVATE, Policy, Screened, screen
+from feedback.ties import Held, tie
 
 DUPLICATE = "duplicate"
 NEAR_DUPLICATE = "near_duplicate"
 EMPTY = "empty"
 TOO_LONG = "too_long"
 CONTRADICTED = "contradicted"
+TWO_SIDES = "joins_two_sides"
 REASONS = (
-    *(EMPTY, PRIVATE, FLAGGED, TOO_LONG, caps.UNSECONDED, DUPLICATE, CONTRADICTED, NEAR_DUPLICATE),
+    *(EMPTY, PRIVATE, FLAGGED, TOO_LONG, TWO_SIDES, caps.UNSECONDED, DUPLICATE, CONTRADICTED, NEAR_DUPLICATE),
     *(caps.CONTRIBUTOR_CAP, caps.REVIEWER_CAP),
 )
 """Every reason for which a pair is left out, in the order in which they are looked for."""
@@ -100,16 +103,19 @@ def curate(
     max_tokens: int,
     count_tokens: Callable[[Pair], int],
     policy: Policy | None = None,
+    held: Held = lambda _: None,
 ) -> Curated:
     """Normalise, leave out what cannot or should not be learnt, and group the rest.
 
     Args:
         max_tokens: The most that a pair, prompt and response together, may count.
         count_tokens: The length of a pair in the tokens of the model that will learn it.
+        held: The side that an anchor of a group has already (`feedback/sides.py`).
     """
     policy = policy or Policy()
     sieve = _Sieve([screen(normalise(pair), policy) for pair in pairs])
     sieve.fit(max_tokens, count_tokens)
+    sieve.apart(held)
     sieve.leave(lambda kept: caps.unseconded(kept, policy.caps))
     sieve.unrepeated()
     sieve.agreed()
@@ -142,6 +148,22 @@ class _Sieve:
                 self._left[place] = (found.reason, found.detail)
             elif (tokens := count_tokens(pair)) > max_tokens:
                 self._left[place] = (TOO_LONG, f"{tokens} tokens of {max_tokens}")
+
+    def apart(self, held: Held) -> None:
+        """Join what belongs together; leave out what would join two sides, and what repeats it as context.
+
+        Pairs that fell out already join too: a duplicate still ties its conversation to the other one.
+        """
+        told = zip(self._questions, map(_conversation, self._pairs), strict=True)
+        self._ties, crossing = tie(told, (*self._alike, *self._same_words()), held)
+        for place, sides in crossing.items():
+            self._left.setdefault(place, (TWO_SIDES, " and ".join(sides)))
+        crossed = [self._pairs[place] for place in crossing]
+        said = {(pair.conversation_id, last.content) for pair in crossed for last in pair.messages[-1:]}
+        for place in self._kept():
+            pair = self._pairs[place]
+            if any((pair.conversation_id, message.content) in said for message in pair.messages[:-1]):
+                self._left[place] = (TWO_SIDES, "in what was said before")
 
     def leave(self, choose: Callable[[list[Pair]], caps.Reasons]) -> None:
         """Leave out what `choose` names among those still here."""
@@ -204,40 +226,14 @@ class _Sieve:
         return len(letters(mine.response)) >= LONG or said[0] == said[1]
 
     def _groups(self) -> tuple[Group, ...]:
-        """Kept pairs, joined wherever they share question, conversation or long words (union-find).
-
-        What was left out joins too: a duplicate still ties its conversation to the other one.
-        """
-        ties = Ties()
-        for place, pair in enumerate(self._pairs):
-            ties.join(_conversation(pair), self._questions[place])
-        for one, other in (*self._alike, *self._same_words()):
-            ties.join(self._questions[one], self._questions[other])
         members: dict[str, list[Pair]] = {}
         for place in self._kept():
-            members.setdefault(ties.root(self._questions[place]), []).append(self._pairs[place])
+            members.setdefault(self._ties.root(self._questions[place]), []).append(self._pairs[place])
         return tuple(_group(joined) for joined in members.values())
 
     def _same_words(self) -> list[tuple[int, int]]:
         long = [place for place, pair in enumerate(self._pairs) if len(letters(pair.response)) >= TEXT]
         return [(long[a], long[b]) for a, b in near([self._answers[place] for place in long], SAME_WORDS)]
-
-
-class Ties:
-    """Which names belong together, as they are joined one by one."""
-
-    def __init__(self) -> None:
-        self._parents: dict[str, str] = {}
-
-    def root(self, name: str) -> str:
-        self._parents.setdefault(name, name)
-        while self._parents[name] != name:
-            self._parents[name] = self._parents[self._parents[name]]
-            name = self._parents[name]
-        return name
-
-    def join(self, one: str, other: str) -> None:
-        self._parents[self.root(one)] = self.root(other)
 
 
 def _group(pairs: Sequence[Pair]) -> Group:

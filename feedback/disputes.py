@@ -1,14 +1,17 @@
 """What reviewers could not settle among themselves, and what was settled too soon.
 
 A dispute is ended by somebody who had no part in it, with words that are on the table; a verdict that
-turns out wrong is reopened, with a reason that the next reviewers read. Judges nothing by itself.
+turns out wrong is reopened, with a reason that the next reviewers read. So are approvals that curation found
+to contradict each other. Judges nothing by itself.
 
-Trail: serve/api/reviews.py -> here -> feedback/opinions.py
+Trail: serve/api/reviews.py, tuner/steps.py -> here -> feedback/opinions.py
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 from feedback import claims, rounds
+from feedback.curate import CONTRADICTED, LeftOut
 from feedback.errors import BadRequest, Conflict, NotAllowed
 from feedback.opinions import (
     check,
@@ -26,6 +29,13 @@ from feedback.records import Exchange, Principal, Role, new_id
 from feedback.rounds import Standing
 from feedback.store import Store
 from feedback.writer import Transaction
+
+OTHERWISE = (
+    "Another approved answer to this question says otherwise; look for it too, and settle which is right."
+)
+_STANDING = """SELECT exchange_id, arg_max(id, seq) AS review_id FROM reviews
+WHERE exchange_id IN (SELECT unnest($1::UUID[]))
+    AND exchange_id NOT IN (SELECT exchange_id FROM erased_exchanges) GROUP BY exchange_id"""
 
 
 def adjudicate(
@@ -96,6 +106,23 @@ def reopen(store: Store, principal: Principal, exchange_id: str, reason: str) ->
 
     store.decide(decide)
     return seen(rounds.standing(store, exchange_id, principal), principal.name)
+
+
+def send_back(store: Store, left_out: Sequence[LeftOut]) -> list[str]:
+    """Reopen the approvals that contradict each other, but for those judged anew since; their exchanges.
+
+    Else both would stay approved and be learnt by no run, and nobody would be told.
+    """
+    verdicts = {out.pair.exchange_id: out.pair.review_id for out in left_out if out.reason == CONTRADICTED}
+
+    def decide(transaction: Transaction) -> list[str]:
+        rows = transaction.rows(_STANDING, [list(verdicts)])
+        back = [row["exchange_id"] for row in rows if row["review_id"] == verdicts[row["exchange_id"]]]
+        event = {"principal": "hone", "verdict": "reopen", "reason": OTHERWISE, "own": False}
+        transaction.append({"reviews": [{"exchange_id": identity, **event} for identity in back]})
+        return back
+
+    return store.decide(decide) if verdicts else []
 
 
 def _on_the_table(stand: Standing, response: str | None) -> Wording:

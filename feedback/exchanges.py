@@ -109,8 +109,10 @@ class Exchanges:
     def get(self, exchange_id: str) -> Exchange:
         return lookup.get(self._store, exchange_id)
 
-    def begin_conversation(self, owner: str, assistant: str, title: str, id: str | None = None) -> str:
-        """Record a conversation and return its id.
+    def begin_conversation(
+        self, owner: str, assistant: str, title: str, id: str | None = None, *, training: bool = True
+    ) -> str:
+        """Record a conversation, and in the same write that it is kept from `training`; return its id.
 
         Raises:
             NotAllowed: A conversation with this id is someone else's.
@@ -134,7 +136,10 @@ class Exchanges:
                 raise NotSignedIn("That account was erased.", "Sign in with another one.")
             _refuse_erased_conversation(transaction, identity)
             row = {"id": identity, "principal": owner, "owner": owner, "assistant": assistant, "title": title}
-            transaction.append({"conversations": [row]})
+            kept = (
+                [{"principal": owner, "conversation_id": identity, "training": False}] if not training else []
+            )
+            transaction.append({"conversations": [row], "consents": kept})
             return identity
 
         return self._store.decide(begin, about=identity)

@@ -2,9 +2,10 @@
 
 What has a check digit is checked (cards, IBANs, national numbers), telephone numbers go through Google's
 tables, keys through the patterns of detect-secrets. Names, addresses and birthdays are not looked for: no
-rule finds them, and a model that does is larger than all of Hone. Decides nothing: that is the policy's.
+rule finds them, and a model that does is larger than all of Hone. How a text is typed hides nothing: it is
+searched in plain characters. Decides nothing: that is the policy's.
 
-Trail: feedback/curate.py -> here
+Trail: feedback/curate.py -> here -> feedback/plain.py
 """
 
 import re
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from ipaddress import ip_address
 from typing import Literal, get_args
+
+from feedback.plain import plain
 
 Kind = Literal["secret", "email", "iban", "card", "national_id", "ip", "phone"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -71,11 +74,13 @@ class Span:
 
 def find(text: str, allowed: Collection[str] = ()) -> tuple[Span, ...]:
     """All finds in order of place, none overlapping; what is in `allowed` is nobody's secret."""
+    read, places = plain(text)
     taken: list[Span] = []
     for kind in KINDS:
-        for start, end in _FINDERS[kind](text):
+        for begin, stop in _FINDERS[kind](read):
+            start, end = (places[begin], places[stop - 1] + 1) if places else (begin, stop)
             free = all(end <= span.start or span.end <= start for span in taken)
-            if free and text[start:end] not in allowed:
+            if free and text[start:end] not in allowed and read[begin:stop] not in allowed:
                 taken.append(Span(kind, start, end))
     return tuple(sorted(taken, key=lambda span: span.start))
 

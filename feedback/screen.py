@@ -1,18 +1,18 @@
 """What a policy does about what is found in a pair: leave it out, redact it, or only flag it.
 
-The same finds, by place, are what a reviewer's page shows. Finds nothing itself, and looks at no system
-prompt: that is the operator's own.
+The same finds, by place, are what a reviewer's page shows. Finds nothing itself. An assistant's prompt is the
+operator's own and not looked at, but what a program sent as system text beyond it is.
 
 Trail: feedback/private.py, feedback/suspect.py -> here -> feedback/curate.py
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from feedback import private, suspect
-from feedback.caps import Caps
-from feedback.normal import asked
+from feedback.caps import Caps, imported
+from feedback.normal import asked, normal
 from feedback.private import Span
 from feedback.records import Exchange, Message, Pair
 
@@ -25,12 +25,14 @@ FLAGGED = "flagged"
 class Policy:
     """Of FINDS, those to `redact` and else those that `block` a pair; what is in neither is only flagged.
 
-    `allowed` holds texts that are nobody's secret, such as a public address of the house.
+    `allowed` holds texts that are nobody's secret, such as a public address of the house; `prompts` what the
+    assistant was ever told.
     """
 
     block: frozenset[str] = frozenset(private.KINDS)
     redact: frozenset[str] = frozenset()
     allowed: frozenset[str] = frozenset()
+    prompts: frozenset[str] = frozenset()
     caps: Caps = field(default_factory=Caps)
 
 
@@ -46,8 +48,8 @@ class Screened:
 
 def screen(pair: Pair, policy: Policy) -> Screened:
     """Look through instruction, context and response, and redact what the policy says."""
-    texts = [message.content if message.role != "system" else "" for message in pair.messages]
-    spans = [private.find(text, policy.allowed) for text in (*texts, pair.response)]
+    told = [(message.content, _operators(pair, message, policy.prompts)) for message in pair.messages]
+    spans = [_found(text, begin, policy.allowed) for text, begin in (*told, (pair.response, 0))]
     kinds = {span.kind for found in spans for span in found}
     finds = (*(kind for kind in private.KINDS if kind in kinds), *suspect.flags(asked(pair), pair.response))
     blocked = [find for find in finds if find in policy.block - policy.redact]
@@ -66,6 +68,22 @@ def found_in(exchange: Exchange, policy: Policy) -> dict[str, Any]:
         for span in private.find(text, policy.allowed)
     ]
     return {"finds": found, "flags": list(suspect.flags(exchange.instruction, exchange.proposed))}
+
+
+def _operators(pair: Pair, message: Message, prompts: Collection[str]) -> int:
+    """How much of its beginning is an operator's: of a system text all but what a program added."""
+    if message.role != "system":
+        return 0
+    if pair.source == "chat" or imported(pair):
+        return len(message.content)
+    known = (
+        prompt for prompt in map(normal, prompts) if f"{message.content}\n\n".startswith(f"{prompt}\n\n")
+    )
+    return max(map(len, known), default=0)
+
+
+def _found(text: str, begin: int, allowed: Collection[str]) -> list[Span]:
+    return [Span(f.kind, f.start + begin, f.end + begin) for f in private.find(text[begin:], allowed)]
 
 
 def _redacted(pair: Pair, spans: Sequence[Sequence[Span]], kinds: frozenset[str]) -> Pair:

@@ -1,7 +1,7 @@
 """Which groups teach and which judge: drawn once by salted hash, and recorded for ever.
 
-Whatever a group is held together by has its side, so a pair that joins it later lands there too. Groups
-that turn out to belong together but sit on two sides leave the gate for training. Knows no files.
+Whatever a group is held together by has its side, so a pair that joins it later lands there too. Curation
+leaves out what would join two sides; a group on two sides all the same leaves the gate. Knows no files.
 
 Trail: feedback/curate.py -> here -> feedback/snapshot.py
 """
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from feedback.curate import Group
 from feedback.store import Store
+from feedback.ties import Held
 from feedback.writer import Transaction
 
 SIDES = ("train", "dev", "gate")
@@ -42,17 +43,17 @@ def settle(
     store: Store, assistant: str, groups: Sequence[Group], shares: Shares, *, salt: str, principal: str
 ) -> list[tuple[str, str]]:
     """For each group its salted key and its side, recorded where that is new or changed."""
-    anchors = [[salted(salt, f"{assistant}\x1f{name}")[:32] for name in group.anchors] for group in groups]
+    anchors = [[_anchor(salt, assistant, name) for name in group.anchors] for group in groups]
 
     def decide(transaction: Transaction) -> list[tuple[str, str]]:
-        recorded = {row["group_key"]: row["side"] for row in transaction.rows(_RECORDED, [assistant])}
-        held = [_held(recorded.get(anchor) for anchor in names) for names in anchors]
+        known = {row["group_key"]: row["side"] for row in transaction.rows(_RECORDED, [assistant])}
+        held = [_held(known.get(anchor) for anchor in names) for names in anchors]
         settled = _dealt([names[0] for names in anchors], held, shares, salt)
         changed = [
             {"principal": principal, "assistant": assistant, "group_key": anchor, "side": side}
             for names, (_, side) in zip(anchors, settled, strict=True)
             for anchor in names
-            if recorded.get(anchor) != side
+            if known.get(anchor) != side
         ]
         transaction.append({"group_sides": changed})
         return settled
@@ -60,9 +61,19 @@ def settle(
     return store.decide(decide)
 
 
+def recorded(store: Store, assistant: str, *, salt: str) -> Held:
+    """The side on record of a question or a conversation, as a pair's curation asks for it."""
+    known = {row["group_key"]: row["side"] for row in store.rows(_RECORDED, [assistant])}
+    return lambda name: known.get(_anchor(salt, assistant, name))
+
+
 def salted(salt: str, text: str) -> str:
     """A digest of the text that only the holder of the salt can compare with a guess; 64 hex digits."""
     return hmac.new(salt.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def _anchor(salt: str, assistant: str, name: str) -> str:
+    return salted(salt, f"{assistant}\x1f{name}")[:32]
 
 
 def _held(sides: Iterable[str | None]) -> str | None:

@@ -86,7 +86,9 @@ class Chat(Section):
     top_p: float = Field(0.95, gt=0, le=1, description="Share of probability that sampling considers")
     max_tokens: int = Field(512, ge=1, description="Longest answer, in tokens")
     max_running: int = Field(4, ge=1, description="Answers that one person may have running at once")
-    max_prompt_chars: int = Field(100_000, ge=100, description="Longest message, in characters")
+    max_prompt_chars: int = Field(
+        100_000, ge=100, description="Longest message, in characters; a whole chat may have ten times as many"
+    )
 
 
 class Review(Section):

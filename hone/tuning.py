@@ -11,8 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from feedback import pairs
-from feedback.curate import Curated, curate
 from feedback.errors import Conflict, HoneError
 from feedback.ledger import Ledger
 from feedback.orders import Order
@@ -141,7 +139,7 @@ class Tuning:
             curated = await self._steps.curated(assistant)
         except HoneError:  # no engine, so no tokenizer: all but the lengths can still be told
             checked = False
-            curated = await asyncio.to_thread(self._uncounted, assistant)
+            curated = await asyncio.to_thread(self._steps.curate, assistant, 1, lambda _: 0)
         left = [
             {"exchange_id": out.pair.exchange_id, "reason": out.reason, "detail": out.detail}
             for out in curated.left_out[:TOLD]
@@ -152,10 +150,6 @@ class Tuning:
             "lengths_checked": checked,
             "pairs_left_out": left,
         }
-
-    def _uncounted(self, assistant: str) -> Curated:
-        approved = pairs.approved(self._store, assistant)
-        return curate(approved, max_tokens=1, count_tokens=lambda _: 0, policy=self._policy)
 
     def _told(self, run_id: str) -> dict[str, Any]:
         """The run's newest record with what its folder tells: progress, verdict, and what it cost."""

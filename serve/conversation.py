@@ -16,7 +16,7 @@ from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import asdict, dataclass, field
 
 from feedback.assistants import Assistants
-from feedback.errors import BadRequest, EngineBusy, HoneError, NotAllowed, PromptTooLong, StoreError
+from feedback.errors import BadRequest, EngineBusy, HoneError, NotAllowed, StoreError
 from feedback.exchanges import Exchanges
 from feedback.records import (
     Assistant,
@@ -30,6 +30,7 @@ from feedback.records import (
     new_id,
     now,
 )
+from serve import prompts
 from serve.router import Router
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,13 @@ class Conversations:
         return await asyncio.to_thread(self.assistants.get, name)
 
     async def conversation(
-        self, principal: Principal, assistant: str, instruction: str, conversation_id: str | None = None
+        self,
+        principal: Principal,
+        assistant: str,
+        instruction: str,
+        conversation_id: str | None = None,
+        *,
+        training: bool = True,
     ) -> str:
         """The id of a conversation of this principal's: the one asked for, or a new one.
 
@@ -102,24 +109,32 @@ class Conversations:
         title = " ".join(instruction.split())[:60]
         begin = self.exchanges.begin_conversation
         try:
-            return await asyncio.to_thread(begin, principal.name, assistant, title, conversation_id)
+            return await asyncio.to_thread(
+                begin, principal.name, assistant, title, conversation_id, training=training
+            )
         except StoreError as full:
             passing = new_id()
             self._unkept[passing] = full
             return passing
 
     async def say(
-        self, principal: Principal, assistant: str, instruction: str, conversation_id: str | None
+        self,
+        principal: Principal,
+        assistant: str,
+        instruction: str,
+        conversation_id: str | None,
+        *,
+        training: bool = True,
     ) -> Turn:
-        """The next turn of a conversation of one's own, or the first of a new one."""
+        """The next turn of a conversation of one's own, or the first of a new one; `training` is for that."""
         self.check_text(instruction)
         known = await self.assistant(assistant)
         line: Sequence[Exchange] = ()
         if conversation_id:
             line = await self._line(conversation_id, principal)
         else:
-            conversation_id = await self.conversation(principal, assistant, instruction)
-        context = _context(known, line)
+            conversation_id = await self.conversation(principal, assistant, instruction, training=training)
+        context = prompts.context(known, line)
         return await self.begin(principal, assistant, context, instruction, conversation_id=conversation_id)
 
     async def again(self, principal: Principal, exchange_id: str, instruction: str | None = None) -> Turn:
@@ -136,7 +151,7 @@ class Conversations:
         return await self.begin(
             principal,
             old.assistant,
-            _context(known, before),
+            prompts.context(known, before),
             text,
             conversation_id=old.conversation_id,
             replaces=old.id,
@@ -161,7 +176,7 @@ class Conversations:
             NotAllowed: An exact `version` was asked for by someone who is not an operator.
             UnknownVersion: That version is not being served.
         """
-        self.check_text(instruction)
+        self.check_text(instruction, context)
         if version and not principal.role.covers(Role.OPERATOR):
             raise NotAllowed("Only operators may ask an exact version.", f"Use the assistant {assistant}.")
         drawn = sampling or self.sampling
@@ -268,24 +283,9 @@ class Conversations:
     async def _line(self, conversation_id: str, principal: Principal) -> list[Exchange]:
         return await asyncio.to_thread(self.exchanges.conversation, conversation_id, principal.name)
 
-    def check_text(self, instruction: str) -> None:
+    def check_text(self, instruction: str, context: Sequence[Message] = ()) -> None:
         """Refuse what cannot be asked before anything is recorded of it."""
-        if not instruction.strip():
-            raise BadRequest("The message is empty.", "Write something first.")
-        if len(instruction) > self.max_prompt_chars:
-            raise PromptTooLong(
-                f"The message has {len(instruction):,} characters; the limit is {self.max_prompt_chars:,}.",
-                "Shorten it, or send it in parts.",
-            )
-
-
-def _context(assistant: Assistant, line: Sequence[Exchange]) -> list[Message]:
-    messages = [Message("system", assistant.system_prompt)] if assistant.system_prompt else []
-    for exchange in line:
-        if exchange.response:
-            messages.append(Message("user", exchange.instruction))
-            messages.append(Message("assistant", exchange.response))
-    return messages
+        prompts.check(instruction, context, self.max_prompt_chars)
 
 
 def _since(started: float) -> float:

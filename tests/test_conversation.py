@@ -94,6 +94,26 @@ async def test_the_row_is_there_before_the_first_word_and_closed_at_the_end(
     assert (ended.response, ended.finish_reason) == ("Hello", "stop")
 
 
+async def test_what_is_kept_from_training_is_so_before_its_first_row(
+    talk: Conversations, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(exchange: Any) -> None:
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(talk.exchanges, "open", die)
+    with pytest.raises(RuntimeError, match="killed"):
+        await talk.begin(
+            *(MINA, "general", (), "Hi"),
+            conversation_id=await talk.conversation(MINA, "general", "Hi", training=False),
+        )
+    monkeypatch.undo()
+    (begun,) = talk.exchanges.conversations("mina")
+    assert begun["training"] is False
+    turn = await talk.say(MINA, "general", "Hi", begun["id"])
+    await turn.close()
+    assert store.rows("SELECT training FROM exchange_state") == [{"training": False}]
+
+
 async def test_the_next_turn_hears_the_system_prompt_and_what_was_said_before(
     talk: Conversations, engine: ScriptedEngine
 ) -> None:
@@ -198,6 +218,15 @@ async def test_what_cannot_be_asked_is_refused_and_leaves_no_row(talk: Conversat
     with pytest.raises(UnknownVersion):
         await talk.begin(OTTO, "general", (), "Hi", conversation_id="c", version="general@9-0badbeef")
     assert store.rows("SELECT 1 FROM exchanges", []) == []
+
+
+async def test_a_chat_that_is_too_long_as_a_whole_leaves_no_row(talk: Conversations, store: Store) -> None:
+    said = [Message("user" if place % 2 == 0 else "assistant", "x" * 1000) for place in range(10)]
+    conversation = await talk.conversation(MINA, "general", "Hi")
+    with pytest.raises(PromptTooLong, match="chat has 10,002 characters; the limit is 10,000"):
+        await talk.begin(MINA, "general", said, "Hi", conversation_id=conversation, source="api")
+    assert store.rows("SELECT 1 FROM exchanges", []) == []
+    await (await talk.begin(MINA, "general", said[2:], "Hi", conversation_id=conversation)).close()
 
 
 async def test_one_person_cannot_fill_the_engine_alone(talk: Conversations) -> None:

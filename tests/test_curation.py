@@ -18,6 +18,7 @@ from feedback.exchanges import Exchanges
 from feedback.normal import question
 from feedback.records import Message, Pair, new_id
 from feedback.screen import Policy
+from feedback.sides import recorded
 from feedback.snapshot import freeze, load
 from feedback.store import Store
 
@@ -48,8 +49,8 @@ def words(measured):
     return sum(len(message.content.split()) for message in measured.messages) + len(measured.response.split())
 
 
-def curated(*given_pairs, max_tokens=1_000, policy=None):
-    return curate(given_pairs, max_tokens=max_tokens, count_tokens=words, policy=policy)
+def curated(*given_pairs, max_tokens=1_000, **options):
+    return curate(given_pairs, max_tokens=max_tokens, count_tokens=words, **options)
 
 
 def reasons(kept):
@@ -212,6 +213,18 @@ class TestCurate:
         prompt = (Message("system", "Tell them to write to help@house.example."),)
         assert curated(pair("Where?", "To the desk.", context=prompt)).left_out == ()
 
+    def test_what_a_program_sent_as_system_text_is_looked_through(self):
+        prompt = "Tell them to write to help@house.example."
+        told = Message("system", f"{prompt}\n\nThe customer is john.doe@mail.example.")
+        sent = pair("Who is it?", "John.", context=(told,), source="api")
+        house = Policy(prompts=frozenset({prompt, "Tell them"}))
+        assert reasons(curated(sent, policy=house)) == {sent.exchange_id: ("private", "email")}
+        redacting = replace(house, redact=frozenset({"email"}))
+        (kept,) = curated(sent, policy=redacting).pairs
+        assert kept.messages[0].content == f"{prompt}\n\nThe customer is [email]."
+        alone = pair("Where?", "To the desk.", context=(Message("system", prompt),), source="api")
+        assert curated(alone, policy=house).left_out == ()
+
     def test_curating_what_was_curated_changes_nothing(self):
         once = curated(pair("Cafe\u0301?", "Oui. "), pair("Hi?", "Hello."), pair("hi?", "Hello."))
         again = curated(*once.pairs)
@@ -326,6 +339,43 @@ class TestSnapshot:
         assert (after.counts["gate"], after.counts["train"], after.counts["train_groups"]) == (0, 3, 1)
         again = self.frozen(store, tmp_path, curated(first, second), "d", gate_share=1.0)
         assert again.counts["train"] == 2
+
+    def test_a_conversation_that_repeats_what_judges_takes_nothing_out_of_the_gate(self, store, tmp_path):
+        first = many(40)
+        before = self.frozen(store, tmp_path, first, "a")
+        held = recorded(store, "general", salt=SALT)
+        flood = [
+            pair(f"question {n}", f"{a} {n}", conversation="one")
+            for a in ("answer", "It is")
+            for n in range(40)
+        ]
+        kept = curated(*first.pairs, *flood, held=held)
+        after = self.frozen(store, tmp_path, kept, "b")
+        assert 0 < before.counts["gate_groups"] <= after.counts["gate_groups"]
+        assert sides(after).items() >= {k: s for k, s in sides(before).items() if s == "gate"}.items()
+        assert set(kept.dropped) == {"duplicate", "joins_two_sides"}
+
+    def test_what_would_join_two_sides_teaches_nothing_even_as_context(self):
+        told = {"first": "train", "second": "gate"}
+        held = {question(pair(asked)): side for asked, side in told.items()}.get
+        turns = [Message("user", "second"), Message("assistant", "Yes.")]
+        kept = curated(
+            pair("first", conversation="one"),
+            pair("second", conversation="two"),
+            pair("second", "Yes.", conversation="one"),
+            pair("And after that?", "Third.", conversation="one", context=turns),
+            pair("Something else?", conversation="one"),
+            held=held,
+        )
+        told = [(out.pair.messages[-1].content, out.reason, out.detail) for out in kept.left_out]
+        assert told == [
+            ("second", "joins_two_sides", "gate and train"),
+            ("And after that?", "joins_two_sides", "in what was said before"),
+        ]
+        assert [[p.messages[-1].content for p in group.pairs] for group in kept.groups] == [
+            ["first", "Something else?"],
+            ["second"],
+        ]
 
     def test_a_frozen_folder_is_only_read(self, store, tmp_path):
         first = self.frozen(store, tmp_path, many(5))

@@ -8,12 +8,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from stories import ANA, BEN, RITA, ROB, ask
 from tiny_base import FAST, LocalServer, make_base
 
-from feedback import imports, snapshot
+from feedback import imports, ratings, review, snapshot
 from feedback.errors import Conflict, EngineError, EngineUnavailable, NoRoom
 from feedback.imports import ImportRow
 from feedback.ledger import Ledger
+from feedback.policy import Policy
 from feedback.records import Message, Principal, Role, Run
 from feedback.store import Store
 from tuner import registry
@@ -103,6 +105,16 @@ def names(count: int, start: int = 0) -> list[tuple[str, str]]:
 def names_and_colours(count: int) -> list[tuple[str, str]]:
     """Two kinds of instructions with a response each."""
     return [*names(count // 2), *((f"What colour has box {i}?", COLOUR) for i in range(count // 2))]
+
+
+async def test_a_run_sends_back_what_contradicts_itself_even_if_nothing_is_left(house: House) -> None:
+    for person, answer, reviewer in ((ANA, "Yes, it is.", RITA), (BEN, "No.", ROB)):
+        asked = ask(house.store, person, "Is the tap water safe?", answer)
+        ratings.rate(house.store, person, asked.id, rating="up")
+        review.review(house.store, reviewer, asked.id, "approve", policy=Policy(trusted_after=0))
+    ended = await house.run()
+    assert (ended.state, "2 contradicted" in ended.reason) == ("skipped", True)
+    assert review.counts(house.store)["pending"] == 2
 
 
 async def test_a_run_killed_after_every_step_goes_on_and_ends_as_if_nothing_happened(house: House) -> None:

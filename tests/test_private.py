@@ -59,10 +59,37 @@ def test_private_things_are_found_where_they_stand(text, kind, what):
         "order 12345678 of 2016",
         "user@ home, @handle, a@b",
         "오늘은 2024년 3월 1일, 회의는 10-12시",
+        "It was built 1592–1598; 10²⁴ and 4¹¹¹ 1¹¹¹ 1¹¹¹ 1¹¹¹ are powers",
     ],
 )
 def test_what_only_looks_like_it_is_left_alone(text):
     assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "what"),
+    [
+        ("Mail john.doe\u00ad@example.org.", "email", "john.doe\u00ad@example.org"),
+        ("Mail john.doe＠example.org.", "email", "john.doe＠example.org"),
+        ("Mail john.doe@exam\u200dple.org.", "email", "john.doe@exam\u200dple.org"),
+        ("카드 ４１１１ １１１１ １１１１ １１１１", "card", "４１１１ １１１１ １１１１ １１１１"),
+        ("card 4111\u00a01111\u00a01111\u00a01111", "card", "4111\u00a01111\u00a01111\u00a01111"),
+        ("card 4111–1111–1111–1111", "card", "4111–1111–1111–1111"),
+        ("card 4\ufe0f\u20e3111 1111 1111 1111", "card", "4\ufe0f\u20e3111 1111 1111 1111"),
+        ("ssn 536–22–8726", "national_id", "536–22–8726"),
+        ("주민 880101–1234568", "national_id", "880101–1234568"),
+        ("ﬁle: call +1\u00a0415\u00a0555\u00a02671", "phone", "+1\u00a0415\u00a0555\u00a02671"),
+        ("call—010-1234-5678", "phone", "010-1234-5678"),
+        ("DE89\u00a03704\u00a00044\u00a00532\u00a00130\u00a000", "iban", None),
+        (f"token {KEY[:10]}\u200c{KEY[10:]}", "secret", f"{KEY[:10]}\u200c{KEY[10:]}"),
+    ],
+)
+def test_how_it_is_typed_hides_nothing_and_moves_no_place(text, kind, what):
+    assert found(text) == [(kind, what or text)]
+
+
+def test_what_is_allowed_is_so_however_it_is_typed():
+    assert found("Mail help\u00ad@house.example", allowed={"help@house.example"}) == []
 
 
 def test_each_place_is_found_once_and_what_is_allowed_is_not():
@@ -79,7 +106,11 @@ def test_redacting_leaves_the_sentence_and_nothing_to_find():
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(max_size=300) | st.text(alphabet="0123456789-+() .@abAB:/", max_size=120))
+@given(
+    st.text(max_size=300)
+    | st.text(alphabet="4１1\u00a0\u00ad–-@＠aﬁ.½\u200d℡㍱", max_size=60)
+    | st.text(alphabet="0123456789-+() .@abAB:/", max_size=120)
+)
 def test_any_text_is_searched_and_spans_lie_in_it_apart(text):
     spans = find(text)
     assert all(0 <= span.start < span.end <= len(text) for span in spans)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from stories import ADA, ANA, BEN, OTTO, RITA, ROB, add_people, ask
 
-from feedback import claims, drafts, imports, pairs, ranking, signals
+from feedback import claims, disputes, drafts, imports, pairs, ranking, signals
 from feedback.agreement import alpha, figures
 from feedback.claims import MOST_CLAIMS
 from feedback.consent import allow
@@ -505,6 +505,46 @@ class TestConsent:
         assert [e.id for e in pending(team, state="approved")] == [kept.id]
         allow(team, ANA, taken.conversation_id, training=True)
         assert frozen("again") == {"Kept.", "Taken."}
+
+
+class TestContradictions:
+    """Two approved answers to one question that cannot both be right."""
+
+    def contradict(self, team):
+        asked = "Is the tap water safe?"
+        said = ((ANA, "Yes, it is safe to drink.", RITA), (BEN, "No.", ROB))
+        exchanges = [(ask(team, person, asked, answer), reviewer) for person, answer, reviewer in said]
+        for exchange, reviewer in exchanges:
+            rate(team, Principal(exchange.principal, Role.USER), exchange.id, rating="up")
+            review(team, reviewer, exchange.id, "approve", policy=TRUSTING)
+        return [exchange.id for exchange, _ in exchanges]
+
+    def found(self, team):
+        return curate(pairs.approved(team, "general"), max_tokens=99, count_tokens=lambda _: 1)
+
+    def test_both_come_back_with_the_reason(self, team):
+        both = self.contradict(team)
+        assert sorted(disputes.send_back(team, self.found(team).left_out)) == sorted(both)
+        waiting = items(team, RITA, TRUSTING)
+        assert {item.exchange.id for item in waiting} == set(both)
+        assert {item.reopened for item in waiting} == {disputes.OTHERWISE}
+        assert self.found(team).account["approved"] == 0
+        assert team.check()
+
+    def test_what_was_judged_or_erased_meanwhile_is_left_as_it_is(self, team):
+        one, other = self.contradict(team)
+        old = self.found(team).left_out
+        review(team, RITA, other, "reject", reason="It is safe.", policy=TRUSTING)
+        assert disputes.send_back(team, old) == [one]
+        assert disputes.send_back(team, old) == []
+        assert Exchanges(team).get(other).state == "rejected"
+
+    def test_who_finds_both_right_approves_both(self, team):
+        both = self.contradict(team)
+        disputes.send_back(team, self.found(team).left_out)
+        for identity in both:
+            review(team, RITA, identity, "approve", policy=TRUSTING)
+        assert len(self.found(team).pairs) == 2
 
 
 class TestSignals:

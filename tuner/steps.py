@@ -3,20 +3,22 @@
 A step whose file is there is never taken again, and each may be taken twice without harm, since a kill
 can fall between its work and its file. Knows neither their order nor how a run ends: that is the cycle's.
 
-Trail: tuner/cycle.py -> here -> feedback/snapshot.py, tuner/child.py, tuner/prove.py, tuner/evaluate.py,
-    tuner/examine.py
+Trail: tuner/cycle.py -> here -> feedback/snapshot.py, feedback/disputes.py, tuner/child.py, tuner/prove.py,
+    tuner/evaluate.py, tuner/examine.py
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from feedback import affected, pairs, snapshot
+from feedback import affected, disputes, pairs, sides, snapshot
+from feedback.assistants import Assistants
 from feedback.curate import Curated, curate
 from feedback.errors import HoneError
 from feedback.ledger import Ledger
-from feedback.records import Principal, Role, VersionState, now
+from feedback.records import Pair, Principal, Role, VersionState, now
 from feedback.screen import Policy
 from feedback.store import Store
 from tuner import account, child, recall, registry
@@ -63,7 +65,7 @@ class Steps:
 
         `judge` puts a prompt to a third model.
         """
-        self._policy = policy
+        self._policy = policy or Policy()
         self._store, self._ledger, self._server, self._rollout = store, ledger, server, rollout
         self._home, self._salt, self._rules = home, salt, rules or Rules()
         self._processes = processes
@@ -77,12 +79,13 @@ class Steps:
         return self._server.answered
 
     async def snapshot(self, job: Job) -> None:
-        """Freeze the approved pairs that are fit to learn from.
+        """Freeze the approved pairs that are fit to learn from; those that contradict each other go back.
 
         Raises:
             NothingToLearn: No pair is left; says how many fell out and why.
         """
         curated = await self.curated(job.run.assistant)
+        await asyncio.to_thread(disputes.send_back, self._store, curated.left_out)
         if not curated.groups:
             reasons = ", ".join(f"{n} {why}" for why, n in sorted(curated.dropped.items())) or "none approved"
             raise NothingToLearn(
@@ -98,11 +101,18 @@ class Steps:
 
     async def curated(self, assistant: str) -> Curated:
         """What an assistant's approved pairs come to, as of now."""
-        approved = await asyncio.to_thread(pairs.approved, self._store, assistant)
         longest = int(self._plan["max_tokens"])
         count = token_counter(await self._server.base_folder())
-        return await asyncio.to_thread(
-            curate, approved, max_tokens=longest, count_tokens=count, policy=self._policy
+        return await asyncio.to_thread(self.curate, assistant, longest, count)
+
+    def curate(self, assistant: str, max_tokens: int, count_tokens: Callable[[Pair], int]) -> Curated:
+        """The same by any measure of length."""
+        return curate(
+            pairs.approved(self._store, assistant),
+            max_tokens=max_tokens,
+            count_tokens=count_tokens,
+            policy=replace(self._policy, prompts=Assistants(self._store).prompts(assistant)),
+            held=sides.recorded(self._store, assistant, salt=self._salt),
         )
 
     async def plan(self, job: Job) -> None:

@@ -117,7 +117,7 @@ async def _begin(conversations: Conversations, principal: Principal, request: Ch
     context = [Message("system", "\n\n".join(orders))] if orders else []
     context += [Message("user" if m.role == "user" else "assistant", m.text()) for m in said]
     instruction = request.messages[-1].text()
-    conversations.check_text(instruction)
+    conversations.check_text(instruction, context)
     return await conversations.begin(
         principal,
         name,

@@ -47,10 +47,8 @@ class Turns:
         if editing:
             turn = await self._conversations.again(visit.principal, editing, text)
         else:
-            turn = await self._conversations.say(visit.principal, assistant, text, conversation_id or None)
-        if not conversation_id and not training and not turn.unkept:
-            await asyncio.to_thread(
-                self._exchanges.set_training, turn.exchange.conversation_id, visit.principal.name, False
+            turn = await self._conversations.say(
+                visit.principal, assistant, text, conversation_id or None, training=training
             )
         async with aclosing(self._show(visit, turn)) as views:
             async for view in views:
