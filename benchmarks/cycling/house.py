@@ -148,7 +148,7 @@ class House:
     async def tune(
         self, assistant: str, watch: Callable[[Mapping[str, Any]], Awaitable[None]] | None = None
     ) -> Run:
-        """A run from its beginning to its end; `watch` is shown its record, a few times a second."""
+        """A run from its beginning to its end; `watch` is shown its record, once a second."""
         begun = await self.call("POST", "/v1/runs", json={"assistant": assistant})
         return await self.ended(begun["id"], watch)
 
@@ -161,7 +161,7 @@ class House:
                 return Run(told, RunFolder.named(self.home, told["number"], told["assistant"]))
             if watch:
                 await watch(told)
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(1.0)
 
     async def said(self, model: str, text: str, tokens: int = 64) -> str:
         """A greedy answer of an assistant or of an exact version."""
