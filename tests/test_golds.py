@@ -237,7 +237,7 @@ def test_through_the_api_a_gold_item_lives_the_life_of_any_other(hone: Hone) -> 
         life += [told(person.get(at)) for person in (rita, rob, zoe)]
         life.append(told(zoe.post(f"{at}/adjudicate", json={"verdict": "reject", "reason": "Wrong."})))
         life += [told(person.get(at)) for person in (rita, rob, zoe)]
-        life.append(told(rob.post(f"{at}/reopen", json={"reason": "Again."})))
+        life += [told(person.post(f"{at}/reopen", json={"reason": "Again."})) for person in (rob, zoe)]
         life.append(told(rita.post("/v1/feedback", json={"exchange_id": identity, "rating": "up"})))
         lives.append(life)
     assert lives[0] == lives[1]

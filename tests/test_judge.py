@@ -82,9 +82,19 @@ async def test_agreement_with_people_proves_a_judge_and_anything_less_does_not()
 
 def card() -> Scorecard:
     """A version that passes: better, and shorter."""
-    short, long = (Said(text, "stop", 5, True, "", 0.9, 1.0) for text in ("It is here.", "It is here: look."))
+
+    def said(text: str) -> Said:
+        return Said(text, "stop", 5, True, "", 0.9, 1.0)
+
     items = [
-        Item(f"g{n}", (f"e{n}",), "Where?", ("It is here.",), replace(short, nll=0.5), long)
+        Item(
+            f"g{n}",
+            (f"e{n}",),
+            f"Where is {n}?",
+            (f"At {n}.",),
+            replace(said(f"At {n}."), nll=0.5),
+            said(f"At {n}: look."),
+        )
         for n in range(40)
     ]
     return Scorecard("g@2-a", "g@1-b", False, tuple(items), {"latin": 0.8}, 0.0)

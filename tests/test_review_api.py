@@ -230,6 +230,7 @@ def test_a_draft_and_a_dispute_over_http(hone: Hone, at: dict[str, TestClient]) 
     assert at["rob"].post(f"{path}/adjudicate", json=end).status_code == 403
     assert at["otto"].post(f"{path}/adjudicate", json=end).json()["state"] == "approved"
     assert at["rob"].post(f"{path}/reopen", json={"reason": " "}).status_code == 400
-    again = at["rob"].post(f"{path}/reopen", json={"reason": "Hm."}).json()
+    assert at["rob"].post(f"{path}/reopen", json={"reason": "Hm."}).status_code == 403  # he was a party to it
+    again = at["otto"].post(f"{path}/reopen", json={"reason": "Hm."}).json()
     assert (again["state"], again["reopened"], again["reviewed_by"]) == ("pending", "Hm.", None)
     assert at["otto"].get("/v1/reviews/agreement").json()["exchanges"] >= 1
