@@ -125,6 +125,7 @@ def test_a_hone_killed_while_it_starts_starts_again(tiny_hone: RunningHone, mome
     assert tiny_hone.get("/readyz").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_cycle_killed_at_random_moments_ends_in_the_verdict_it_would_have_had(
     tiny_hone: RunningHone,
 ) -> None:

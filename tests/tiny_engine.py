@@ -27,7 +27,7 @@ TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 WORDS = ["The capital of France is Paris.", "Tell me a story, please.", "안녕하세요, 반갑습니다."]
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds after which an answer that does not come fails a test, instead of holding all of them up."""
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
