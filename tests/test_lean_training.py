@@ -115,7 +115,7 @@ def test_losses_and_gradients_are_those_of_transformers(
     for found, right in zip(passes.nll(lean, some, 1000), expected, strict=True):
         assert found == pytest.approx(right, abs=2e-4)
     for found, right in zip(gradients(model, lean, some, 1000), before, strict=True):
-        torch.testing.assert_close(found, right, rtol=2e-3, atol=2e-5)
+        torch.testing.assert_close(found, right, rtol=2e-3, atol=1e-4)
     # transformers' own pass still works on the weights that were joined.
     assert passes.nll(whole, some, 1000)[1] == pytest.approx(expected[1], abs=2e-4)
 

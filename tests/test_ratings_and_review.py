@@ -264,12 +264,13 @@ class TestReview:
         (pair,) = pairs.approved(store, "general")
         assert (pair.author, pair.reviewer, pair.own) == ("rita", "rita", True)
 
-    def test_one_may_reject_ones_own_and_approve_the_models_answer_to_it(self, store):
+    def test_one_may_reject_ones_own_and_the_models_answer_to_it_takes_another(self, store):
         add_accounts(store, RITA, ROB)
         assert review(store, RITA, corrected(store, principal=RITA).id, "reject").state == "rejected"
         exchange = ask(store, RITA)
         rate(store, RITA, exchange.id, rating="up")
-        assert review(store, RITA, exchange.id, "approve").state == "approved"
+        assert review(store, RITA, exchange.id, "approve").state == "waiting"
+        assert review(store, ROB, exchange.id, "approve").state == "approved"
 
     def test_judging_again_needs_a_reason_and_the_newest_holds(self, store):
         exchange = corrected(store)
