@@ -17,7 +17,7 @@ from rich.table import Table
 from benchmarks.serving import machine
 from benchmarks.serving.spread import Spread
 from benchmarks.serving.verdict import Bar, bar_table, show, write
-from benchmarks.storing import filling, reading, writing
+from benchmarks.storing import desk, filling, reading, writing
 from benchmarks.storing.times import Times
 from feedback.search import Search
 from feedback.store import Store
@@ -55,7 +55,8 @@ def _read(store: Store, search: Search, times: Times, calls: int) -> dict[str, i
     owner = store.rows(
         "SELECT owner FROM exchange_state GROUP BY owner ORDER BY count(*) DESC, owner LIMIT 1"
     )[0]
-    reading.pages(store, times, calls)
+    desk.use(store, times, calls)
+    reading.queues(store, times, calls)
     found = reading.search(store, search, times, calls, owner["owner"])
     reading.loads(store, times, calls)
     reading.turns(store, times, calls, owner["owner"])

@@ -15,7 +15,7 @@ Columns = Mapping[str, Mapping[str, str]]
 
 
 class Transaction(Protocol):
-    """What a decision may do: read what is committed, and add rows that are written when it returns."""
+    """What a decision may do: read what is committed, change it, and add rows that are written at the end."""
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]: ...
 
@@ -25,17 +25,23 @@ class Transaction(Protocol):
 
 
 class Decided:
-    """The writer's connection as a decision sees it: a `Transaction`."""
+    """The writer's connection as a decision sees it: a `Transaction`.
+
+    `changed` says whether it has changed rows itself, which are changed for all that share its commit.
+    """
 
     def __init__(
         self, connection: Any, added: list[Rows], prepare: Callable[[Rows], dict[str, list[Row]]]
     ) -> None:
+        self.changed = False
         self._connection = connection
         self._added = added
         self._prepare = prepare
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        return values.read(self._connection, sql, params)
+        (statement,) = self._connection.extract_statements(sql)
+        self.changed = self.changed or statement.type.name != "SELECT"
+        return values.read(self._connection, statement, params)
 
     def row(self, sql: str, params: Sequence[Any] = ()) -> dict[str, Any] | None:
         found = self.rows(sql, params)

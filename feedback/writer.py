@@ -18,7 +18,7 @@ from typing import Any
 
 from feedback.errors import HoneError, StoreError
 from feedback.projection import Projector
-from feedback.transaction import Columns, Row, Rows, Transaction
+from feedback.transaction import Columns, Decided, Row, Rows, Transaction
 
 ROWS_A_COMMIT = 5_000
 ROWS_AN_INSERT = 10_000
@@ -60,7 +60,7 @@ class Writer:
         *,
         last_seq: int,
         explain: Callable[[BaseException], BaseException],
-        open_transaction: Callable[[Any, list[Rows]], Transaction],
+        open_transaction: Callable[[Any, list[Rows]], Decided],
         between: Callable[[Any], None],
     ) -> None:
         self._connection = connection
@@ -183,9 +183,12 @@ class Writer:
         with self._transaction():
             for decision in decisions:
                 added: list[Rows] = []
+                asked = self._open_transaction(self._connection, added)
                 try:
-                    answer = decision.decide(self._open_transaction(self._connection, added))
+                    answer = decision.decide(asked)
                 except HoneError as refusal:
+                    if asked.changed:  # only a rollback takes that back, and it takes the whole commit
+                        raise
                     outcomes.append((decision, None, refusal))
                 else:
                     outcomes.append((decision, answer, None))

@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -19,7 +20,9 @@ from stories import ANA, RITA, ask
 
 from feedback import ratings, review, schema
 from feedback.errors import BadRequest, Conflict, HomeBusy, StoreError
+from feedback.exchange_state import EXCHANGE_STATE
 from feedback.exchanges import Exchanges
+from feedback.migrate import migrate
 from feedback.records import new_id
 from feedback.store import Store
 
@@ -186,6 +189,22 @@ def test_a_migration_keeps_what_is_there_and_fills_the_projection(tmp_path, monk
     store.close()
 
 
+def test_a_projection_that_a_killed_migration_emptied_is_made_at_the_next_opening(tmp_path, monkeypatch):
+    path = tmp_path / "hone.duckdb"
+    store = Store(path)
+    exchange = ask(store)
+    store.close()
+    emptied = ("DROP TABLE exchange_state", EXCHANGE_STATE, "UPDATE projected SET seq = 0")
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, emptied))
+    with duckdb.connect(str(path)) as killed:
+        migrate(killed, path)
+        assert killed.execute("SELECT count(*) FROM exchange_state").fetchall() == [(0,)]
+    store = Store(path)
+    assert store.row("SELECT exchange_id FROM exchange_state")["exchange_id"] == exchange.id
+    assert store.check()
+    store.close()
+
+
 def test_a_failing_migration_leaves_the_file_as_it_was(tmp_path, monkeypatch):
     path = tmp_path / "hone.duckdb"
     Store(path).close()
@@ -293,36 +312,72 @@ def test_a_decision_reads_and_writes_with_nothing_in_between(store):
     assert len(set(reasons(store))) == 24
 
 
-def test_decisions_about_different_things_share_a_commit_and_fail_alone(store):
+def told_together(store, decisions):
+    """What each of these decisions answers or raises; the writing thread finds all of them waiting."""
     gate, begun = threading.Event(), threading.Event()
-    commits = []
 
     def wait(transaction):
         begun.set()
         gate.wait(60)
 
-    def write(number):
-        def decide(transaction):
-            commits.append(transaction.row("SELECT current_transaction_id() AS id")["id"])
-            if number % 3 == 0:
-                raise Conflict("No.", "Stop.")
-            transaction.append({"decisions": [decision(f"number {number}")]})
-            return number
-
-        return store.decide(decide, about=f"thing {number}")
-
-    with ThreadPoolExecutor(10) as pool:
+    with ThreadPoolExecutor(len(decisions) + 1) as pool:
         blocking = pool.submit(store.decide, wait)
         begun.wait(60)
-        waiting = [pool.submit(write, number) for number in range(9)]
-        while store._writer._jobs.qsize() < 9:
+        waiting = [pool.submit(store.decide, one, about=f"thing {n}") for n, one in enumerate(decisions)]
+        while store._writer._jobs.qsize() < len(decisions):
             time.sleep(0.01)
         gate.set()
         blocking.result()
-        told = [future.exception() or future.result() for future in waiting]
+        return [future.exception() or future.result() for future in waiting]
+
+
+def test_decisions_about_different_things_share_a_commit_and_fail_alone(store):
+    commits = []
+
+    def write(number, transaction):
+        commits.append(transaction.row("SELECT current_transaction_id() AS id")["id"])
+        if number % 3 == 0:
+            raise Conflict("No.", "Stop.")
+        transaction.append({"decisions": [decision(f"number {number}")]})
+        return number
+
+    told = told_together(store, [partial(write, number) for number in range(9)])
     assert [type(answer).__name__ for answer in told] == ["Conflict", "int", "int"] * 3
     assert sorted(reasons(store)) == [f"number {number}" for number in range(9) if number % 3]
     assert len(set(commits)) == 1
+
+
+CHANGES = {
+    "update": "UPDATE decisions SET reason = 'changed' WHERE reason = 'kept'",
+    "delete": "DELETE FROM decisions WHERE reason = 'kept'",
+    "insert": """INSERT INTO decisions (id, seq, "at", principal, assistant, due, reason)
+        VALUES (uuid(), 0, now(), 'p', 'a', false, 'added')""",
+    "hidden behind a name": """WITH these AS (SELECT 'kept' AS reason)
+        DELETE FROM decisions WHERE reason IN (FROM these)""",
+    "returning": "UPDATE decisions SET reason = 'changed' RETURNING reason",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_decision_that_raises_takes_back_what_it_changed_itself(store, change):
+    store.append({"decisions": [decision("kept")]})
+
+    def change_mind(transaction):
+        transaction.rows(change)
+        raise Conflict("No.", "Stop.")
+
+    def write(transaction):
+        transaction.append({"decisions": [decision("another's")]})
+        return transaction.row("SELECT count(*) AS n FROM decisions WHERE reason = 'kept'")["n"]
+
+    for about in (None, "a thing"):
+        with pytest.raises(Conflict):
+            store.decide(change_mind, about=about)
+    assert reasons(store) == ["kept"]
+    told = told_together(store, [write, change_mind, write])
+    assert [type(answer).__name__ for answer in told] == ["int", "Conflict", "int"]
+    assert (told[0], told[2]) == (1, 1)
+    assert sorted(reasons(store)) == ["another's", "another's", "kept"]
 
 
 def test_decisions_that_meet_are_made_one_after_the_other(store):
