@@ -57,9 +57,9 @@ FULL = Size(
     streams=(1, 4, 16, 32),
     repeats=3,
     tokens=64,
-    stall=swaps.Plan(swaps=100, turns=4, streams=16, tokens=15),
-    stall_of_others=swaps.Plan(swaps=9, turns=3, streams=16, tokens=15),
-    pinned=swaps.Plan(swaps=100, turns=1, streams=16, tokens=12),
+    stall=swaps.Plan(swaps=100, turns=4, streams=16, tokens=10),
+    stall_of_others=swaps.Plan(swaps=6, turns=2, streams=16, tokens=10),
+    pinned=swaps.Plan(swaps=100, turns=1, streams=16, tokens=8),
     conversation=1450,
     threads=machine.cores(),
 )

@@ -98,10 +98,10 @@ def ask(page: Page, url: str, text: str) -> tuple[str, str]:
 def test_nothing_can_be_sent_before_the_page_knows_what_it_shows(page: Page, hone: RunningHone) -> None:
     held: list[Route] = []
     page.route("**/queue/join*", lambda route: held.append(route))
-    page.goto(f"{hone.url}/chat/")
+    with page.expect_request("**/queue/join*", timeout=MINUTES):
+        page.goto(f"{hone.url}/chat/")
     for control in ("#send", "#new-chat", "#message textarea"):
         expect(page.locator(control)).to_be_disabled(timeout=MINUTES)
-    assert held
     page.unroute("**/queue/join*")  # which lets go what was held
     for control in ("#send", "#new-chat", "#message textarea"):
         expect(page.locator(control)).to_be_enabled(timeout=MINUTES)
