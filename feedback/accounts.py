@@ -36,6 +36,11 @@ SELECT name, arg_max(role, seq) FILTER (WHERE role IS NOT NULL) AS role,
     min(a.at) AS made_at
 FROM accounts a {where} GROUP BY name HAVING NOT bool_or(change = 'erased') ORDER BY min(seq)"""
 
+GONE = """(SELECT name FROM accounts GROUP BY name HAVING bool_or(change = 'erased')
+    OR arg_max(change, seq) FILTER (WHERE change IN ('suspended', 'restored')) = 'suspended'
+    OR arg_max(role, seq) FILTER (WHERE role IS NOT NULL) = 'user')"""
+"""SQL for those whose opinions count in no open round: they may not review, or not any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -178,6 +183,11 @@ def reviewers(store: Store | Transaction) -> list[str]:
     able = [role for role in Role if role.covers(Role.REVIEWER)]
     rows = store.rows(_NOW.format(where=""))
     return [row["name"] for row in rows if row["role"] in able and not row["suspended"]]
+
+
+def suspended(store: Store | Transaction) -> list[str]:
+    """The names of those who were kept out, and were not let in again."""
+    return [row["name"] for row in store.rows(_NOW.format(where="")) if row["suspended"]]
 
 
 def end(transaction: Transaction, name: str, by: str) -> None:

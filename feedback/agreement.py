@@ -1,9 +1,9 @@
 """How far reviewers agree where two judged the same thing without knowing of each other.
 
 Only blind first opinions count: an edit that was confirmed, a changed mind and an adjudication say nothing
-of agreement. Krippendorff's nominal alpha is 1 where all agree and 0 where chance would do as well; it is
-computed here, because the packages that have it are GPL or bring four others (decision 012).
-Decides nothing.
+of agreement, nor do those who may not review any more. Krippendorff's nominal alpha is 1 where all agree
+and 0 where chance would do as well; it is computed here, because the packages that have it are GPL or bring
+four others (decision 012). Decides nothing.
 """
 
 from collections import Counter
@@ -11,16 +11,17 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
+from feedback.accounts import GONE
 from feedback.store import Store
 
 # A reviewer's first opinion in a round; a unit is one round of one exchange that two or more judged blind.
-_UNITS = """
+_UNITS = f"""
 WITH first AS (SELECT o.exchange_id, o.round, o.principal, o.verdict FROM opinions o
     JOIN exchange_state s ON s.exchange_id = o.exchange_id
-    WHERE o.blind AND o.verdict <> 'skip' AND ($1 IS NULL OR s.assistant = $1)
+    WHERE o.blind AND o.verdict <> 'skip' AND o.principal NOT IN {GONE} AND ($1 IS NULL OR s.assistant = $1)
     QUALIFY row_number() OVER (PARTITION BY o.exchange_id, o.round, o.principal ORDER BY o.seq) = 1)
 SELECT list(principal ORDER BY principal) AS reviewers, list(verdict ORDER BY principal) AS verdicts
-FROM first GROUP BY exchange_id, round HAVING count(*) > 1"""
+FROM first GROUP BY exchange_id, round HAVING count(*) > 1"""  # noqa: S608
 
 
 def figures(store: Store, assistant: str | None = None) -> dict[str, Any]:

@@ -20,6 +20,8 @@ Runs = NDArray[np.uint64]
 
 RUN = 5
 HASHES = 128
+AT_ONCE = 8_192
+"""Runs hashed together: a text of a million letters would take two gigabytes."""
 BANDS = 32
 """Bands of four: a pair that has .7 in common is missed once in 5,000, one of .5 once in eight."""
 
@@ -104,8 +106,11 @@ def near(texts: Sequence[Runs], least: float, kinds: Sequence[Hashable] = ()) ->
 
 
 def _signature(text: Runs) -> NDArray[np.uint32]:
-    hashed = text[None, :] * _FACTORS[:, None] + _SHIFTS[:, None]
-    return (hashed >> np.uint64(32)).min(axis=1).astype(np.uint32)
+    least = np.full(HASHES, 2**32 - 1, np.uint32)
+    for start in range(0, len(text), AT_ONCE):
+        hashed = text[None, start : start + AT_ONCE] * _FACTORS[:, None] + _SHIFTS[:, None]
+        least = np.minimum(least, (hashed >> np.uint64(32)).min(axis=1).astype(np.uint32))
+    return least
 
 
 def _candidates(signatures: NDArray[np.uint32], kind: NDArray[np.uint32]) -> Iterator[tuple[int, int]]:

@@ -1,22 +1,25 @@
 """Answers of which a person chose one: what a reviewer wrote instead of what a version had said.
 
-Only the newest verdict counts, and only conversations whose owner lets the tuner learn. Judges nothing.
+Only the newest verdict counts, only conversations whose owner lets the tuner learn, and no gold items.
+Judges nothing.
 
 Trail: feedback/review.py -> here -> tuner/judge.py
 """
 
 from dataclasses import dataclass
 
+from feedback.pairs import NEVER
 from feedback.records import Message
 from feedback.store import Store
 
-_EDITED = """
+_EDITED = f"""
 SELECT e.context, e.instruction, v.response AS chosen, a.response AS rejected
 FROM exchange_state s JOIN exchanges e ON e.id = s.exchange_id JOIN reviews v ON v.id = s.review_id
     JOIN answers a ON a.exchange_id = s.exchange_id
 WHERE s.state = 'approved' AND s.training AND s.assistant = $1 AND s.source = 'chat'
     AND s.finish_reason = 'stop' AND a.response <> v.response
-ORDER BY v.seq DESC LIMIT $2"""
+    AND s.exchange_id NOT IN {NEVER}
+ORDER BY v.seq DESC LIMIT $2"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,20 @@ EMPTY = "empty"
 TOO_LONG = "too_long"
 CONTRADICTED = "contradicted"
 TWO_SIDES = "joins_two_sides"
+DISOWNED = "approved_by_suspended"
 REASONS = (
-    *(EMPTY, PRIVATE, FLAGGED, TOO_LONG, TWO_SIDES, caps.UNSECONDED, DUPLICATE, CONTRADICTED, NEAR_DUPLICATE),
+    *(
+        EMPTY,
+        DISOWNED,
+        PRIVATE,
+        FLAGGED,
+        TOO_LONG,
+        TWO_SIDES,
+        caps.UNSECONDED,
+        DUPLICATE,
+        CONTRADICTED,
+        NEAR_DUPLICATE,
+    ),
     *(caps.CONTRIBUTOR_CAP, caps.REVIEWER_CAP),
 )
 """Every reason for which a pair is left out, in the order in which they are looked for."""
@@ -139,11 +151,13 @@ class _Sieve:
         self._left: caps.Reasons = {}
 
     def fit(self, max_tokens: int, count_tokens: Callable[[Pair], int]) -> None:
-        """Leave out what is empty, blocked or too long."""
+        """Leave out what is empty, what nobody stands behind any more, what is blocked or too long."""
         for place, found in enumerate(self._screened):
             pair = found.pair
             if not pair.response or not pair.messages or not pair.messages[-1].content:
                 self._left[place] = (EMPTY, "")
+            elif pair.disowned:
+                self._left[place] = (DISOWNED, f"by {pair.reviewer}")
             elif found.reason:
                 self._left[place] = (found.reason, found.detail)
             elif (tokens := count_tokens(pair)) > max_tokens:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from feedback.affected import Policy
+from feedback.errors import StoreError
 from feedback.reach import Scope
 from feedback.receipt import flush, private
-from feedback.records import Principal, new_id, now
+from feedback.records import Principal, is_id, new_id, now
 
 LIST = "erasures.jsonl"
 FOLDER = "erasing"
@@ -107,10 +108,19 @@ def records(home: Path) -> list[dict[str, Any]]:
             told = json.loads(line)
         except ValueError:  # a kill in the middle of the last line, which is written again
             continue
+        if not isinstance(told, dict) or not is_id(str(told.get("id"))):  # it names files
+            raise _no_erasure(path)
         found[told["id"]] = told
     return list(found.values())
 
 
 def _job(told: Mapping[str, Any]) -> Job:
     lists = {name: tuple(told.get(name, ())) for name in ("owners", "conversations", "exchanges", "texts")}
-    return Job(**{**told, **lists})
+    try:
+        return Job(**{**told, **lists})
+    except TypeError:
+        raise _no_erasure(Path(LIST)) from None
+
+
+def _no_erasure(path: Path) -> StoreError:
+    return StoreError(f"{path.name} has a line that is no erasure.", "Put a sound copy of it in its place.")

@@ -12,8 +12,8 @@ from uuid import UUID, uuid5
 
 from feedback import lookup
 from feedback.accounts import has_ended
-from feedback.errors import BadRequest, Conflict, NotAllowed, NotFound, NotSignedIn
-from feedback.records import Exchange, FinishReason, new_id
+from feedback.errors import BadRequest, Conflict, NotAllowed, NotFound, NotSignedIn, PromptTooLong
+from feedback.records import MAX_ASKED, Exchange, FinishReason, new_id
 from feedback.store import Store
 from feedback.writer import Transaction
 
@@ -30,6 +30,7 @@ class Exchanges:
         Raises:
             NotAllowed: The conversation, or an exchange with this id, is someone else's.
             NotFound: There is no such conversation.
+            PromptTooLong: It holds more than any exchange may.
         """
         conversation = self._own(exchange.conversation_id, exchange.principal)
         known = self._store.row(
@@ -234,7 +235,15 @@ def visible(line: Sequence[tuple[str, str | None]]) -> list[str]:
 
 
 def as_row(exchange: Exchange) -> dict[str, Any]:
-    """The admission of an exchange as a row of `exchanges`."""
+    """The admission of an exchange as a row of `exchanges`: every door's, so none keeps more than the most.
+
+    Raises:
+        PromptTooLong: It holds more.
+    """
+    if exchange.asked > MAX_ASKED:
+        raise PromptTooLong(
+            f"The exchange has {exchange.asked:,} characters; the limit is {MAX_ASKED:,}.", "Shorten it."
+        )
     return {
         "id": exchange.id,
         "at": exchange.at,

@@ -4,7 +4,7 @@ A record is a dict; what it means is `feedback/forms.py`'s. A record that cannot
 `Refused` with its place, and the next one is tried. Only a newline ends a JSON line, since JSON may hold
 other breaks.
 
-Trail: feedback/imports.py -> here -> feedback/forms.py
+Trail: feedback/imports.py -> here -> feedback/ahead.py, feedback/forms.py
 """
 
 import csv
@@ -18,12 +18,21 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from feedback.ahead import MAX_RECORD, Ahead, Lines
 from feedback.errors import BadImport
 
 KINDS = ("jsonl", "json", "csv", "parquet")
-MAX_RECORD = 16 * 2**20
-"""Bytes of one record; a file with more in one place is no file of records."""
 BATCH = 1_000
+ROWS = 16
+"""Of a Parquet file at once: each may be a large text that the file holds only once."""
+COLUMNS = frozenset(
+    (
+        *("messages", "conversations", "instruction", "input", "output", "system", "history", "prompt"),
+        *("completion", "label", "comment", "chosen", "rejected", "user_input", "completion_a"),
+        *("completion_b", "conversation", "data", "meta", "snapshot"),
+    )
+)
+"""All that any form has (`feedback/forms.py`)."""
 NESTED = {"messages", "conversations", "history"}
 """Columns that a CSV holds as JSON; others only where they are a list of messages."""
 
@@ -97,62 +106,31 @@ def _parsed(line: bytes, where: str) -> Record | Refused:
 
 def _json_list(file: BinaryIO) -> Iterator[Record | Refused]:
     """The items of one JSON list, decoded one by one; where the list itself is broken, it ends."""
-    text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
-    held = text.read(1).lstrip()
-    while held in ("", "\ufeff") and (more := text.read(1)):
-        held = more.lstrip()
-    held, number = "", 0
-    decoder = json.JSONDecoder()
-    while True:
-        number += 1
-        held = _filled(held.lstrip().removeprefix(",") if number > 1 else held, text)
-        if held.startswith("]") or (number > 1 and not held):
-            return
+    ahead = Ahead(file)
+    ahead.pass_over("[")
+    number = 1
+    while ahead.next() != "]" and (ahead.next() or number == 1):
         try:
-            item, held = _item(decoder, held, text)
+            item = ahead.item()
         except (ValueError, RecursionError) as fault:
-            what = (
-                f"is not JSON: {fault.msg}"
-                if isinstance(fault, json.JSONDecodeError)
-                else f"cannot be read: {fault}"
-            )
+            malformed = isinstance(fault, json.JSONDecodeError)
+            what = f"is not JSON: {fault.msg}" if malformed else f"cannot be read: {fault}"  # type: ignore[union-attr]
             yield Refused(f"Item {number}", f"{what}; nothing after it was read")
             return
         yield f"Item {number}", item
-        after = _filled(held, text)
-        if after and after[0] not in ",]":
-            yield Refused(f"Item {number + 1}", "is not set off by a comma; nothing after it was read")
+        number += 1
+        if ahead.next() not in ("", ",", "]"):
+            yield Refused(f"Item {number}", "is not set off by a comma; nothing after it was read")
             return
-        held = after
-
-
-def _filled(held: str, text: io.TextIOWrapper) -> str:
-    held = held.lstrip()
-    while not held and (more := text.read(2**20)):
-        held = more.lstrip()
-    return held
-
-
-def _item(decoder: json.JSONDecoder, held: str, text: io.TextIOWrapper) -> tuple[Any, str]:
-    """The value that `held` begins with, read on as far as it goes, and what is left."""
-    while True:
-        try:
-            item, end = decoder.raw_decode(held)
-        except json.JSONDecodeError:
-            more = text.read(2**20)
-            if not more or len(held) > MAX_RECORD:
-                raise
-            held += more
-        else:
-            return item, held[end:]
+        ahead.pass_over(",")
 
 
 def _csv(file: BinaryIO) -> Iterator[Record | Refused]:
     csv.field_size_limit(MAX_RECORD)
-    reader = csv.DictReader(
-        io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline=""), strict=True
-    )
+    lines = Lines(file)
+    reader = csv.DictReader(lines, strict=True)
     while True:
+        lines.taken = 0
         try:
             row = next(reader)
         except StopIteration:
@@ -182,17 +160,31 @@ def _cell(name: str, text: str) -> Any:
 
 
 def _parquet(file: BinaryIO) -> Iterator[Record | Refused]:
+    """Only the columns that a form has, a few rows at once: a file of kilobytes can stand for gigabytes."""
     try:
-        batches = pq.ParquetFile(file).iter_batches(BATCH)
+        opened = pq.ParquetFile(file)
+        names = [name for name in opened.schema_arrow.names if name in COLUMNS]
         number = 0
-        for batch in batches:
-            for record in batch.to_pylist():
+        for batch in opened.iter_batches(ROWS, columns=names):
+            for row in range(batch.num_rows):
                 number += 1
-                yield f"Row {number}", record
+                yield _row(batch.slice(row, 1), f"Row {number}")
     except (pa.ArrowException, OSError, UnicodeDecodeError) as fault:
         raise BadImport(
             f"The file is no Parquet file that can be read: {fault}.", "Write it again."
         ) from fault
+
+
+def _row(row: pa.RecordBatch, where: str) -> Record | Refused:
+    """The only row of a batch as a record."""
+    if row.get_total_buffer_size() > MAX_RECORD and row.nbytes > MAX_RECORD:
+        return Refused(where, f"is longer than {MAX_RECORD:,} bytes")
+    try:
+        return where, row.to_pylist()[0]
+    except pa.ArrowException:
+        raise
+    except (ValueError, OverflowError, RecursionError) as fault:  # a time that no calendar has, or nested
+        return Refused(where, f"cannot be read: {fault}")
 
 
 def _is_header(text: bytes) -> bool:

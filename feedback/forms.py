@@ -22,7 +22,7 @@ from feedback import openwebui
 from feedback.records import Message
 
 MAX_CHARACTERS = 100_000
-"""In one message; more is a fault of the file, not a lesson."""
+"""In all that is asked in a row, and in an answer; more is a fault of the file, not a lesson."""
 
 Record = Mapping[str, Any]
 
@@ -60,6 +60,8 @@ def parse(form: str, record: Any) -> ImportRow:
         row = _PARSERS[form](record)
     except KeyError as missing:
         raise ValueError(f"lacks {missing}") from None
+    except RecursionError:  # what is no text is quoted, however deep it goes
+        raise ValueError("is nested too deeply") from None
     _check_row(row)
     return row
 
@@ -197,6 +199,9 @@ def _check_turns(roles: list[str], last: str) -> None:
 def _check_row(row: ImportRow) -> None:
     for message in (*row.messages, Message("assistant", row.response)):
         check_text(message.content, message.role)
+    whole = sum(len(message.content) for message in row.messages)
+    if whole > MAX_CHARACTERS:
+        raise ValueError(f"has {whole:,} characters before its answer; the limit is {MAX_CHARACTERS:,}")
     if row.comment.strip():
         check_text(row.comment, "comment")
 

@@ -51,7 +51,8 @@ def _held(chat: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     held = history.get("messages") if isinstance(history, dict) else None
     if isinstance(held, dict) and held:
         return {key: message for key, message in held.items() if isinstance(message, dict)}
-    listed = [message for message in inner.get("messages") or [] if isinstance(message, dict)]
+    told = inner.get("messages")
+    listed = [message for message in told if isinstance(message, dict)] if isinstance(told, list) else []
     before = [None, *(message.get("id") for message in listed)]
     return {
         str(message.get("id")): {"parentId": parent, **message}

@@ -29,7 +29,9 @@ def check(verdict: str, response: str | None, reason: str) -> None:
         raise BadRequest(f"{verdict[:64]!r} is no verdict.", "Send approve, edit, reject or skip.")
     if verdict == "edit" and not (response or "").strip():
         raise BadRequest("An edit needs the edited answer.", "Send it as response.")
-    for name, text, limit in (("answer", response or "", MAX_RESPONSE), ("reason", reason, MAX_REASON)):
+    # Approved words are those that are there already, however long; only an edit brings new ones.
+    brought = response if verdict == "edit" and response else ""
+    for name, text, limit in (("answer", brought, MAX_RESPONSE), ("reason", reason, MAX_REASON)):
         if len(text) > limit:
             raise BadRequest(
                 f"The {name} has {len(text):,} characters; the limit is {limit:,}.", "Shorten it."

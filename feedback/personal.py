@@ -16,10 +16,11 @@ _FINDS = {
         r"\b(?:\d{1,3}\.){3}\d{1,3}\b|\b(?:[0-9a-f]{1,4}:){3,7}[0-9a-f]{0,4}|\b(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}\b",
         re.I,
     ),
-    "account in an address": re.compile(r"\w+://[^\s/@]+:[^\s/@]+@"),
+    "account in an address": re.compile(r"\w://[^\s/@]{1,300}@"),
     "key": re.compile(
         r"-----BEGIN [A-Z ]*PRIVATE KEY|\b(?:sk|pk|rk|ghp|gho|ghs|glpat|hf|xox[abprs]|AKIA|ASIA|AIza|eyJ)"
-        r"[-_A-Za-z0-9.]{12,}|\b(?=[A-Za-z0-9+/_-]*\d)(?=[A-Za-z0-9+/_-]*[A-Za-z])[A-Za-z0-9+/_-]{32,}"
+        r"[-_A-Za-z0-9.]{12,}"
+        r"|(?<![A-Za-z0-9+/_-])(?=[A-Za-z0-9+/_-]*\d)(?=[A-Za-z0-9+/_-]*[A-Za-z])[A-Za-z0-9+/_-]{32,}"
     ),
     "password": re.compile(
         r"(?:password|passwd|passphrase|secret|token|비밀번호|암호)\s*(?:is|[:=]|은|는)\s*\S+", re.I

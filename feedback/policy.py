@@ -90,9 +90,10 @@ def is_import(exchange: Exchange) -> bool:
     return exchange.source in ("import", "demo") or exchange.source.startswith("import:")
 
 
+# Bounded wherever the next character may begin again: what people write must not take its length squared.
 _ADDED = {
-    "link": re.compile(r"(?:https?://|www\.)\S+|\b[\w-]+\.(?:com|net|org|io|ru|cn|kr|xyz|info)\b", re.I),
-    "address": re.compile(r"[\w.+-]+@[\w-]+\.\w+"),
+    "link": re.compile(r"(?:https?://|www\.)\S+|[\w-]{1,63}\.(?:com|net|org|io|ru|cn|kr|xyz|info)\b", re.I),
+    "address": re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}\.\w{1,63}"),
     "number": re.compile(r"(?:\+?\d[\s().-]?){7,}"),
     "command": re.compile(r"\b(?:curl|wget|sudo|chmod|rm -rf|powershell|pip install|npm install)\b", re.I),
     "markup": re.compile(r"<\s*(?:script|iframe|img|object|embed|svg)\b|javascript:", re.I),

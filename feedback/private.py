@@ -11,7 +11,7 @@ Trail: feedback/curate.py -> here -> feedback/plain.py
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import ip_address
 from typing import Literal, get_args
 
@@ -60,6 +60,15 @@ _OWN_KEYS = re.compile(
     r"|github_pat_\w{50,}|glsa_\w{30,})"
     r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:[^-]{0,20000}-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
 )
+# In place of patterns of detect-secrets that take the square of a text's length.
+_BOUNDED_KEYS = re.compile(
+    r"eyJ[A-Za-z0-9_=-]{1,1000}\.[A-Za-z0-9_=-]{1,4000}(?:\.[A-Za-z0-9_.+/=-]{1,4000})?"
+    r"|sk-[A-Za-z0-9_-]{0,100}[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}"
+    r"|//[^\s]{1,200}/:_authToken=[ \t]{0,8}(?:npm_[^\s]{1,200}|[A-Fa-f0-9-]{36})"
+    r"|(?i:(?<!\w)(?:cloudant|clou|cl)[_-]?(?:api)?(?:key|pwd|pw|password|pass|token)"
+    r"[\"']?\]?[ ]{0,8}[:=> ]{1,3}[ ]{0,8}[\"']?(?:[0-9a-f]{64}|[a-z]{24}(?![a-z])))"
+)
+_REBUILT = {"JSON Web Token", "OpenAI Token", "NPM tokens", "Cloudant Credentials"}
 _REGIONS = ("US", "KR", "GB", "DE", "JP", "AU")
 
 
@@ -75,14 +84,16 @@ class Span:
 def find(text: str, allowed: Collection[str] = ()) -> tuple[Span, ...]:
     """All finds in order of place, none overlapping; what is in `allowed` is nobody's secret."""
     read, places = plain(text)
-    taken: list[Span] = []
+    taken = bytearray(len(text))
+    spans: list[Span] = []
     for kind in KINDS:
         for begin, stop in _FINDERS[kind](read):
             start, end = (places[begin], places[stop - 1] + 1) if places else (begin, stop)
-            free = all(end <= span.start or span.end <= start for span in taken)
+            free = not any(taken[start:end])
             if free and text[start:end] not in allowed and read[begin:stop] not in allowed:
-                taken.append(Span(kind, start, end))
-    return tuple(sorted(taken, key=lambda span: span.start))
+                taken[start:end] = b"\1" * (end - start)
+                spans.append(Span(kind, start, end))
+    return tuple(sorted(spans, key=lambda span: span.start))
 
 
 def redact(text: str, spans: Sequence[Span]) -> str:
@@ -96,7 +107,7 @@ Places = Iterator[tuple[int, int]]
 
 
 def _secrets(text: str) -> Places:
-    for pattern in (_OWN_KEYS, *_key_patterns()):
+    for pattern in (_OWN_KEYS, _BOUNDED_KEYS, *_key_patterns()):
         for match in pattern.finditer(text):
             yield match.span()
 
@@ -108,7 +119,7 @@ def _key_patterns() -> tuple[re.Pattern[str], ...]:
 
     plugins = get_mapping_from_secret_type_to_class()
     skipped = {"Public IP (ipv4)", "SoftLayer Credentials", "IBM Cloud IAM Key", "IBM COS HMAC Credentials"}
-    named = [plugin for kind, plugin in plugins.items() if kind not in skipped]
+    named = [plugin for kind, plugin in plugins.items() if kind not in skipped | _REBUILT]
     return tuple(pattern for plugin in named for pattern in getattr(plugin, "denylist", ()))
 
 
@@ -177,7 +188,7 @@ def _is_phone(dialled: str, before: str) -> bool:
     return bool(_TOLD.search(before)) or (bool(_SHAPED.match(dialled)) and _valid(dialled))
 
 
-@cache
+@lru_cache(4096)
 def _valid(dialled: str) -> bool:
     import phonenumbers
 

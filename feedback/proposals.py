@@ -29,7 +29,8 @@ _OPEN = """FROM exchange_state s WHERE s.assistant = $1 AND s.training AND s.sou
 AND s.exchange_id NOT IN (SELECT origin_id FROM proposals WHERE proposer LIKE $2 || '%')
 AND s.exchange_id NOT IN (SELECT exchange_id FROM golds)"""
 _BAD = f"""SELECT s.exchange_id {_OPEN} AND s.state = 'pending' AND s.rating = 'down' AND NOT s.has_correction
-ORDER BY s.worth DESC, s.rated_at, s.exchange_id LIMIT $3"""
+ORDER BY row_number() OVER (PARTITION BY s.owner ORDER BY s.worth DESC, s.rated_at, s.exchange_id),
+    s.worth DESC, s.rated_at, s.exchange_id LIMIT $3"""
 _RATED = f"""SELECT s.exchange_id {_OPEN} AND s.state IN ('pending', 'approved')
 AND s.rating IS DISTINCT FROM 'down' ORDER BY s.at DESC, s.exchange_id LIMIT $3"""  # noqa: S608
 
@@ -44,7 +45,7 @@ class Candidate:
 
 
 def disliked(store: Store, assistant: str, proposer: str, limit: int) -> list[Exchange]:
-    """What got a thumb down and no correction, and no proposal of this proposer yet."""
+    """What got a thumb down, no correction, and no proposal of this proposer yet; of each person in turn."""
     rows = store.rows(_BAD, [assistant, proposer, limit])
     return lookup.load(store, [row["exchange_id"] for row in rows])
 

@@ -87,7 +87,8 @@ def check(rating: str | None, said: dict[str, Any]) -> None:
 
 
 def _ratable(exchange: Exchange, principal: Principal) -> Exchange:
-    if exchange.principal != principal.name:
+    # A proposal stands in its asker's conversation, and is for reviewers to judge.
+    if exchange.principal != principal.name or exchange.source.startswith("proposal:"):
         raise NotAllowed("That exchange is someone else's.", "Only its author can rate it.")
     if exchange.finish_reason is None:
         raise Conflict("That answer is still being written.", "Rate it when it is there.")

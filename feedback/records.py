@@ -14,6 +14,8 @@ from uuid import UUID
 from uuid6 import uuid7
 
 BASE_NUMBER = 0
+MAX_ASKED = 1_000_000
+"""Characters that an exchange may hold of what was asked, with all that was said before it."""
 COMMAND_LINE = "cli"
 """The principal of whoever holds the home's token."""
 
@@ -121,6 +123,11 @@ class Exchange:
     def messages(self) -> tuple[Message, ...]:
         return (*self.context, Message("user", self.instruction))
 
+    @property
+    def asked(self) -> int:
+        """The characters of all its messages."""
+        return sum(len(message.content) for message in self.messages)
+
 
 REASONS_DOWN = (
     "not_factually_correct",
@@ -167,7 +174,8 @@ class Pair:
     `messages` ends with the user's instruction; `response` is the approved answer. `author` is who
     wrote the response's words (the correcting user, the editing reviewer, or the importing operator);
     `own` marks a pair whose author also approved it. `contributor` is who asked: the end user behind the
-    exchange; `alone`: there was no other account when it was approved.
+    exchange; `alone`: there was no other account when it was approved; `disowned`: a reviewer approved it
+    who is suspended, and nobody else did.
     """
 
     exchange_id: str
@@ -183,6 +191,7 @@ class Pair:
     own: bool = False
     contributor: str = ""
     alone: bool = False
+    disowned: bool = False
 
 
 VersionState = Literal[

@@ -14,7 +14,7 @@ from feedback.errors import BadRequest, Conflict
 from feedback.opinions import check, check_not_own, check_reviewer, reopening, row, verdict_of, written
 from feedback.policy import SKIP, Opinion, Policy, Wording, outcome
 from feedback.queue import QUEUES, STATES, counts, pending, seen
-from feedback.records import COMMAND_LINE, Exchange, Principal, new_id, now
+from feedback.records import Exchange, Principal, new_id, now
 from feedback.rounds import Standing
 from feedback.store import Store
 from feedback.writer import Transaction
@@ -133,12 +133,9 @@ def _settle(
         return
     others = [opinion for opinion in stand.opinions if opinion.principal != principal.name]
     edited = any(opinion.verdict == "edit" for opinion in (*others, said))
-    # Who may not review any more is not counted as one of two.
-    able = rounds.others(transaction, principal) | {COMMAND_LINE}
-    opinions = (*(opinion for opinion in others if opinion.principal in able), said)
     words = Wording(said.response, said.author or "", edited) if said.response else stand.wording
     enough = rounds.needed(transaction, stand, words, principal, policy)
-    if outcome(opinions, enough) == "settled":
+    if outcome((*others, said), enough) == "settled":
         transaction.append({"opinions": [row], "reviews": [verdict_of(stand, row)]})
     elif stand.judged:
         again = reopening(stand, principal, said.reason)

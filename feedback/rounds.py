@@ -1,8 +1,9 @@
 """Where an exchange stands in review: its round, the opinions in it, and how many it needs.
 
 A round begins with the last verdict (a reopening is one), so what was thought before it never counts
-again. Whatever is not rated, imported or shown by its author is that author's alone, and refused here in
-the same words as what does not exist. Reads; decides nothing.
+again; nor does what somebody thought who may not review any more. Whatever is not rated, imported or shown
+by its author is that author's alone, and refused here in the same words as what does not exist. Reads;
+decides nothing.
 
 Trail: feedback/review.py -> here -> feedback/policy.py
 """
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from feedback import lookup
-from feedback.accounts import reviewers
+from feedback.accounts import GONE, reviewers
 from feedback.errors import NotAllowed
 from feedback.policy import SKIP, Opinion, Policy, Wording, flags, is_import, outcome, wording
 from feedback.records import COMMAND_LINE, Exchange, Principal, Role, is_id
@@ -37,12 +38,12 @@ WHERE s.exchange_id IN (FROM ids) AND s.training AND NOT coalesce(held.retired, 
     AND (s.state <> 'unrated' OR s.conversation_id IN (FROM shown))
     AND s.exchange_id NOT IN {WITHDRAWN}"""  # noqa: S608
 
-_OPINIONS = """
+_OPINIONS = f"""
 SELECT o.id, o.exchange_id, o.round, o.principal, o.verdict, o.response, o.author,
     coalesce(o.reason, '') AS reason, o.blind, o.at AS at
-FROM opinions o WHERE o.exchange_id IN (SELECT unnest($1::UUID[]))
+FROM opinions o WHERE o.exchange_id IN (SELECT unnest($1::UUID[])) AND o.principal NOT IN {GONE}
 QUALIFY row_number() OVER (PARTITION BY o.exchange_id, o.round, o.principal ORDER BY o.seq DESC) = 1
-ORDER BY o.seq"""
+ORDER BY o.seq"""  # noqa: S608
 
 # A verdict has the id of the opinion that settled it.
 _SETTLED = """
@@ -176,7 +177,7 @@ def _doubtful(transaction: Transaction, exchange: Exchange, words: Wording, poli
         return False
     approved = transaction.row(
         """SELECT count(*) AS pairs FROM exchange_state
-        WHERE owner = $1 AND state = 'approved' AND exchange_id <> $2""",
+        WHERE owner = $1 AND state = 'approved' AND exchange_id <> $2 AND source NOT LIKE 'proposal:%'""",
         [exchange.principal, exchange.id],
     )
     return approved is not None and int(approved["pairs"]) < policy.trusted_after

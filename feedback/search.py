@@ -81,7 +81,8 @@ class Search:
         Raises:
             BadRequest: There is no word in `words`, or there are too many.
         """
-        visible = "s.owner = $1 AND s.state <> 'erased' AND ($2 IS NULL OR s.assistant = $2)"
+        mine = "s.owner = $1 AND s.state <> 'erased' AND s.source NOT LIKE 'proposal:%'"
+        visible = f"{mine} AND ($2 IS NULL OR s.assistant = $2)"
         return lookup.load(self._store, self._find(words, visible, [owner, assistant], limit, offset))
 
     def _find(self, words: str, visible: str, params: list[Any], limit: int, offset: int) -> list[str]:

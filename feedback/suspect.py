@@ -17,13 +17,14 @@ from typing import Literal, get_args
 Flag = Literal["injection", "markup", "refusal", "other_script"]
 FLAGS: tuple[Flag, ...] = get_args(Flag)
 
+# Bounded wherever the next character may begin again: what people write must not take its length squared.
 _OVERRIDING = (
     # "ignore all previous instructions" and its kin
-    r"(?:ignor|disregard|forget|overrid|bypass)\w*\s+(?:\w+\s+){0,4}?"
+    r"(?:ignor|disregard|forget|overrid|bypass)\w{0,12}\s+(?:\w+\s+){0,4}?"
     r"(?:previous|prior|above|preceding|earlier|initial|original|system|all|any|your|safety|content)\s+"
     r"(?:\w+\s+){0,3}?(?:instruction|direction|prompt|rule|guideline|command|message|polic|training|context"
     r"|text|restriction|filter)",
-    r"(?:reveal|print|show|repeat|output|leak)\w*\s+(?:\w+\s+){0,3}?(?:system|initial|hidden|original|your)"
+    r"(?:reveal|print|show|repeat|output|leak)\w{0,12}\s+(?:\w+\s+){0,3}?(?:system|initial|hidden|original|your)"
     r"\s+(?:\w+\s+)?(?:prompt|instructions)",
     # playing somebody without rules
     r"\byou are (?:now )?(?:dan\b|in developer mode|going to act as|jailbroken|an? unfiltered"
@@ -32,9 +33,9 @@ _OVERRIDING = (
     r"\bstay in character\b|\bact(?:ing)? as (?:an? )?(?:dan|unfiltered|evil|amoral)",
     r"\b(?:without|no|free (?:of|from)|any) (?:\w+ ){0,3}?(?:ethical|moral|content policy|openai|safety) "
     r"(?:\w+ ){0,2}?(?:guideline|restriction|limit|constraint|filter|polic)",
-    r"(?:이전|위의?|앞의?|기존|지금까지의?|모든)\s*(?:의\s*)?(?:모든\s*)?(?:지시|명령|프롬프트|규칙|지침|설정)\S*\s*"
+    r"(?:이전|위의?|앞의?|기존|지금까지의?|모든)\s*(?:의\s*)?(?:모든\s*)?(?:지시|명령|프롬프트|규칙|지침|설정)\S{0,12}\s*"
     r"(?:모두\s*|다\s*|전부\s*)?(?:무시|잊|따르지)",
-    r"시스템\s*프롬프트\S*\s*(?:알려|보여|출력|공개|말해)|(?:탈옥|개발자)\s*모드",
+    r"시스템\s*프롬프트\S{0,12}\s*(?:알려|보여|출력|공개|말해)|(?:탈옥|개발자)\s*모드",
 )
 _INJECTION = re.compile("|".join(_OVERRIDING), re.I)
 # Control tokens of chat templates, and characters that show nothing but are read: tags, bidi overrides.
@@ -43,7 +44,7 @@ _SMUGGLED = re.compile(
     r"|</?s>(?=\s|$|\[)|[\U000e0020-\U000e007f]{4}|[\u202a-\u202e\u2066-\u2069]"
 )
 _MARKUP = re.compile(
-    r"<\s*/?\s*(?:script|iframe|object|embed|svg|img|link|meta|style|form|input|video|audio|base|body|html|marquee)\b"
+    r"<\s{0,8}/?\s{0,8}(?:script|iframe|object|embed|svg|img|link|meta|style|form|input|video|audio|base|body|html|marquee)\b"
     r"|<[a-z][^>\n]{0,200}\bon[a-z]{3,20}\s*=|javascript\s*:|vbscript\s*:|data:text/html|\bsrcdoc\s*="
     r"|!\[[^\]\n]{0,200}\]\(\s*https?:",
     re.I,

@@ -21,7 +21,7 @@ from feedback.store import Store
 from hone import backups, demo
 from hone.engines import Engines
 from hone.erasing import Erasing
-from hone.home import Home, HomeLock, write_private
+from hone.home import REVIEW_SALT, Home, HomeLock, write_private
 from hone.housekeeping import Housekeeping
 from hone.policy import policy
 from hone.proposing import Proposing
@@ -143,7 +143,7 @@ class Hone:
             lease=timedelta(minutes=asked.claim_minutes),
             trusted_after=asked.trusted_after,
             second_share=asked.second_share,
-            salt=self.home.secret("review-salt"),
+            salt=self.home.secret(REVIEW_SALT),
         )
 
     def _first_admin(self) -> str | None:

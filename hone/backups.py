@@ -21,16 +21,19 @@ from feedback.errors import BadRequest, Conflict, StoreError
 from feedback.receipt import KEY
 from feedback.store import Store
 from feedback.store_file import durable
-from hone.home import Home, HomeLock, write_private
+from hone.home import REVIEW_SALT, SALTS, Home, HomeLock, write_private
 
 MANIFEST = "manifest.json"
 FORM = 1
 STORE = "hone.duckdb"
-ENTRIES = (STORE, "salt", "desired.json", "versions", "runs", LIST)
+FOLDERS = ("versions", "runs")
+ENTRIES = (STORE, *SALTS, "desired.json", *FOLDERS, LIST)
 """What a restore puts in place."""
 SETTINGS = "hone.toml"
 ONCE = (SETTINGS, KEY)
 """What it puts in place only where the home has none."""
+PRIVATE = (*SALTS, *ONCE)
+"""What its owner alone may read, in a backup too."""
 BLOCK = 2**20
 
 
@@ -104,12 +107,18 @@ def restore(home: Home, source: Path) -> Path | None:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
         aside = home.folder / f"before-restore-{stamp}"
         # What the backup has not must not stay either: a run of a later time would be taken for one to come.
-        lacking = [name for name in ENTRIES if not (staging / name).exists()]
+        # But the secret of imports, which older backups lack, stays, or it would be another for certain.
+        lacking = [name for name in ENTRIES if name != REVIEW_SALT and not (staging / name).exists()]
         write_private(_journal(home), json.dumps({"aside": aside.name, "lacking": lacking}))
         finish(home)
         return aside if aside.exists() else None
     finally:
         lock.release()
+
+
+def knows_imports(source: Path) -> bool:
+    """Whether the backup holds the secret by which an import finds its conversations; older ones do not."""
+    return REVIEW_SALT in _read(source)["files"]
 
 
 def finish(home: Home) -> None:
@@ -163,6 +172,8 @@ def _copy(source: Path, target: Path) -> str | None:
         reading = source.open("rb")
     except FileNotFoundError:  # a run that tidies up
         return None
+    if target.name in PRIVATE:
+        target.touch(mode=0o600)
     with reading, target.open("wb") as writing:
         while block := reading.read(BLOCK):
             digest.update(block)
@@ -189,7 +200,7 @@ def _read(source: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((source / MANIFEST).read_text("utf-8"))
         form, files = manifest["form"], manifest["files"]
-        known = all(_inside(name) and {"bytes", "sha256"} <= set(told) for name, told in files.items())
+        known = all(_inside(name) and isinstance(told["sha256"], str) for name, told in files.items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
         raise BadRequest(
             f"{source} is no whole backup: {fault}.", "Name a folder made by `hone backup`."
@@ -202,19 +213,35 @@ def _read(source: Path) -> dict[str, Any]:
 def _inside(name: str) -> bool:
     """Whether a manifest's name is of a file that a backup holds, and of no other place."""
     path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts and path.parts[0] in (*ENTRIES, *ONCE)
+    if path.is_absolute() or ".." in path.parts or "\0" in name or str(path) != name:
+        return False
+    return path.parts[0] in FOLDERS if len(path.parts) > 1 else name in {*ENTRIES, *ONCE} - {*FOLDERS}
 
 
 def _stage(source: Path, manifest: dict[str, Any], staging: Path) -> None:
-    staging.mkdir(mode=0o700)
+    """Copy what the manifest names, and check it on the way."""
+    try:
+        staging.mkdir(mode=0o700)
+        _bring(source, manifest, staging)
+    except OSError as fault:
+        raise StoreError(
+            f"The backup could not be copied: {fault.strerror}; nothing was changed.", "Check both disks."
+        ) from fault
+
+
+def _bring(source: Path, manifest: dict[str, Any], staging: Path) -> None:
     for name, told in manifest["files"].items():
-        path = source / name
-        found = _copy(path, staging / name) if path.is_file() else None
+        found = _copy(source / name, staging / name) if _plain(source, name) else None
         if found != told["sha256"]:
             what = "missing" if found is None else "damaged"
             raise BadRequest(
                 f"The backup's {name} is {what}; nothing was changed.", "Restore another backup."
             )
+
+
+def _plain(source: Path, name: str) -> bool:
+    """Whether this is a file of the backup itself: a link may lead to any file of the machine."""
+    return (source / name).is_file() and (source / name).resolve() == source.resolve() / name
 
 
 def _open(path: Path, replaced: Path | None) -> None:

@@ -16,6 +16,11 @@ from typing import Any
 
 from feedback.errors import HomeBusy, SettingsError
 
+REVIEW_SALT = "review-salt"
+"""Decides which contributor has which pseudonym, and which conversation an imported row belongs to."""
+SALTS = ("salt", REVIEW_SALT)
+"""Secrets that the store's rows were made with: another one would make others of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -66,8 +71,8 @@ class Home:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             for inner in (self.models, self.runs, self.versions):
                 inner.mkdir(exist_ok=True)
-            self.secret("token")
-            self.secret("salt")
+            for secret in ("token", *SALTS):
+                self.secret(secret)
             probe = self.folder / ".writable"
             probe.touch()
             probe.unlink()

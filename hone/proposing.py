@@ -9,11 +9,12 @@ Trail: serve/api/proposals.py -> here -> feedback/proposals.py
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from feedback import personal, proposals
-from feedback.errors import BadRequest, Conflict
+from feedback.errors import BadRequest, Conflict, EngineError, EngineUnavailable, HoneError, TryLater
 from feedback.proposals import Candidate
 from feedback.records import Exchange, Message, Principal
 from feedback.store import Store
@@ -27,7 +28,12 @@ SAME = 0.90
 """Cosine from which two samples may mean the same, if numbers and negations agree too."""
 LOOKED_AT = 200
 """The newest questions among which rare ones are looked for."""
+READ = 1_000
+"""Characters of a question by which it is found rare: all of them go to the embedder together."""
 MAX_TOKENS = 512
+
+
+Asking = Callable[[Exchange], Awaitable[Sequence[Candidate] | None]]
 
 
 class Server(Protocol):
@@ -64,6 +70,7 @@ class Proposing:
         Raises:
             Conflict: Another batch is being gathered.
             BadRequest: A teacher is wanted and none is set.
+            EngineError: Nobody answers, or every question was refused.
         """
         if ask_teacher and self._teacher is None:
             raise BadRequest("No teacher is set.", "Set teacher.url and teacher.model, then restart.")
@@ -73,42 +80,57 @@ class Proposing:
             counted: Counter[str] = Counter()
             left_out: Counter[str] = Counter()
             if ask_teacher:
-                await self._by_teacher(principal, assistant, limit, counted, left_out)
+                told = proposals.TEACHER, f"{proposals.TEACHER}{self._teacher.model}"  # type: ignore[union-attr]
+                ask: Asking = partial(self._by_teacher, left_out)
             else:
-                await self._by_itself(principal, assistant, limit, samples, counted)
+                version = self._live(assistant)
+                told = proposals.SELF, f"{proposals.SELF}{version}"
+                ask = partial(self._by_itself, version, samples)
+            origins = await self._chosen(assistant, told[0], limit)
+            await self._ask_each(principal, origins, told[1], ask, counted, left_out)
             names = ("questions", "proposed")
             return {**{name: counted[name] for name in names}, "left_out": dict(left_out)}
 
-    async def _by_itself(
-        self, principal: Principal, assistant: str, limit: int, samples: int, counted: Counter[str]
-    ) -> None:
-        version = self._live(assistant)
-        for origin in await self._chosen(assistant, proposals.SELF, limit):
-            drawn = [await self._draw(version, origin, n) for n in range(samples)]
-            found = await self._by_meaning([one for one in drawn if one.response.strip()])
-            await self._record(principal, origin, f"{proposals.SELF}{version}", found, counted)
-
-    async def _by_teacher(
+    async def _ask_each(
         self,
         principal: Principal,
-        assistant: str,
-        limit: int,
+        origins: Sequence[Exchange],
+        proposer: str,
+        ask: Asking,
         counted: Counter[str],
         left_out: Counter[str],
     ) -> None:
+        """One question after the other: one that is refused, too long perhaps, does not end the batch."""
+        trouble: HoneError | None = None
+        for origin in origins:
+            try:
+                found = await ask(origin)
+                if found is not None:
+                    await self._record(principal, origin, proposer, found, counted)
+            except (EngineUnavailable, TryLater):
+                raise
+            except (BadRequest, EngineError) as refused:
+                trouble = refused
+                left_out[f"refused: {refused.code}"] += 1
+        if trouble and not counted["questions"]:
+            raise trouble
+
+    async def _by_itself(self, version: str, samples: int, origin: Exchange) -> list[Candidate]:
+        drawn = [await self._draw(version, origin, n) for n in range(samples)]
+        return await self._by_meaning([one for one in drawn if one.response.strip()])
+
+    async def _by_teacher(self, left_out: Counter[str], origin: Exchange) -> list[Candidate] | None:
+        """The teacher's answer, or None where the question stays in the house."""
         assert self._teacher is not None
-        for origin in await self._chosen(assistant, proposals.TEACHER, limit):
-            # Asked again just before the words go, since consent may have been taken back meanwhile.
-            if not await asyncio.to_thread(proposals.may_be_learnt_from, self._store, origin.id):
-                left_out["kept from training"] += 1
-                continue
-            kinds = [kind for message in origin.messages for kind in personal.finds(message.content)]
-            if kinds:
-                left_out[f"holds what may be personal: {kinds[0]}"] += 1
-                continue
-            found = [await self._teacher.answer(origin.messages, TEMPERATURES[0])]
-            name = f"{proposals.TEACHER}{self._teacher.model}"
-            await self._record(principal, origin, name, found, counted)
+        # Asked again just before the words go, since consent may have been taken back meanwhile.
+        if not await asyncio.to_thread(proposals.may_be_learnt_from, self._store, origin.id):
+            left_out["kept from training"] += 1
+            return None
+        kinds = [kind for message in origin.messages for kind in personal.finds(message.content)]
+        if kinds:
+            left_out[f"holds what may be personal: {kinds[0]}"] += 1
+            return None
+        return [await self._teacher.answer(origin.messages, TEMPERATURES[0])]
 
     async def _record(
         self,
@@ -161,7 +183,7 @@ class Proposing:
     async def _rarest(self, among: Sequence[Exchange], limit: int) -> list[Exchange]:
         if len(among) < 3:  # nothing to be rare among
             return []
-        vectors = await self._server.embed([one.instruction for one in among])
+        vectors = await self._server.embed([one.instruction[:READ] for one in among])
         nearest = [
             max(
                 sum(a * b for a, b in zip(mine, theirs, strict=True))

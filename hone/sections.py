@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from feedback.private import KINDS, Kind
+from feedback.records import MAX_ASKED
 from feedback.suspect import Flag
 
 PACKAGED = "smollm2-135m"
@@ -87,7 +88,10 @@ class Chat(Section):
     max_tokens: int = Field(512, ge=1, description="Longest answer, in tokens")
     max_running: int = Field(4, ge=1, description="Answers that one person may have running at once")
     max_prompt_chars: int = Field(
-        100_000, ge=100, description="Longest message, in characters; a whole chat may have ten times as many"
+        100_000,
+        ge=100,
+        le=MAX_ASKED,
+        description="Longest chat, in characters: a message with all that was said before it",
     )
 
 

@@ -5,6 +5,7 @@ Sends what it is given and nothing else; what may be sent is decided by `hone/pr
 Trail: hone/proposing.py -> here -> the teacher
 """
 
+import json
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -12,9 +13,13 @@ import httpx
 
 from feedback.errors import EngineError, EngineUnavailable
 from feedback.proposals import Candidate
+from feedback.ratings import MAX_CORRECTION
 from feedback.records import Message
 from hone.sections import Teacher as TeacherSettings
 from hone.settings import LOOPBACK
+
+MOST = 2**20
+"""Bytes of an answer with all that is around it."""
 
 
 class Teacher:
@@ -40,27 +45,49 @@ class Teacher:
             "max_tokens": self._max_tokens,
             "temperature": temperature,
         }
-        headers = {"authorization": f"Bearer {self._key}"} if self._key else {}
         timeout = httpx.Timeout(self._timeout, connect=10)
         try:
             async with httpx.AsyncClient(trust_env=self._proxies, timeout=timeout) as http:
-                told = await http.post(self._url, json=body, headers=headers)
+                told = await self._said(http, body)
         except httpx.HTTPError as gone:
             raise EngineUnavailable(
                 f"The teacher does not answer ({type(gone).__name__}).", "Check teacher.url and the network."
             ) from None
-        if told.is_error:
-            raise EngineError(
-                f"The teacher refused with status {told.status_code}.", "Check teacher.model and its key."
-            )
         try:
-            choice = told.json()["choices"][0]
-            text = str(choice["message"]["content"] or "")
-        except (ValueError, LookupError, TypeError):
+            choice = json.loads(told)["choices"][0]
+            text = choice["message"]["content"] or ""
+            text.encode()  # half a surrogate pair is no text
+            cut = choice.get("finish_reason") == "length"
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            text, cut = None, False
+        if not isinstance(text, str):
+            raise EngineError("The teacher does not answer in OpenAI's shape.", "Check teacher.url.")
+        if len(text) > MAX_CORRECTION:
             raise EngineError(
-                "The teacher does not answer in OpenAI's shape.", "Check teacher.url."
-            ) from None
-        return Candidate(text, finish_reason="length" if choice.get("finish_reason") == "length" else "stop")
+                f"The teacher's answer has {len(text):,} characters; the limit is {MAX_CORRECTION:,}.",
+                "Check teacher.url: it was asked for less.",
+            )
+        return Candidate(text, finish_reason="length" if cut else "stop")
+
+    async def _said(self, http: httpx.AsyncClient, body: dict[str, object]) -> bytes:
+        """The body of the teacher's answer, read no further than an answer can be long."""
+        headers = {"accept-encoding": "identity"}
+        if self._key:
+            headers["authorization"] = f"Bearer {self._key}"
+        async with http.stream("POST", self._url, json=body, headers=headers) as told:
+            if told.is_error:
+                raise EngineError(
+                    f"The teacher refused with status {told.status_code}.",
+                    "Check teacher.model and its key.",
+                )
+            held = bytearray()
+            async for piece in told.aiter_raw():
+                held += piece
+                if len(held) > MOST:
+                    raise EngineError(
+                        f"The teacher's answer is larger than {MOST:,} bytes.", "Check teacher.url."
+                    )
+            return bytes(held)
 
 
 def teacher(settings: TeacherSettings) -> Teacher | None:

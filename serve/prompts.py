@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from feedback.errors import BadRequest, PromptTooLong
 from feedback.records import Assistant, Exchange, Message
 
-MESSAGES = 10
-"""Messages of the greatest length that a whole chat may have: it is kept with every turn."""
-
 
 def check(instruction: str, context: Sequence[Message], longest: int) -> None:
-    """Refuse what is empty, a message of more than `longest` characters, and a chat of too many.
+    """Refuse what is empty, and a message of more than `longest` characters with what was said before it.
+
+    All of it is kept with every turn, also of one that the engine then refuses: so this is the most that an
+    exchange holds of what was asked.
 
     Raises:
         BadRequest: It is empty.
@@ -22,12 +22,12 @@ def check(instruction: str, context: Sequence[Message], longest: int) -> None:
     if not instruction.strip():
         raise BadRequest("The message is empty.", "Write something first.")
     whole = len(instruction) + sum(len(message.content) for message in context)
-    for what, count, most in (("message", len(instruction), longest), ("chat", whole, MESSAGES * longest)):
-        if count > most:
-            raise PromptTooLong(
-                f"The {what} has {count:,} characters; the limit is {most:,}.",
-                "Shorten it, or send it in parts.",
-            )
+    for what, count, todo in (
+        ("message", len(instruction), "Shorten it, or send it in parts."),
+        ("chat", whole, "Begin a new conversation."),
+    ):
+        if count > longest:
+            raise PromptTooLong(f"The {what} has {count:,} characters; the limit is {longest:,}.", todo)
 
 
 def context(assistant: Assistant, line: Sequence[Exchange]) -> list[Message]:

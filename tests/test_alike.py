@@ -1,5 +1,6 @@
 """Which texts are nearly the same, which answers contradict each other, and what normal text is."""
 
+import tracemalloc
 import unicodedata
 
 import pytest
@@ -36,6 +37,18 @@ class TestNormal:
 
 
 class TestNear:
+    def test_a_long_text_is_hashed_in_pieces(self):
+        words = [f"word{number} " for number in range(12_000)]
+        texts = [runs("".join(words)), runs("".join(words[5:])), runs("".join(words[:6_000]))]
+        tracemalloc.start()
+        try:
+            found = near(texts, 0.9)
+            most = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert found == [(0, 1)]
+        assert most < 50 * 2**20, "in one piece one of them takes 75 MB"
+
     @pytest.mark.parametrize(
         "other",
         [

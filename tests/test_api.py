@@ -63,6 +63,9 @@ def test_a_rating_becomes_a_pending_review_and_a_review_a_pair(hone: RunningHone
         ({"messages": []}, 400, "messages"),
         ({"messages": [{"role": "user", "content": "x" * 1_000_000}]}, 400, "limit is 100,000"),
         ({"messages": [{"role": "user", "content": "word " * 19_000}]}, 400, "reads 4096 together"),
+        ({"messages": [{"role": "user", "content": "x"}], "stop": ["y" * 201]}, 400, "stop"),
+        ({"messages": [{"role": "user", "content": "x"}], "stop": ["y"] * 17}, 400, "stop"),
+        ({"messages": [{"role": "user", "content": "x"}], "stop": "y" * 201}, 400, "stop"),
         ({"messages": [{"role": "assistant", "content": "x"}]}, 400, "last message must be the user's"),
         ({"model": "nobody", "messages": [{"role": "user", "content": "x"}]}, 404, "no assistant nobody"),
         (

@@ -1,13 +1,19 @@
 """Backups and their return: whole or refused, and a restore that is killed anywhere is finished or undone."""
 
+import errno
 import json
+import os
+import stat
 from pathlib import Path
 
 import pytest
-from stories import ANA, ask
+from stories import ANA, OTTO, ask
 
 from feedback import erasure, ratings
 from feedback.errors import BadRequest, Conflict, HomeBusy, StoreError
+from feedback.forms import ImportRow
+from feedback.imports import save
+from feedback.records import Message, new_id
 from feedback.store import Store
 from hone import backups
 from hone.home import Home, HomeLock
@@ -47,18 +53,22 @@ def back_up(home, target):
 
 def test_what_was_backed_up_comes_back_and_what_was_there_is_moved_aside(home, tmp_path):
     told(home, add="before")
-    salt = home.secret("salt")
+    salt, other = home.secret("salt"), home.secret("review-salt")
     manifest = back_up(home, tmp_path / "backup")
-    assert {"hone.duckdb", "salt", "desired.json", "versions/general@1-abc/adapter.safetensors"} < set(
-        manifest["files"]
-    )
+    assert {
+        "hone.duckdb",
+        "salt",
+        "review-salt",
+        "desired.json",
+        "versions/general@1-abc/adapter.safetensors",
+    } < set(manifest["files"])
     assert not {"token", "admin-password", "lock"} & set(manifest["files"])
     told(home, add="after")
     (home.versions / "general@1-abc" / "adapter.safetensors").unlink()
     aside = backups.restore(home, tmp_path / "backup")
     assert told(home) == {"before"}
     assert (home.versions / "general@1-abc" / "adapter.safetensors").read_bytes() == b"weights" * 1000
-    assert home.secret("salt") == salt
+    assert (home.secret("salt"), home.secret("review-salt")) == (salt, other)
     kept = Store(aside / "hone.duckdb")
     assert kept.row("SELECT count(*) AS n FROM exchanges")["n"] == 2
     kept.close()
@@ -90,7 +100,9 @@ def test_settings_come_back_only_where_there_are_none(home, tmp_path):
     assert "port = 1" in (fresh.folder / "hone.toml").read_text()
 
 
-@pytest.mark.parametrize("name", ["hone.duckdb", "versions/general@1-abc/adapter.safetensors", "salt"])
+@pytest.mark.parametrize(
+    "name", ["hone.duckdb", "versions/general@1-abc/adapter.safetensors", "salt", "review-salt"]
+)
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
 def test_a_damaged_backup_is_refused_and_changes_nothing(home, tmp_path, name, damage):
     told(home, add="before")
@@ -126,6 +138,11 @@ WITHOUT_MANIFEST = "no manifest"
         {"form": 1, "files": {"hone.duckdb": FILE, "/etc/x": FILE}},
         {"form": 1, "files": {"hone.duckdb": FILE, "token": FILE}},
         {"form": 1, "files": {"hone.duckdb": None}},
+        {"form": 1, "files": {"hone.duckdb": ["bytes", "sha256"]}},
+        {"form": 1, "files": {"hone.duckdb": FILE, "": FILE}},
+        {"form": 1, "files": {"hone.duckdb": FILE, "versions": FILE}},
+        {"form": 1, "files": {"hone.duckdb": FILE, "salt/token": FILE}},
+        {"form": 1, "files": {"hone.duckdb": FILE, "versions/./x": FILE}},
     ],
 )
 def test_what_is_no_backup_is_refused(home, tmp_path, manifest):
@@ -135,6 +152,127 @@ def test_what_is_no_backup_is_refused(home, tmp_path, manifest):
         (source / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(BadRequest, match=r"no (whole )?backup"):
         backups.restore(home, source)
+
+
+def test_a_backup_leads_to_no_file_beside_it(home, tmp_path):
+    """Whoever lends a backup could else have any file of the machine copied to where versions are served."""
+    told(home, add="before")
+    back_up(home, tmp_path / "backup")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "adapter.safetensors").write_bytes(b"weights" * 1000)
+    folder = tmp_path / "backup" / "versions" / "general@1-abc"
+    (folder / "adapter.safetensors").unlink()
+    for link, target in ((folder / "adapter.safetensors", "adapter.safetensors"), (folder, "")):
+        if link == folder:
+            (folder / "adapter.safetensors").unlink()
+            folder.rmdir()
+        link.symlink_to(tmp_path / "elsewhere" / target)
+        with pytest.raises(BadRequest, match=r"safetensors is missing; nothing was changed"):
+            backups.restore(home, tmp_path / "backup")
+
+
+def test_a_backup_that_cannot_be_copied_is_a_sentence_and_changes_nothing(home, tmp_path):
+    told(home, add="before")
+    back_up(home, tmp_path / "backup")
+    told(home, add="after")
+    manifest = json.loads((tmp_path / "backup" / "manifest.json").read_text())
+    below = "versions/general@1-abc/adapter.safetensors/below"
+    manifest["files"][below] = {"bytes": 1, "sha256": ""}
+    (tmp_path / "backup" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises((BadRequest, StoreError), match="nothing was changed"):
+        backups.restore(home, tmp_path / "backup")
+    (home.folder / ".restoring").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backups, "_copy", full_disk)
+        with pytest.raises(StoreError, match="No space left on device; nothing was changed"):
+            backups.restore(home, tmp_path / "backup")
+    assert told(home) == {"before", "after"}
+
+
+@pytest.mark.parametrize("line", ['{"id": "../../outside"}', "[]", '{"id": 7}', '{"id": "ID", "more": 1}'])
+def test_a_list_of_erasures_that_is_none_names_no_file_and_changes_nothing(home, tmp_path, line):
+    told(home, add="before")
+    (home.folder / "erasures.jsonl").write_text(line.replace("ID", new_id()) + "\n")
+    store = Store(home.store)
+    manifest = backups._made(home, store, tmp_path / "backup")
+    store.close()
+    assert "erasures.jsonl" in manifest["files"]
+    fresh = Home(tmp_path / "fresh")
+    with pytest.raises(StoreError, match=r"erasures\.jsonl has a line that is no erasure"):
+        backups.restore(fresh, tmp_path / "backup")
+    assert not fresh.store.exists()
+    assert not list(tmp_path.rglob("outside*"))
+
+
+def full_disk(source, target):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def import_file(home, *questions):
+    """What becomes of a file of one conversation, imported as the server does it."""
+    store = Store(home.store)
+    rows = [ImportRow((Message("user", asked),), "It depends.", "talk") for asked in questions]
+    try:
+        return save(
+            store, OTTO, "general", rows, approve=False, source="f.jsonl", salt=home.secret("review-salt")
+        )
+    finally:
+        store.close()
+
+
+def conversations(home):
+    store = Store(home.store)
+    try:
+        return {row["conversation_id"] for row in store.rows("SELECT conversation_id FROM exchanges")}
+    finally:
+        store.close()
+
+
+def test_an_import_goes_on_in_another_home_where_the_first_was_backed_up(home, tmp_path):
+    import_file(home, "Where?")
+    back_up(home, tmp_path / "backup")
+    fresh = Home(tmp_path / "fresh")
+    backups.restore(fresh, tmp_path / "backup")
+    report = import_file(fresh, "Where?", "When?")
+    assert (report.known, report.imported) == (1, 1)
+    assert len(conversations(fresh)) == 1, "the rest of a conversation belongs to it"
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o000])
+def test_secrets_are_their_owners_alone_in_a_backup_and_after_it(home, tmp_path, umask):
+    told(home, add="q")
+    (home.folder / "receipt-key").write_text("00")
+    before = os.umask(umask)
+    try:
+        back_up(home, tmp_path / "backup")
+        fresh = Home(tmp_path / "fresh")
+        backups.restore(fresh, tmp_path / "backup")
+    finally:
+        os.umask(before)
+    for place in (tmp_path / "backup", fresh.folder):
+        for name in ("salt", "review-salt", "receipt-key"):
+            assert stat.S_IMODE((place / name).stat().st_mode) == 0o600, (place, name)
+
+
+def test_an_older_backup_without_the_secret_of_imports_comes_back_and_says_so(home, tmp_path):
+    from typer.testing import CliRunner
+
+    from hone.command import app
+
+    told(home, add="before")
+    back_up(home, tmp_path / "backup")
+    assert backups.knows_imports(tmp_path / "backup")
+    manifest = json.loads((tmp_path / "backup" / "manifest.json").read_text())
+    del manifest["files"]["review-salt"]
+    (tmp_path / "backup" / "manifest.json").write_text(json.dumps(manifest))
+    (tmp_path / "backup" / "review-salt").unlink()
+    own = home.secret("review-salt")
+    restored = CliRunner().invoke(app, ["restore", str(tmp_path / "backup"), "--home", str(home.folder)])
+    assert restored.exit_code == 0, restored.output
+    assert "older than the keeping of review-salt" in " ".join(restored.output.split())
+    assert home.secret("review-salt") == own, "the only one that its imports can have been made with"
+    backups.restore(Home(tmp_path / "fresh"), tmp_path / "backup")
+    assert told(Home(tmp_path / "fresh")) == {"before"}
 
 
 def test_a_backup_goes_only_to_a_new_folder_outside_of_the_home(home, tmp_path):
@@ -180,7 +318,7 @@ def test_what_came_after_the_backup_does_not_stay(home, tmp_path):
     assert (aside / "runs" / "0002-general" / "plan.json").exists()
 
 
-@pytest.mark.parametrize("moves", range(11))
+@pytest.mark.parametrize("moves", range(13))
 def test_a_restore_killed_between_any_two_moves_is_finished_by_the_next_who_comes(
     home, tmp_path, monkeypatch, moves
 ):

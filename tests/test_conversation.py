@@ -221,10 +221,12 @@ async def test_what_cannot_be_asked_is_refused_and_leaves_no_row(talk: Conversat
 
 
 async def test_a_chat_that_is_too_long_as_a_whole_leaves_no_row(talk: Conversations, store: Store) -> None:
-    said = [Message("user" if place % 2 == 0 else "assistant", "x" * 1000) for place in range(10)]
+    """All of it is kept with each turn, also of those that the engine refuses."""
+    said = [Message("user" if place % 2 == 0 else "assistant", "x" * 100) for place in range(10)]
     conversation = await talk.conversation(MINA, "general", "Hi")
-    with pytest.raises(PromptTooLong, match="chat has 10,002 characters; the limit is 10,000"):
-        await talk.begin(MINA, "general", said, "Hi", conversation_id=conversation, source="api")
+    for _ in range(3):
+        with pytest.raises(PromptTooLong, match="chat has 1,002 characters; the limit is 1,000"):
+            await talk.begin(MINA, "general", said, "Hi", conversation_id=conversation, source="api")
     assert store.rows("SELECT 1 FROM exchanges", []) == []
     await (await talk.begin(MINA, "general", said[2:], "Hi", conversation_id=conversation)).close()
 

@@ -1,9 +1,10 @@
 """Turns are on record from admission, end once, belong to one person, and make one visible line."""
 
 import pytest
-from stories import ANA, BEN, admitted, ask
+from stories import ANA, BEN, OTTO, admitted, ask
 
-from feedback.errors import BadRequest, NotAllowed, NotFound
+from feedback import golds
+from feedback.errors import BadRequest, NotAllowed, NotFound, PromptTooLong
 from feedback.exchanges import Exchanges
 from feedback.records import Message, new_id
 from feedback.store import Store
@@ -42,6 +43,17 @@ def test_a_closed_turn_has_its_answer_and_the_version_that_gave_it(exchanges, st
         "total_ms": 40.0,
         "error": "",
     }
+
+
+def test_no_exchange_holds_more_than_the_most_whichever_door_it_comes_by(exchanges, store):
+    conversation = exchanges.begin_conversation("ana", "general", "Sums")
+    before = (Message("user", "x" * 600_000), Message("assistant", "y" * 399_990))
+    exchanges.open(admitted(conversation, context=before, instruction="z" * 10))
+    with pytest.raises(PromptTooLong, match="1,000,001 characters; the limit is 1,000,000"):
+        exchanges.open(admitted(conversation, context=before, instruction="z" * 11))
+    with pytest.raises(PromptTooLong, match="limit"):
+        golds.add(store, OTTO, "general", "x" * 1_000_001, "4.", expected="reject", rating="up")
+    assert store.row("SELECT count(*) AS n FROM exchanges")["n"] == 1
 
 
 def test_a_turn_ends_once(exchanges, store):

@@ -4,17 +4,19 @@ import io
 import json
 
 import pytest
+from erasure_home import LEE, erase
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stories import ANA, OTTO, RITA, ask
+from stories import ADA, ANA, OTTO, RITA, ask
 
-from feedback import golds, pairs, ratings, review
+from feedback import comparisons, golds, lookup, pairs, proposals, ratings, review
 from feedback.assistants import Assistants
 from feedback.errors import BadRequest
 from feedback.exports import FORMS, export
 from feedback.files import KINDS
 from feedback.forms import ImportRow
 from feedback.imports import read, save
+from feedback.proposals import Candidate
 from feedback.records import Assistant, Message
 from feedback.store import Store
 
@@ -107,6 +109,70 @@ def test_an_item_that_measures_reviewers_leaves_in_no_form(store):
     review.review(store, RITA, gold, "edit", response="4.")
     for form in FORMS:
         assert b"".join(export(store, "general", form)) == b""
+
+
+def leaves(store):
+    """All that leaves, in any form."""
+    return b"".join(piece for form in FORMS for piece in export(store, "general", form)).decode()
+
+
+def proposed(store, origin, answer):
+    (identity,) = proposals.record(store, OTTO, lookup.get(store, origin), "teacher:big", [Candidate(answer)])
+    return identity
+
+
+def thumb_up(store, exchange_id):
+    """As a proposal could get one before it was refused there."""
+    store.append({"ratings": [{"principal": "ana", "exchange_id": exchange_id, "rating": "up"}]})
+
+
+def test_an_answer_to_what_measures_reviewers_leaves_in_no_form(store):
+    gold = golds.add(store, OTTO, "general", "What is 2 + 2?", "5.", expected="reject", rating="down")
+    kept = proposed(store, gold, "The sum is 4.")
+    review.review(store, RITA, kept, "edit", response="It is 4.")
+    thumb_up(store, kept)
+    review.review(store, RITA, gold, "edit", response="4.")
+    assert leaves(store) == ""
+    assert comparisons.edited(store, "general") == []
+
+
+def test_a_proposal_leaves_in_no_form_while_its_question_is_its_authors_alone(store):
+    asked = ratings.rate(store, ANA, ask(store, instruction="My illness?", response="No.").id, rating="down")
+    kept = proposed(store, asked.id, "Wait.")
+    review.review(store, RITA, kept, "edit", response="See a doctor.")
+    thumb_up(store, kept)
+    assert leaves(store).count("See a doctor.") == 4, "pairs in three forms, and a comparison"
+    assert leaves(store).count("Wait.") == 2, "what it replaced, and with its thumb"
+    ratings.rate(store, ANA, asked.id, rating=None)
+    assert leaves(store) == ""
+
+
+def test_what_was_erased_or_kept_from_training_leaves_in_no_form(store, tmp_path):
+    everything = [ask(store, LEE, f"q{n}", f"a{n}") for n in range(2)]
+    for exchange in everything:
+        ratings.rate(store, LEE, exchange.id, rating="down", correction="Mine.", comment="Hm.")
+        review.review(store, RITA, exchange.id, "approve")
+    rows = [ImportRow((Message("user", f"i{n}"),), "better", f"t{n}", rejected="worse") for n in range(2)]
+    save(store, OTTO, "general", rows, approve=True)
+    assert leaves(store)
+    gone = store.rows("SELECT DISTINCT conversation_id FROM exchanges ORDER BY 1")
+    for number, row in enumerate(gone):
+        if number % 2:
+            erase(store, tmp_path, ADA, "conversation", row["conversation_id"])
+        else:
+            consent = {"principal": "lee", "conversation_id": row["conversation_id"], "training": False}
+            store.append({"consents": [consent]})
+    assert leaves(store) == ""
+
+
+def test_a_thumb_up_on_what_reviewers_rejected_leaves_as_no_example(store):
+    liked, disliked = (ask(store, instruction=f"q{n}", response=f"a{n}") for n in range(2))
+    ratings.rate(store, ANA, liked.id, rating="up")
+    ratings.rate(store, ANA, disliked.id, rating="down")
+    for exchange in (liked, disliked):
+        review.review(store, RITA, exchange.id, "reject")
+    told = [json.loads(line) for line in b"".join(export(store, "general", "kto")).splitlines()]
+    assert [(row["completion"][0]["content"], row["label"]) for row in told] == [("a1", False)]
 
 
 def test_a_long_export_comes_page_by_page(store, monkeypatch):

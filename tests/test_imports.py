@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from uuid import uuid5
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stories import ANA, OTTO, RITA, teach
 
-from feedback import erasure, lookup, pairs, ratings, review
+from feedback import erasure, forms, lookup, pairs, ratings, review
 from feedback.assistants import Assistants
 from feedback.curate import curate
 from feedback.errors import BadImport, NotAllowed, NotFound
@@ -29,6 +30,9 @@ USER = Message("user", "Say hi")
 CHAT = {"messages": [{"role": "user", "content": "Say hi"}, {"role": "assistant", "content": "Hi."}]}
 ASKED = [{"role": "user", "content": "Say hi"}]
 SAID = [{"role": "assistant", "content": "Hi."}]
+DEEP: list = []
+for _ in range(100_000):
+    DEEP = [DEEP]
 
 
 @pytest.fixture
@@ -182,6 +186,36 @@ def test_whatever_is_in_a_file_every_row_is_taken_or_refused(told):
 
 
 class TestFiles:
+    @pytest.mark.parametrize(
+        "record",
+        [
+            {
+                "snapshot": {"chat": {"chat": {"messages": 5}}},
+                "data": {"rating": 1},
+                "meta": {"message_id": "a"},
+            },
+            {
+                "snapshot": {"chat": {"chat": {"history": 5}}},
+                "data": {"rating": 1},
+                "meta": {"message_id": "a"},
+            },
+            {
+                "snapshot": {"chat": {"messages": [{"id": "a", "role": [], "content": {}}]}},
+                "data": {"rating": 1},
+                "meta": {"message_id": "a"},
+            },
+            {"prompt": "Say hi", "completion": "Hi.", "label": DEEP},
+            {"messages": [{"role": DEEP, "content": "Say hi"}, *SAID]},
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": DEEP}]}, *SAID]},
+            {"snapshot": {"chat": {}}, "data": {"rating": DEEP}, "meta": {"message_id": "a"}},
+            {"snapshot": {"chat": {}}, "data": {"rating": 1}, "meta": {"message_id": DEEP}},
+            {"messages": [*ASKED * 1, *SAID] * 30 + [{"role": "user", "content": "x" * 99_990}, *SAID]},
+        ],
+    )
+    def test_whatever_shape_a_row_has_it_is_refused_and_the_next_goes_in(self, record):
+        with pytest.raises(ValueError, match=r"^(is|has|does|holds|lacks)\b"):
+            forms.parse(forms.form_of(record), record)
+
     def test_a_file_its_text_and_a_list_read_the_same(self, tmp_path):
         path = tmp_path / "pairs.jsonl"
         text = lines(CHAT, CHAT)
@@ -247,6 +281,64 @@ class TestFiles:
         path.write_bytes(path.read_bytes()[:-9])
         with pytest.raises(BadImport, match="no Parquet file"):
             list(read(path))
+
+    def test_a_parquet_file_that_stands_for_much_more_than_it_is_is_read_a_few_rows_at_once(
+        self, monkeypatch
+    ):
+        held = io.BytesIO()
+        table = pa.table(
+            {"prompt": ["z" * 2**20] * 200, "completion": ["x"] * 200, "aside": [b"y" * 2**20] * 200}
+        )
+        pq.write_table(table, held, dictionary_pagesize_limit=2**30)
+        assert held.tell() < 2**18
+        held.seek(0)
+        del table
+        before, most = pa.total_allocated_bytes(), 0
+        for row in read(held):
+            assert "limit is 100,000" in row.why
+            most = max(most, pa.total_allocated_bytes() - before)
+        assert most < 100 * 2**20, "200 MiB are never there together"
+
+    @pytest.mark.parametrize(
+        "column",
+        [
+            pa.array([2**62], pa.timestamp("us")),
+            pa.array([2**30], pa.date32()),
+            pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers()),
+            pa.array(["x" * (MAX_RECORD + 1)]),
+        ],
+    )
+    def test_a_parquet_row_that_cannot_be_read_is_refused_by_number_and_the_others_go_in(self, column):
+        held = io.BytesIO()
+        rest = pa.array(["Hi."]).cast(pa.string())
+        with pq.ParquetWriter(
+            held, pa.schema([("prompt", column.type), ("completion", pa.string())])
+        ) as file:
+            file.write_table(pa.table({"prompt": column, "completion": rest}))
+        held.seek(0)
+        (refused,) = read(held)
+        assert refused.where == "Row 1"
+        assert re.search("cannot be read|is longer than", refused.why)
+
+    def test_a_csv_line_without_an_end_is_refused_and_not_kept_in_memory(self, monkeypatch):
+        monkeypatch.setattr("feedback.ahead.MAX_RECORD", 1_000)
+        long, open_ = "x" * 5_000, '"' + ("y" * 100 + "\n") * 50
+        told = f"instruction,output\nSay hi,Hi.\n{long}\nSay hi,Ho.\n{long},{long}\nSay hi,Hu.\n{open_}"
+        found = list(read(told))
+        assert [row.response for row in found if isinstance(row, ImportRow)] == ["Hi.", "Ho.", "Hu."]
+        assert sum("longer than 1,000" in row.why for row in found if isinstance(row, Refused)) == 3
+
+    def test_a_list_of_small_items_is_read_across_its_pieces(self, monkeypatch):
+        monkeypatch.setattr("feedback.ahead.PIECE", 7)
+        told = [CHAT, CHAT, {"prompt": " a]\n", "completion": ",["}]
+        for text in (
+            json.dumps(told),
+            json.dumps(told, indent=3),
+            " \n" + json.dumps(told).replace(", {", " \n ,  {") + "\n\n",
+        ):
+            assert [
+                len(row.messages) for row in read(text.encode().decode()) if isinstance(row, ImportRow)
+            ] == [1, 1]
 
     @pytest.mark.parametrize("nothing", ["", "\n \n", "[]", "instruction,output\n"])
     def test_an_empty_file_is_an_error(self, nothing):

@@ -7,11 +7,20 @@ from teacher_stand_in import TeacherStandIn
 
 from feedback import lookup, pairs, personal, proposals, queue, ratings, review
 from feedback.assistants import Assistants
-from feedback.errors import BadRequest, Conflict, EngineError, EngineUnavailable, NotAllowed, NotFound
+from feedback.errors import (
+    BadRequest,
+    Conflict,
+    EngineError,
+    EngineUnavailable,
+    NotAllowed,
+    NotFound,
+    PromptTooLong,
+)
 from feedback.exchanges import Exchanges
 from feedback.policy import Policy
 from feedback.proposals import Candidate
 from feedback.records import Message, new_id
+from feedback.search import Search
 from feedback.store import Store
 from hone.proposing import Proposing
 from hone.teacher import Teacher
@@ -123,6 +132,23 @@ class TestRecorded:
         assert [pair.response for pair in pairs.approved(store, "general")] == ["See a doctor."]
         assert waiting in [one.id for one in review.pending(store, viewer="rita")]
 
+    def test_it_is_for_reviewers_and_no_contribution_of_who_asked(self, store, tmp_path):
+        add_people(store, RITA, ROB)
+        asked = disliked(store)
+        ids = proposals.record(store, OTTO, asked, "teacher:big", [Candidate(f"Far {n}.") for n in range(3)])
+        with pytest.raises(NotAllowed):
+            ratings.rate(store, ANA, ids[0], rating="down", correction="Mine.")
+        search = Search(store, tmp_path / "words.duckdb")
+        search.catch_up()
+        assert [one.id for one in search.own("far", "ana")] == [asked.id]
+        for identity in ids:
+            for reviewer in (RITA, ROB):
+                review.review(store, reviewer, identity, "approve", policy=Policy(trusted_after=3))
+        mine = ratings.rate(store, ANA, ask(store, ANA, "Where?").id, rating="up")
+        assert (
+            review.review(store, RITA, mine.id, "approve", policy=Policy(trusted_after=3)).state == "waiting"
+        )
+
     def test_what_says_nothing_new_is_left_out(self, store):
         asked = ratings.rate(store, ANA, disliked(store).id, rating="down", correction="384,400 km.")
         said = [Candidate(text) for text in (" No idea. ", "384,400 km.", "", "Far.", "Far.")]
@@ -183,6 +209,49 @@ class TestGathered:
         }
         (one,) = proposals.of(store, fine.id)["proposals"]
         assert (one[0].response, one[0].source) == ("The teacher's answer.", "proposal:teacher:big")
+
+    @pytest.mark.parametrize("by", ["itself", "teacher"])
+    async def test_one_question_that_is_refused_keeps_the_others_from_nothing(self, store, stand_in, by):
+        hard = [disliked(store, f"Too long {n}?") for n in range(3)]
+        fine = disliked(store, "How far is the moon?", who=LEE)
+
+        class Refusing(Server):
+            async def answer(self, version, messages, **asked):
+                if "Too long" in messages[-1].content:
+                    raise PromptTooLong("It has 9 tokens.", "Shorten it.")
+                return await super().answer(version, messages, **asked)
+
+        def refuse(body):
+            return {"choices": []} if "Too long" in body["messages"][-1]["content"] else answered(body)
+
+        answered, stand_in.answer = stand_in.answer, refuse
+        given = {"server": Refusing("Far.")} if by == "itself" else {"teacher": kept_by(stand_in)}
+        asked = {"limit": 2, "samples": 1, "ask_teacher": by == "teacher"}
+        said = await proposing(store, **given).propose(OTTO, "general", **asked)
+        code = "prompt_too_long" if by == "itself" else "engine"
+        assert said == {"questions": 1, "proposed": 1, "left_out": {f"refused: {code}": 1}}
+        assert len(proposals.of(store, fine.id)["proposals"]) == 1
+        assert proposals.of(store, hard[0].id)["proposals"] == []
+        with pytest.raises((PromptTooLong, EngineError)):
+            await proposing(store, **given).propose(OTTO, "general", **asked)
+
+    @pytest.mark.parametrize("said", ["x" * 32_001, "x" * 2**21, ["x"], {"a": 1}, "half \ud800"])
+    async def test_a_teacher_that_says_too_much_or_no_text_is_refused(self, store, stand_in, said):
+        asked = disliked(store)
+        stand_in.said = said
+        with pytest.raises((EngineError, BadRequest)):
+            await gather(store, teacher=kept_by(stand_in))
+        assert proposals.of(store, asked.id)["proposals"] == []
+
+    async def test_rare_questions_are_told_apart_by_their_beginnings(self, store):
+        for text in ("Tax one?", "Tax two?", "Tax three?", "Herons? " + "x" * 5_000):
+            ratings.rate(store, ANA, ask(store, ANA, text).id, rating="up")
+        server = Server("So.")
+        read = []
+        server.embed = lambda texts, embed=server.embed: read.extend(texts) or embed(texts)
+        await gather(store, server=server)
+        assert {messages[-1].content[:7] for _, messages, *_ in server.asked} == {"Herons?"}
+        assert max(map(len, read)) <= 1_000
 
     async def test_a_system_prompt_with_somebodys_data_keeps_the_question_here(self, store, stand_in):
         told = Exchanges(store)

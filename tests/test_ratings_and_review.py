@@ -235,6 +235,15 @@ class TestReview:
         rate(store, ANA, exchange.id, rating="down", correction="Four.")
         assert review(store, RITA, exchange.id, "approve").approved_response == "Four."
 
+    def test_what_is_there_can_be_approved_however_long_and_an_edit_brings_no_more_than_a_correction(
+        self, store
+    ):
+        exchange = ask(store, response="word " * 10_000)
+        rate(store, ANA, exchange.id, rating="up")
+        with pytest.raises(BadRequest, match="the limit is 32,000"):
+            review(store, RITA, exchange.id, "edit", response="words " * 10_000)
+        assert review(store, RITA, exchange.id, "approve", response="word " * 10_000).state == "approved"
+
     def test_nothing_cannot_be_approved(self, store):
         exchange = ask(store, response=" \n", finish_reason="stop")
         rate(store, ANA, exchange.id, rating="down")

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from stories import ADA, ANA, BEN, OTTO, RITA, ROB, add_people, ask
 
-from feedback import claims, disputes, drafts, imports, pairs, ranking, signals
+from feedback import claims, disputes, drafts, imports, pairs, preferences, ranking, signals
 from feedback.agreement import alpha, figures
 from feedback.claims import MOST_CLAIMS
 from feedback.consent import allow
@@ -302,14 +302,6 @@ class TestSecondOpinions:
         (pair,) = pairs.approved(team, "general")
         assert (pair.author, pair.reviewer, pair.own) == ("rita", "rob", False)
 
-    def test_the_opinion_of_who_was_suspended_is_none_of_the_two(self, team):
-        exchange = corrected(team)
-        review(team, ZOE, exchange.id, "edit", response="4", policy=STRICT)
-        gone = {"principal": "ada", "name": "zoe", "change": "suspended"}
-        team.append({"accounts": [gone]})
-        assert review(team, RITA, exchange.id, "approve", response="4", policy=STRICT).state == "waiting"
-        assert review(team, ROB, exchange.id, "approve", response="4", policy=STRICT).state == "approved"
-
     def test_nobody_settles_alone_what_they_asked_themselves(self, team):
         exchange = rate(team, ZOE, ask(team, ZOE, "Which bank?", "This one.").id, rating="up")
         assert review(team, ZOE, exchange.id, "approve", policy=TRUSTING).state == "waiting"
@@ -379,6 +371,87 @@ class TestSecondOpinions:
         assert names[0] == names[1] != names[2]
         assert "ana" not in names
         assert names[0] != Policy(salt="other").pseudonym("ana")
+
+
+def suspend(store, person, change="suspended"):
+    store.append({"accounts": [{"principal": "ada", "name": person.name, "change": change}]})
+
+
+class TestSuspended:
+    """What somebody said who may not review any more counts no more, but for what others stand behind."""
+
+    @pytest.fixture
+    def zoe_rejected(self, team):
+        exchange = corrected(team)
+        review(team, ZOE, exchange.id, "reject", policy=STRICT)
+        return exchange
+
+    @pytest.mark.parametrize("change", [{"change": "suspended"}, {"change": "role", "role": "user"}])
+    def test_it_makes_no_dispute(self, team, zoe_rejected, change):
+        assert review(team, RITA, zoe_rejected.id, "approve", policy=STRICT).state == "disputed"
+        team.append({"accounts": [{"principal": "ada", "name": "zoe", **change}]})
+        assert states(team, zoe_rejected.id, RITA, ROB) == ["waiting", "pending"]
+        assert review(team, ROB, zoe_rejected.id, "approve", policy=STRICT).state == "approved"
+        assert [pair.disowned for pair in pairs.approved(team, "general")] == [False]
+
+    def test_it_is_none_of_the_two_nor_said_of_how_far_reviewers_agree(self, team, zoe_rejected):
+        assert review(team, RITA, zoe_rejected.id, "approve", policy=STRICT).state == "disputed"
+        assert figures(team)["exchanges"] == 1
+        suspend(team, ZOE)
+        assert figures(team)["exchanges"] == 0
+        other = corrected(team)
+        suspend(team, ZOE, "restored")
+        review(team, ZOE, other.id, "approve", policy=STRICT)
+        suspend(team, ZOE)
+        assert review(team, RITA, other.id, "approve", policy=STRICT).state == "waiting"
+
+    def test_their_words_are_off_the_table(self, team):
+        exchange = corrected(team)
+        review(team, ZOE, exchange.id, "edit", response="Pay at evil.example.", policy=STRICT)
+        assert item(team, RITA, STRICT, exchange.id).proposed == "Pay at evil.example."
+        suspend(team, ZOE)
+        assert item(team, RITA, STRICT, exchange.id).proposed == "Four."
+        with pytest.raises(Conflict, match="not the one you were shown"):
+            review(team, RITA, exchange.id, "approve", response="Pay at evil.example.", policy=STRICT)
+        review(team, RITA, exchange.id, "approve", policy=STRICT)
+        assert review(team, ROB, exchange.id, "approve", policy=STRICT).state == "approved"
+
+    def test_what_they_settled_alone_is_not_learnt_until_they_are_back(self, team, tmp_path):
+        alone, shared = (
+            corrected(team, instruction="Where is it?"),
+            corrected(team, instruction="When is it?"),
+        )
+        review(team, ZOE, alone.id, "approve", policy=TRUSTING)
+        review(team, RITA, shared.id, "approve", policy=STRICT)
+        review(team, ZOE, shared.id, "approve", policy=STRICT)
+
+        def learnt():
+            chosen = curate(pairs.approved(team, "general"), max_tokens=99, count_tokens=lambda pair: 1)
+            return {pair.exchange_id for pair in chosen.pairs}, dict(chosen.dropped)
+
+        assert learnt() == ({alone.id, shared.id}, {})
+        suspend(team, ZOE)
+        assert learnt() == ({shared.id}, {"approved_by_suspended": 1})
+        assert len(list(pairs.stream(team, "general"))) == 1
+        assert [row.response for row in preferences.compared(team, "general")] == ["Four."]
+        suspend(team, ZOE, "restored")
+        assert learnt() == ({alone.id, shared.id}, {})
+
+    def test_a_dispute_that_they_ended_is_one_again_for_what_is_learnt(self, team):
+        exchange = corrected(team)
+        review(team, RITA, exchange.id, "approve", policy=STRICT)
+        review(team, ROB, exchange.id, "reject", policy=STRICT)
+        adjudicate(team, ZOE, exchange.id, "approve", response="Four.", reason="It is.")
+        assert [pair.disowned for pair in pairs.approved(team, "general")] == [False]
+        suspend(team, ZOE)
+        assert [pair.disowned for pair in pairs.approved(team, "general")] == [True]
+
+    def test_an_import_that_they_approved_stands(self, team):
+        add_people(team, OTTO)
+        rows = imports.read('{"instruction": "Where?", "output": "Here."}')
+        imports.save(team, OTTO, "general", rows, approve=True)
+        suspend(team, OTTO)
+        assert [pair.disowned for pair in pairs.approved(team, "general")] == [False]
 
 
 class TestSkipAndReopen:

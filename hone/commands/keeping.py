@@ -9,6 +9,12 @@ from hone.commands.line import DEFAULT_HOME, HomeOption, call, place, screen
 
 app = typer.Typer()
 
+OLDER = (
+    "The backup is older than the keeping of review-salt, so this home's own stays. If the store was made in "
+    "another home, the rest of a file that was imported there begins new conversations, and reviewers see "
+    "contributors under other pseudonyms: put that home's review-salt in its place before you start."
+)
+
 
 @app.command()
 def backup(
@@ -27,10 +33,14 @@ def restore(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Make the home what a backup says; what was there is moved aside. Hone must not be running."""
-    from hone.backups import restore
+    from hone.backups import knows_imports, restore
 
-    aside = restore(place(home), folder.expanduser().resolve())
+    source = folder.expanduser().resolve()
+    known = knows_imports(source)
+    aside = restore(place(home), source)
     screen.print(f"{place(home).folder} is as the backup {folder} has it", soft_wrap=True)
+    if not known:
+        screen.print(OLDER, soft_wrap=True)
     if aside:
         screen.print(f"What was there before is in {aside}; delete it when all is well", soft_wrap=True)
 

@@ -16,12 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.types import Receive, Scope, Send
 
 from feedback.errors import BadRequest, HoneError
-from feedback.records import Message, Principal, Role, Sampling
+from feedback.records import MAX_ASKED, Message, Principal, Role, Sampling
 from serve.api.errors import error_body
 from serve.conversation import Conversations, Turn
 from serve.identity import Identity
 
-Text = Annotated[str, Field(max_length=1_000_000)]
+Text = Annotated[str, Field(max_length=MAX_ASKED)]
+Stop = Annotated[str, Field(max_length=200)]
 
 UNSUPPORTED: dict[str, Any] = {
     "n": 1,
@@ -69,7 +70,9 @@ class ChatRequest(BaseModel):
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
     seed: int | None = None
-    stop: str | list[str] | None = None
+    stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = Field(
+        None, description="At most 16 texts of 200 characters"
+    )
     stream_options: dict[str, Any] | None = None
     conversation_id: str | None = Field(None, description="Hone's own: groups exchanges of one conversation")
 

@@ -7,7 +7,7 @@ import asyncio
 import tempfile
 from typing import Annotated, Any, BinaryIO
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 
 from feedback import exports, imports, rounds, snapshot
@@ -38,7 +38,7 @@ def routes(
         principal: operator,
         assistant: str,
         approve: bool = False,
-        source: str = "import",
+        source: Annotated[str, Query(max_length=255)] = "import",
     ) -> dict[str, Any]:
         """Take in a file of any form (JSON lines, JSON, CSV, Parquet); bad rows are told and left out."""
         await asyncio.to_thread(assistants.get, assistant)
