@@ -26,7 +26,8 @@ from hone.home import Home, HomeLock, write_private
 MANIFEST = "manifest.json"
 FORM = 1
 STORE = "hone.duckdb"
-ENTRIES = (STORE, "salt", "desired.json", "versions", "runs", LIST)
+REVIEW_SALT = "review-salt"
+ENTRIES = (STORE, "salt", REVIEW_SALT, "desired.json", "versions", "runs", LIST)
 """What a restore puts in place."""
 SETTINGS = "hone.toml"
 ONCE = (SETTINGS, KEY)
@@ -104,7 +105,8 @@ def restore(home: Home, source: Path) -> Path | None:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
         aside = home.folder / f"before-restore-{stamp}"
         # What the backup has not must not stay either: a run of a later time would be taken for one to come.
-        lacking = [name for name in ENTRIES if not (staging / name).exists()]
+        # Earlier backups had no review salt; the home's own is then the best there is.
+        lacking = [name for name in ENTRIES if name != REVIEW_SALT and not (staging / name).exists()]
         write_private(_journal(home), json.dumps({"aside": aside.name, "lacking": lacking}))
         finish(home)
         return aside if aside.exists() else None
