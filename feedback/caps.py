@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from feedback.records import Pair
+from feedback.records import Pair, is_import
 
 UNSECONDED = "unseconded"
 CONTRIBUTOR_CAP = "contributor_cap"
@@ -31,7 +31,7 @@ class Caps:
 
 def imported(pair: Pair) -> bool:
     """Whether an operator brought it in."""
-    return pair.source in ("import", "demo") or pair.source.startswith("import:")
+    return is_import(pair.source)
 
 
 def contributors(pairs: Sequence[Pair]) -> Counter[str]:

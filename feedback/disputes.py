@@ -51,7 +51,7 @@ def adjudicate(
 ) -> Exchange:
     """Settle what reviewers disagree on: reject it, or approve words that are on the table.
 
-    Those are the answer, the correction, and what a reviewer of this round approved or wrote.
+    Those are what reviewers of this round approved or wrote.
 
     Raises:
         NotAllowed: Not a reviewer, one of those who disagree, or the words are the adjudicator's own.

@@ -3,6 +3,8 @@
 An opinion is what one reviewer thinks; the verdict is what opinions settle into. Two are needed where
 the contributor is new, where something in the words calls for a second look, for a random share, and
 wherever a reviewer wrote the words: nobody's own words are approved by themselves alone.
+
+Trail: feedback/rounds.py -> here
 """
 
 import hashlib
@@ -13,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+from feedback import records
 from feedback.records import Exchange
 
 SKIP = "skip"
@@ -87,7 +90,7 @@ def wording(exchange: Exchange, opinions: Sequence[Opinion]) -> Wording:
 
 
 def is_import(exchange: Exchange) -> bool:
-    return exchange.source in ("import", "demo") or exchange.source.startswith("import:")
+    return records.is_import(exchange.source)
 
 
 # Bounded wherever the next character may begin again: what people write must not take its length squared.

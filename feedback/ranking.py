@@ -5,6 +5,8 @@ other thumbs down, topics that are rare among what waits, answers their authors 
 stopped, cut short), a random sample so that nothing is never seen, and the rest. A topic is made of an
 instruction's longer words, cut to their stems, and is rare where even its commonest word is; no model is
 asked. Nothing of the texts is kept but numbers that mean nothing outside this process.
+
+Trail: feedback/queue.py -> here
 """
 
 import re
@@ -15,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from feedback.records import is_import
 from feedback.store import Store
 
 MOST = 2_000
@@ -75,7 +78,7 @@ def _tells(word: str) -> bool:
 def _kind(row: Mapping[str, Any], rare: bool, split: bool) -> int:
     if row["worth"] >= 3:
         return 4 - int(row["worth"])
-    if row["source"] in ("import", "demo") or row["source"].startswith("import:"):
+    if is_import(row["source"]):
         return 8
     doubted = row["doubted"] or row["finish_reason"] in ("stopped", "length")
     reasons = (split or row["begun"], row["worth"] == 2, rare, doubted, _sampled(row["exchange_id"]))

@@ -2,7 +2,7 @@
 
 The thumb is saved at once and the rest may follow; each is an event, and the newest holds. Knows no page.
 
-Trail: serve/pages/chat.py -> here -> feedback/review.py
+Trail: serve/pages/rating.py, serve/api/feedback.py -> here -> feedback/review.py
 """
 
 from collections.abc import Sequence

@@ -33,6 +33,11 @@ def is_id(text: str) -> bool:
         return False
 
 
+def is_import(source: str) -> bool:
+    """Whether this `source` of an exchange says that an operator brought it in."""
+    return source in ("import", "demo") or source.startswith("import:")
+
+
 def now() -> datetime:
     return datetime.now(UTC)
 

@@ -4,7 +4,7 @@ The only file that speaks DuckDB. It opens and migrates the file, hands writes t
 and reads on any thread. It knows tables and rows, not what they mean: ids and times go in and come out
 as strings and UTC times, JSON as Python's own values.
 
-Trail: serve/conversation.py -> here -> feedback/review.py
+Trail: feedback/exchanges.py -> here -> feedback/review.py
 """
 
 import threading

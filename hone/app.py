@@ -1,6 +1,6 @@
 """The one place where the parts meet: builds them from the settings, starts and stops them in order.
 
-Trail: hone/command.py -> here -> serve/web.py, tuner/schedule.py
+Trail: hone/up.py, hone/client.py -> here -> serve/web.py, hone/tuning.py
 """
 
 import asyncio

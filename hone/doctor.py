@@ -1,6 +1,7 @@
 """Looks at the machine and the home the way `hone up` will meet them, and says what to do.
 
-Starts no engine; all it leaves is the home's folder and the measured number format.
+Starts no engine and makes no home; in one that is there it leaves missing folders and secrets, the measured
+number format, and a store that is migrated.
 """
 
 import shutil

@@ -2,6 +2,8 @@
 
 The tuner judges a version through the very engine that people talk to, at low priority, so that chat
 stays quick while it does.
+
+Trail: tuner/server.py -> here -> serve/router.py
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,7 @@
-"""`hone up`: start everything, print the address, and stop cleanly."""
+"""`hone up`: start everything, print the address, and stop cleanly.
+
+Trail: hone/commands/run.py -> here -> hone/app.py
+"""
 
 import asyncio
 import logging

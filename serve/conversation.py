@@ -4,7 +4,7 @@ The row of an exchange is durable before the first token is asked for, and close
 ends: finished, stopped by its author, or cut by a failure. Where the disk takes no row, people are
 answered all the same and told that it was not kept. Knows nothing of HTTP or Gradio.
 
-Trail: serve/pages/turns.py, serve/api/chat.py -> here -> serve/router.py
+Trail: serve/pages/turns.py, serve/api/chat.py -> here -> feedback/exchanges.py, serve/router.py
 """
 
 import asyncio

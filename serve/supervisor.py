@@ -3,6 +3,8 @@
 An engine that runs elsewhere is only kept in sight (`Watch`). It knows a process, a port and a health
 check, and nothing of what the engine holds; whoever needs to act when an engine is ready again hands in
 `on_ready`.
+
+Trail: hone/engines.py -> here -> serve/engine/__main__.py
 """
 
 import asyncio

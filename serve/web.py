@@ -1,4 +1,7 @@
-"""Puts the web application together: doors, API, pages. The parts come from outside, already built."""
+"""Puts the web application together: doors, API, pages. The parts come from outside, already built.
+
+Trail: hone/app.py -> here -> serve/doors.py, serve/api/, serve/pages/
+"""
 
 import hashlib
 from collections.abc import Callable, Sequence

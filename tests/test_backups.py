@@ -88,6 +88,23 @@ def test_a_backup_is_made_while_others_write_and_is_of_one_moment(home, tmp_path
     assert told(fresh) == {"question"}
 
 
+def test_pseudonyms_and_imported_conversations_are_the_same_after_a_restore_elsewhere(home, tmp_path):
+    salt = home.secret("review-salt")
+    told(home, add="q")
+    back_up(home, tmp_path / "backup")
+    fresh = Home(tmp_path / "fresh")
+    backups.restore(fresh, tmp_path / "backup")
+    assert fresh.secret("review-salt") == salt
+
+
+def test_a_backup_without_a_review_salt_leaves_the_homes_own(home, tmp_path):
+    told(home, add="q")
+    back_up(home, tmp_path / "backup")
+    salt = home.secret("review-salt")
+    backups.restore(home, tmp_path / "backup")
+    assert home.secret("review-salt") == salt
+
+
 def test_settings_come_back_only_where_there_are_none(home, tmp_path):
     (home.folder / "hone.toml").write_text("[web]\nport = 1\n")
     told(home, add="q")

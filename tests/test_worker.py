@@ -136,7 +136,7 @@ def house(model: Loaded) -> Iterator[House]:
     house.worker.stop()
     if house.worker._thread.ident:
         assert sorted(map(id, house.ended)) == sorted(id(caller.row) for caller in house.callers)
-        assert house.worker.load() == (0, 0)
+        assert house.worker.counts() == (0, 0)
 
 
 def greedy(model: Loaded, prompt: Sequence[int], limit: int, version: str = "base") -> list[int]:
@@ -272,7 +272,7 @@ def test_a_full_queue_says_so_and_empties_again(model: Loaded) -> None:
         with pytest.raises(EngineBusy, match="wait already"):
             house.ask(prompt(9, 5), 4)
         house.ask(prompt(9, 5), 4, background=True)  # its own line has room
-        assert house.worker.load() == (0, 7)
+        assert house.worker.counts() == (0, 7)
         house.worker.start()
         house.wait()
         house.wait(house.ask(prompt(9, 5), 4))
@@ -621,7 +621,7 @@ def test_whatever_comes_and_goes_every_row_ends_once_and_every_answer_is_its_own
     house.wait()
     house.worker.stop()
     assert sorted(map(id, house.ended)) == sorted(id(caller.row) for caller in house.callers)
-    assert house.worker.load() == (0, 0)
+    assert house.worker.counts() == (0, 0)
     done = [(c, n, v) for c, n, v in asked if c.row.outcome == "done"]
     assert len(done) > 30
     for caller, number, version in done:

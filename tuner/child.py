@@ -3,7 +3,7 @@
 The child holds the read end of a pipe as its standard input, so it ends with this process, however
 that dies. Knows nothing of torch: what the child tells, it tells in the run's folder.
 
-Trail: tuner/cycle.py -> here -> tuner/train.py
+Trail: tuner/steps.py -> here -> tuner/train.py
 """
 
 import asyncio

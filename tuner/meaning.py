@@ -4,7 +4,7 @@ Embeddings say how near two texts are, but give opposites and changed numbers hi
 must also pass hard checks: numbers, negation, code, refusal. The texts alone decide those; vectors
 are handed in. Knows nothing of versions, servers or verdicts.
 
-Trail: tuner/evaluate.py -> here -> tuner/gate.py
+Trail: tuner/matching.py -> here -> tuner/evaluate.py
 """
 
 import ast

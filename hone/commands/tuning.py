@@ -62,7 +62,7 @@ def promote(version: str, reason: ReasonOption = "", home: HomeOption = DEFAULT_
 def rollback(
     assistant: AssistantOption = "general", reason: ReasonOption = "", home: HomeOption = DEFAULT_HOME
 ) -> None:
-    """Give an assistant's traffic back to the version before."""
+    """End the canary; without one, give the assistant's traffic back to the version before."""
 
     async def work(client: Client) -> Any:
         client.need_running()

@@ -25,7 +25,7 @@ def routes(parts: Parts) -> APIRouter:
 
     @router.get("/readyz", response_model=None)
     async def ready() -> Response:
-        """200 once the engine answers; 503 with the reason until then."""
+        """200 once the engine answers, 503 until then; `hone status` says why."""
         body = {"status": supervisor.state}
         return JSONResponse(body, 200 if supervisor.state == "ready" else 503)
 

@@ -92,7 +92,7 @@ def routes(identity: Identity, operations: Operations, assistants: Assistants) -
 
     @router.post("/v1/assistants/{name}/rollback")
     async def roll_back(name: str, body: Reason, principal: operator) -> dict[str, Any]:
-        """Give an assistant's traffic back to the version before."""
+        """End the canary; without one, give the assistant's traffic back to the version before."""
         await known(name)
         return version_record(await operations.roll_back(name, principal, body.reason))
 

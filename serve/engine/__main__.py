@@ -159,12 +159,17 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--max-context", type=int, default=4096, help="tokens; 0: the model's own")
     parser.add_argument("--max-active", type=int, default=16, help="requests answered at once")
     parser.add_argument("--max-queue", type=int, default=64, help="requests that may wait beyond those")
-    parser.add_argument("--slots", type=int, default=4, help="versions that may be loaded at once")
+    parser.add_argument("--slots", type=int, default=8, help="versions that may be loaded at once")
     parser.add_argument("--prefix-mib", type=int, default=256, help="kept of finished answers; 0: nothing")
     parser.add_argument("--max-seconds", type=float, default=600, help="the longest one answer may take")
     options = parser.parse_args(arguments)
-    options.threads = options.threads or len(os.sched_getaffinity(0))
+    options.threads = options.threads or _processors()
     return options
+
+
+def _processors() -> int:
+    # Only Linux tells which ones this process may use.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":

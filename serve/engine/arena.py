@@ -61,7 +61,7 @@ class Arena:
         self._all[:, row, :length] = kept.memory[:, :length]
 
 
-def token_bytes(*, layers: int, heads: int, head_dim: int, dtype: torch.dtype) -> int:
+def bytes_a_token(*, layers: int, heads: int, head_dim: int, dtype: torch.dtype) -> int:
     """What one token's keys and values take."""
     return layers * 2 * heads * head_dim * dtype.itemsize
 

@@ -3,7 +3,7 @@
 OpenAI's routes and TGI's both become an `Ask`; both read `Piece`s and one `Ended` back. Knows nothing
 of HTTP, tensors or threads.
 
-Trail: serve/engine/server.py -> here -> serve/engine/engine.py
+Trail: serve/engine/openai.py, serve/engine/tgi.py -> here -> serve/engine/engine.py
 """
 
 from dataclasses import dataclass, field

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from feedback.errors import SettingsError
-from serve.engine.arena import token_bytes
+from serve.engine.arena import bytes_a_token
 from serve.engine.lean import LeanNetwork, fits, head_dim
 from serve.engine.matrix import free_memory
 from serve.engine.network import Network, Span
@@ -68,7 +68,7 @@ def room(model: Any, longest: int) -> int:
     """
     config = model.config.get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    each = longest * token_bytes(
+    each = longest * bytes_a_token(
         layers=config.num_hidden_layers, heads=heads, head_dim=head_dim(config), dtype=model.dtype
     )
     free = free_memory(model.device)

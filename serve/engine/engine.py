@@ -52,7 +52,7 @@ PROBES = 4
 class Limits:
     """What the engine allows itself."""
 
-    slots: int = 4
+    slots: int = 8
     """Versions that fit beside the base."""
     queue: int = 64
     """Requests of each priority that may wait."""
@@ -83,7 +83,7 @@ class Engine:
         self._spelling = Spelling(model.tokenizer)
         self._embedder = Embedder(model.device)
         self._writing = Writing(model, limits.queue + model.network.rows)
-        self.metrics = Metrics(self._worker.load, self._adapters, self._prefixes)
+        self.metrics = Metrics(self._worker.counts, self._adapters, self._prefixes)
 
     def run(self) -> None:
         """Answer on this thread until the engine is closed; best on the one that loaded the model.
@@ -231,7 +231,7 @@ class Engine:
         raise AssertionError("a row ends with its end")
 
     def _pause(self) -> None:
-        if any(self._worker.load()):
+        if any(self._worker.counts()):
             time.sleep(PAUSE_SECONDS)
 
     def _freed(self, version: str) -> None:

@@ -4,7 +4,7 @@ All tokens of a step, whether they begin prompts or continue answers, go through
 so the weights are read once; only attention treats rows apart. Built from the model that transformers
 loaded, and not used where the two disagree (`assembly.py`). Knows nothing of requests.
 
-Trail: serve/engine/worker.py -> here -> serve/engine/linear.py, serve/engine/arena.py
+Trail: serve/engine/worker.py -> here -> serve/engine/linear.py, serve/engine/attention.py
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from transformers.activations import ACT2FN
 
 from serve.engine.arena import Arena
 from serve.engine.attention import Attention, Plan
-from serve.engine.linear import Mix, SlotLinear
+from serve.engine.linear import Mix, VersionedLinear
 from serve.engine.lora import Delta
 from serve.engine.matrix import free_memory
 from serve.engine.network import Kept, Span
@@ -50,17 +50,19 @@ class _Layer:
     def __init__(self, name: str, layer: nn.Module, gemma: bool, activation: Any) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         at, up = f"{name}.self_attn", f"{name}.mlp"
-        self.qkv = SlotLinear({f"{at}.{p}": getattr(attention, p) for p in ("q_proj", "k_proj", "v_proj")})
-        self.o = SlotLinear({f"{at}.o_proj": attention.o_proj})
-        self.gate_up = SlotLinear({f"{up}.{p}": getattr(mlp, p) for p in ("gate_proj", "up_proj")})
-        self.down = SlotLinear({f"{up}.down_proj": mlp.down_proj})
+        self.qkv = VersionedLinear(
+            {f"{at}.{p}": getattr(attention, p) for p in ("q_proj", "k_proj", "v_proj")}
+        )
+        self.o = VersionedLinear({f"{at}.o_proj": attention.o_proj})
+        self.gate_up = VersionedLinear({f"{up}.{p}": getattr(mlp, p) for p in ("gate_proj", "up_proj")})
+        self.down = VersionedLinear({f"{up}.down_proj": mlp.down_proj})
         self.before = _Norm(layer.input_layernorm, gemma)
         self.between = _Norm(layer.post_attention_layernorm, gemma)
         self.query_norm = _Norm(attention.q_norm, gemma) if hasattr(attention, "q_norm") else None
         self.key_norm = _Norm(attention.k_norm, gemma) if hasattr(attention, "k_norm") else None
         self.activation = activation
 
-    def linears(self) -> list[SlotLinear]:
+    def linears(self) -> list[VersionedLinear]:
         return [self.qkv, self.o, self.gate_up, self.down]
 
     def mlp(self, x: torch.Tensor, mix: Mix) -> torch.Tensor:
@@ -99,7 +101,7 @@ class LeanNetwork:
             for i, layer in enumerate(model.model.layers)
         ]
         self._norm = _Norm(model.model.norm, gemma)
-        self._head = SlotLinear({"lm_head": model.lm_head})
+        self._head = VersionedLinear({"lm_head": model.lm_head})
         self._arena = Arena(
             layers=len(self._layers),
             rows=rows,
@@ -155,7 +157,7 @@ class LeanNetwork:
         if version in self._settled[0]:
             self._settled = (frozenset(), 0)
 
-    def settle(self, versions: frozenset[str]) -> bool:
+    def settle(self, versions: frozenset[str]) -> None:
         """Settle one more layer on these versions, where memory has room for a copy of the weights."""
         known, done = self._settled
         if known != versions:
@@ -170,9 +172,8 @@ class LeanNetwork:
                 linear.settle(own, pure=len(versions) == 1)
             done += 1
         self._settled = (versions, done)
-        return done == len(self._layers)
 
-    def _linears(self) -> list[SlotLinear]:
+    def _linears(self) -> list[VersionedLinear]:
         return [linear for layer in self._layers for linear in layer.linears()] + [self._head]
 
 

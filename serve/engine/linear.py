@@ -88,7 +88,7 @@ class _Pair:
     alone: _Side
 
 
-class SlotLinear:
+class VersionedLinear:
     """Several of a model's linear layers that read the same input, as one, with room for versions."""
 
     def __init__(self, parts: Mapping[str, torch.nn.Linear]) -> None:

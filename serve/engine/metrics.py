@@ -15,8 +15,8 @@ SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Metrics:
-    def __init__(self, load: Callable[[], tuple[int, int]], adapters: Adapters, prefixes: Prefixes) -> None:
-        """`load` gives how many rows are in use and how many requests wait."""
+    def __init__(self, counts: Callable[[], tuple[int, int]], adapters: Adapters, prefixes: Prefixes) -> None:
+        """`counts` gives how many rows are in use and how many requests wait."""
         registry = self._registry = CollectorRegistry()
         self._rows = Counter(
             "hone_engine_requests", "Requests by kind and outcome", ["kind", "outcome"], registry=registry
@@ -29,9 +29,9 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
-        self._watch("hone_engine_rows", "Rows of memory in use", lambda: load()[0])
-        self._watch("hone_engine_active", "Requests that are being answered", lambda: load()[0])
-        self._watch("hone_engine_queue", "Requests that wait", lambda: load()[1])
+        self._watch("hone_engine_rows", "Rows of memory in use", lambda: counts()[0])
+        self._watch("hone_engine_active", "Requests that are being answered", lambda: counts()[0])
+        self._watch("hone_engine_queue", "Requests that wait", lambda: counts()[1])
         self._watch("hone_engine_adapters", "Versions that are loaded", lambda: len(adapters.loaded()))
         self._watch("hone_engine_references", "Requests that hold a version", adapters.references)
         self._watch("hone_engine_prefixes", "Conversations whose memory is kept", lambda: len(prefixes))

@@ -82,7 +82,7 @@ def load(
     numbers = choose_dtype(dtype, place, cache, threads)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        network = AutoModelForCausalLM.from_pretrained(folder, dtype=numbers)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=numbers)
     except (OSError, ValueError, KeyError) as error:
         raise SettingsError(
             f"The model in {folder} cannot be loaded ({_first_line(error)}).",
@@ -93,13 +93,13 @@ def load(
             f"The model {name} has no chat template or no fast tokenizer.",
             "Set model.name to an instruction-tuned model that has both.",
         )
-    network = network.to(place).eval().requires_grad_(False)
-    own = getattr(network.config, "max_position_embeddings", longest or 4096)
-    stops = frozenset(stop_ids(tokenizer, network.generation_config))
+    model = model.to(place).eval().requires_grad_(False)
+    own = getattr(model.config, "max_position_embeddings", longest or 4096)
+    stops = frozenset(stop_ids(tokenizer, model.generation_config))
     context = min(own, longest) if longest else own
-    vocabulary = network.get_input_embeddings().num_embeddings
-    made = assemble(network, rows=rows, longest=context)
-    return Loaded(name, folder, made, tokenizer, place, numbers, context, vocabulary, stops)
+    vocabulary = model.get_input_embeddings().num_embeddings
+    network = assemble(model, rows=rows, longest=context)
+    return Loaded(name, folder, network, tokenizer, place, numbers, context, vocabulary, stops)
 
 
 def quieten() -> None:

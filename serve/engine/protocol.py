@@ -22,8 +22,8 @@ DONE = b"data: [DONE]\n\n"
 UNLIKELY = -9999.0
 """What stands for a log-probability of minus infinity, which JSON cannot carry; vLLM's number."""
 
-COLDEST = 1e-5
-"""Temperatures below this are greedy, as in vLLM: a float32 cannot divide by them."""
+GREEDY_BELOW = 1e-5
+"""Temperatures below this are greedy, as in vLLM."""
 
 
 def _encodable(text: str) -> str:
@@ -36,7 +36,7 @@ def _encodable(text: str) -> str:
 
 
 def greedy_when_cold(temperature: float) -> float:
-    return 0.0 if temperature < COLDEST else temperature
+    return 0.0 if temperature < GREEDY_BELOW else temperature
 
 
 Text = Annotated[str, AfterValidator(_encodable)]
@@ -46,7 +46,10 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Request(BaseModel):
-    """A request's body: a null parameter means its default, and one that is not known is refused."""
+    """A request's body: a null parameter means its default.
+
+    What asks for words also refuses what it does not know (`refuse_unsupported`); the rest ignores it.
+    """
 
     model_config = ConfigDict(extra="allow")
 

@@ -118,8 +118,8 @@ class WholeNetwork:
         for layer in self._layers.values():
             layer.deltas.pop(version, None)
 
-    def settle(self, versions: frozenset[str]) -> bool:
-        return True
+    def settle(self, versions: frozenset[str]) -> None:
+        """There is nothing to prepare."""
 
 
 def _cut(memory: DynamicCache, length: int) -> None:

@@ -125,7 +125,7 @@ class Worker:
             self._changed.notify()
         self._over.wait(timeout)
 
-    def load(self) -> tuple[int, int]:
+    def counts(self) -> tuple[int, int]:
         """How many rows are in use, and how many requests wait."""
         with self._changed:
             return len(self._rows), len(self._queue)

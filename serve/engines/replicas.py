@@ -205,9 +205,8 @@ class Replicas(HttpEngine):
                 except EngineUnavailable as lost:
                     replica.drop(lost)
                 except (BadAdapter, CannotSwap) as refused:
-                    if (
-                        holding
-                    ):  # it is served already, and what one replica lacks is not taken from the others
+                    if holding:
+                        # It is served already, and what one replica lacks is not taken from the others.
                         replica.refused[version] = str(refused)
                         continue
                     await self._take(version, done)

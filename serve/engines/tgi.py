@@ -6,7 +6,7 @@ seen it answer unlike the base; names and paths may hold no @ (server/.../utils/
 version has another name there, and a link to its folder; top_p below 1 samples even at temperature 0
 (server/.../utils/tokens.py:65); a stop string is part of the text.
 
-Trail: serve/engines/outside.py -> here -> serve/engines/restart.py
+Trail: serve/engines/outside.py -> here -> serve/engines/restart.py, a TGI server
 """
 
 import asyncio

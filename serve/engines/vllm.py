@@ -8,7 +8,7 @@ Start it with --enable-lora, VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 and --max-cpu-lo
 a CPU, 0.32 adds what lies in its last slot to base requests that share a batch with a version's
 (vllm-project/vllm#48421): no driver sees that, so --max-loras must stay above all loads of its life.
 
-Trail: serve/engines/outside.py -> here -> serve/router.py
+Trail: serve/engines/outside.py -> here -> a vLLM server
 """
 
 from collections.abc import Sequence
