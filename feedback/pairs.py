@@ -11,22 +11,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from feedback.records import Message, Pair
-from feedback.rounds import WITHDRAWN
 from feedback.store import Store
 
 PAGE = 5_000
 
-_APPROVED = f"""
+_APPROVED = """
 SELECT s.exchange_id, s.review_id, s.assistant, s.conversation_id, e.context, e.instruction, v.response,
     v.author, v.principal AS reviewer, s.source, v.at AS at, v.own, s.owner AS contributor,
     coalesce(v.seq < (SELECT min(seq) AS seq FROM accounts GROUP BY name ORDER BY seq LIMIT 1 OFFSET 1), true)
         AS alone, v.seq
 FROM exchange_state s JOIN exchanges e ON e.id = s.exchange_id JOIN reviews v ON v.id = s.review_id
-WHERE s.state = 'approved' AND s.training AND s.assistant = $1
+WHERE s.state = 'approved' AND s.reviewable AND s.assistant = $1
     AND s.exchange_id NOT IN (SELECT exchange_id FROM golds)
     AND s.exchange_id NOT IN (
-        SELECT p.exchange_id FROM proposals p JOIN golds g ON g.exchange_id = p.origin_id)
-    AND s.exchange_id NOT IN {WITHDRAWN}"""  # noqa: S608
+        SELECT p.exchange_id FROM proposals p JOIN golds g ON g.exchange_id = p.origin_id)"""
 
 
 def approved(store: Store, assistant: str) -> list[Pair]:

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from feedback import lookup
 from feedback.store import Store
 
 MOST = 2_000
@@ -100,8 +101,8 @@ def _known(store: Store, ids: Sequence[str]) -> dict[str, Topic]:
     """The topics of these exchanges, read once in the life of the process."""
     missing = [identity for identity in ids if identity not in _topics]
     if missing:
-        asked = "SELECT e.id, e.instruction FROM exchanges e WHERE e.id IN (SELECT unnest($1::UUID[]))"
-        read = {row["id"]: topic(row["instruction"]) for row in store.rows(asked, [missing])}
+        asked = lookup.by_key(store, "exchanges", "instruction", missing)
+        read = {identity: topic(row["instruction"]) for identity, row in asked.items()}
         with _topics_lock:
             if len(_topics) + len(read) > _KEPT:
                 _topics.clear()

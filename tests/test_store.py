@@ -20,7 +20,9 @@ from stories import ANA, RITA, ask
 
 from feedback import ratings, review, schema
 from feedback.errors import BadRequest, Conflict, HomeBusy, StoreError
+from feedback.exchange_state import EXCHANGE_STATE
 from feedback.exchanges import Exchanges
+from feedback.migrate import migrate
 from feedback.records import new_id
 from feedback.store import Store
 
@@ -184,6 +186,22 @@ def test_a_migration_keeps_what_is_there_and_fills_the_projection(tmp_path, monk
     store.append({"decisions": [decision("heavier", weight=3)]})
     assert store.row("SELECT weight FROM decisions")["weight"] == 3
     assert store.row("SELECT exchange_id FROM exchange_state")["exchange_id"] == exchange.id
+    store.close()
+
+
+def test_a_projection_that_a_killed_migration_emptied_is_made_at_the_next_opening(tmp_path, monkeypatch):
+    path = tmp_path / "hone.duckdb"
+    store = Store(path)
+    exchange = ask(store)
+    store.close()
+    emptied = ("DROP TABLE exchange_state", EXCHANGE_STATE, "UPDATE projected SET seq = 0")
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, emptied))
+    with duckdb.connect(str(path)) as killed:
+        migrate(killed, path)
+        assert killed.execute("SELECT count(*) FROM exchange_state").fetchall() == [(0,)]
+    store = Store(path)
+    assert store.row("SELECT exchange_id FROM exchange_state")["exchange_id"] == exchange.id
+    assert store.check()
     store.close()
 
 
