@@ -161,12 +161,12 @@ def truth(only: str = "") -> str:
         WHERE NOT coalesce(origin.shown, false))
     SELECT stood.* EXCLUDE (shown, retired, setter, said_at, disputed, judged_by, skipped_by),
         training AND shown AND state <> 'erased' AND NOT retired
-            AND stood.exchange_id NOT IN (FROM withdrawn) AS reviewable,
+            AND withdrawn.exchange_id IS NULL AS reviewable,
         setter,
         CASE WHEN reviewable AND (state = 'pending' OR state = 'unrated' AND finish_reason IS NOT NULL)
             THEN {RANK} END AS rank,
         said_at, disputed, judged_by, skipped_by
-    FROM stood"""  # noqa: S608
+    FROM stood LEFT JOIN withdrawn ON withdrawn.exchange_id = stood.exchange_id"""  # noqa: S608
 
 
 def without_projection(sql: str) -> str:
