@@ -33,17 +33,17 @@ _BEGUN = f"""SELECT exchange_id FROM exchange_state
 WHERE said_at IS NOT NULL AND {_ROOM} AND {_PLACE} = $3
 ORDER BY said_at DESC, exchange_id LIMIT $4 OFFSET $5"""  # noqa: S608
 _OPEN = f"{_ROOM} AND (said_at IS NULL OR {_PLACE} = 'pending')"
-# The best by as few columns as can be, since all that waits is looked at; then the rest of those alone.
-_BEST = f"""
-WITH best AS (SELECT seq FROM exchange_state WHERE {_OPEN} AND owner NOT IN (SELECT unnest($4::VARCHAR[]))
-    ORDER BY rank, seq LIMIT $3),
-shown AS (SELECT exchange_id, rank, seq, owner, worth, rated_at, rating, source, finish_reason,
+# As few columns as can be, since all that waits is looked at; then the rest of those that are weighed.
+_BEST = f"""SELECT seq, rank, owner FROM exchange_state
+WHERE {_OPEN} AND owner NOT IN (SELECT unnest($4::VARCHAR[])) ORDER BY rank, seq LIMIT $3"""  # noqa: S608
+_WEIGHED = """
+WITH shown AS (SELECT exchange_id, seq, rank, worth, rating, source, finish_reason,
         coalesce(len(judged_by), 0) > 0 AS begun
-    FROM exchange_state WHERE seq IN (FROM best))
-SELECT *, exchange_id IN (SELECT replaces FROM exchange_state
-        WHERE replaces IN (SELECT exchange_id FROM shown))
-    OR exchange_id IN (SELECT exchange_id FROM signals WHERE kind <> 'copy') AS doubted
-FROM shown ORDER BY rank, seq"""  # noqa: S608
+    FROM exchange_state WHERE seq IN (SELECT unnest($1::BIGINT[])))
+SELECT shown.* REPLACE (exchange_id::VARCHAR AS exchange_id),
+    exchange_id IN (SELECT replaces FROM exchange_state WHERE replaces IN (SELECT exchange_id FROM shown))
+        OR exchange_id IN (SELECT exchange_id FROM signals WHERE kind <> 'copy') AS doubted
+FROM shown"""
 _REST = f"""SELECT exchange_id FROM exchange_state WHERE {_OPEN} AND seq NOT IN (SELECT unnest($3::BIGINT[]))
 ORDER BY rank, seq LIMIT $4 OFFSET $5"""  # noqa: S608
 _JUDGED = f"""SELECT exchange_id FROM exchange_state
@@ -128,10 +128,12 @@ def ids(
         query = _JUDGED if state in STATES else _BEGUN
         return [row["exchange_id"] for row in store.rows(query, [viewer, assistant, state, limit, offset])]
     weighed = fairness.chosen(partial(_best, store, viewer, assistant), ranking.MOST)
-    ordered = ranking.ranked(store, weighed)[offset : offset + limit] if offset < len(weighed) else []
-    if len(ordered) < limit and len(weighed) == ranking.MOST:
-        begin = max(0, offset - len(weighed))
-        wanted = [[row["seq"] for row in weighed], limit - len(ordered), begin]
+    seqs = [row["seq"] for row in weighed]
+    ordered = []
+    if offset < len(seqs):
+        ordered = ranking.ranked(store, store.rows(_WEIGHED, [seqs]))[offset : offset + limit]
+    if len(ordered) < limit and len(seqs) == ranking.MOST:
+        wanted = [seqs, limit - len(ordered), max(0, offset - len(seqs))]
         rest = store.rows(_REST, [viewer, assistant, *wanted])
         ordered += [row["exchange_id"] for row in rest]
     return ordered

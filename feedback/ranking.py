@@ -12,7 +12,6 @@ import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from feedback import lookup
@@ -31,7 +30,6 @@ _COMMON = frozenset(
     """about does explain from give have help into make please should some tell that their them there these
     they this what when where which will with would write your""".split()  # noqa: SIM905
 )
-_LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 class Topic(NamedTuple):
@@ -46,7 +44,7 @@ _topics_lock = threading.Lock()
 
 
 def ranked(store: Store, waiting: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The ids of these rows (`exchange_id, worth, rating, rated_at, source, finish_reason, begun, doubted`)
+    """The ids of these rows (`exchange_id, seq, rank, worth, rating, source, finish_reason, begun, doubted`)
     in the order to look at them."""
     topics = _known(store, [row["exchange_id"] for row in waiting])
     split = _split(waiting, topics)
@@ -57,7 +55,7 @@ def ranked(store: Store, waiting: Sequence[Mapping[str, Any]]) -> list[str]:
         topic = topics.get(row["exchange_id"])
         rare = bool(topic and topic.stems) and max(seen[stem] for stem in topic.stems) <= limit  # type: ignore[union-attr]
         kind = _kind(row, rare, bool(topic) and topic.question in split)  # type: ignore[union-attr]
-        return kind, -row["worth"], row["rated_at"] or _LATEST, row["exchange_id"]
+        return kind, row["rank"], row["seq"]
 
     return [row["exchange_id"] for row in sorted(waiting, key=place)]
 
