@@ -199,7 +199,7 @@ class Desk:
         return replace(item, claim=held)
 
     def _words(self, visit: Visit, item: Item) -> str:
-        draft = drafts.read(self._store, visit.principal, item.exchange.id)
+        draft = drafts.of(self._store, visit.principal, item.exchange.id)
         return draft or item.exchange.approved_response or item.proposed
 
     def _state_choice(self, visit: Visit, where: Where) -> gr.Radio:
