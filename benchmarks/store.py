@@ -138,7 +138,7 @@ def main() -> int:
     given = parser.parse_args()
     exchanges = given.exchanges or (QUICK if given.quick else FULL)
     size = (
-        {"calls": 5, "repeats": 2, "seconds": 1.0}
+        {"calls": 3, "repeats": 2, "seconds": 0.5}
         if given.quick
         else {"calls": 40, "repeats": 5, "seconds": 10}
     )

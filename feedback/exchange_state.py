@@ -40,7 +40,10 @@ TOUCHES_CONVERSATION = {
 
 # Corrections, thumbs down with reasons, thumbs down, thumbs up, the rest; the oldest first. In one number,
 # so that the best are found without a look at most of the others: the digits behind `worth` hold any year.
-RANK = f"(4 - worth) * {10**16} + coalesce(epoch_us(rated_at), {9 * 10**15})"
+_CLASS = 10**16
+UNCLEAR = 2 * _CLASS
+"""Ranks below this are of corrections and of thumbs down with reasons."""
+RANK = f"(4 - worth) * {_CLASS} + coalesce(epoch_us(rated_at), {9 * 10**15})"
 
 HELD = "SELECT id FROM exchanges WHERE conversation_id IN (SELECT unnest($1::UUID[]))"
 

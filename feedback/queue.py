@@ -15,6 +15,7 @@ from typing import Any
 from feedback import claims, fairness, ranking, rounds
 from feedback.claims import Claim
 from feedback.errors import BadRequest, Conflict, NotFound
+from feedback.exchange_state import UNCLEAR
 from feedback.policy import SKIP, Opinion, Policy, flags
 from feedback.records import Exchange, Principal, Role
 from feedback.rounds import Standing
@@ -36,6 +37,7 @@ _OPEN = f"{_ROOM} AND (said_at IS NULL OR {_PLACE} = 'pending')"
 # As few columns as can be, since all that waits is looked at; then the rest of those that are weighed.
 _BEST = f"""SELECT seq, rank, owner FROM exchange_state
 WHERE {_OPEN} AND owner NOT IN (SELECT unnest($4::VARCHAR[])) ORDER BY rank, seq LIMIT $3"""  # noqa: S608
+_IDS = "SELECT seq, exchange_id FROM exchange_state WHERE seq IN (SELECT unnest($1::BIGINT[]))"
 _WEIGHED = """
 WITH shown AS (SELECT exchange_id, seq, rank, worth, rating, source, finish_reason,
         coalesce(len(judged_by), 0) > 0 AS begun
@@ -49,16 +51,12 @@ ORDER BY rank, seq LIMIT $4 OFFSET $5"""  # noqa: S608
 _JUDGED = f"""SELECT exchange_id FROM exchange_state
 WHERE reviewable AND state = $3 AND setter IS DISTINCT FROM $1 AND {_ASKED}
 ORDER BY reviewed_at DESC, exchange_id LIMIT $4 OFFSET $5"""  # noqa: S608
-_COUNTS = f"""SELECT state, sum(exchanges)::BIGINT AS exchanges FROM (
-    SELECT state, count(*) AS exchanges FROM exchange_state
-        WHERE reviewable AND state IN ('approved', 'rejected') AND setter IS DISTINCT FROM $1 AND {_ASKED}
-        GROUP BY state
-    UNION ALL SELECT 'unrated', count(*) FROM exchange_state
-        WHERE training AND state = 'unrated' AND setter IS DISTINCT FROM $1 AND {_ASKED}
-    UNION ALL SELECT 'pending', count(*) FROM exchange_state WHERE said_at IS NULL AND {_ROOM}
-    UNION ALL SELECT {_PLACE} AS place, count(*) FROM exchange_state WHERE said_at IS NOT NULL AND {_ROOM}
-        GROUP BY place)
-GROUP BY state"""  # noqa: S608
+# Apart, because one query with both reads the projection more often than the two do.
+_STATES = f"""SELECT state, count(*) AS kept, count(*) FILTER (reviewable) AS shown,
+    count(rank) FILTER (said_at IS NULL) AS fresh
+FROM exchange_state WHERE training AND setter IS DISTINCT FROM $1 AND {_ASKED} GROUP BY state"""  # noqa: S608
+_PLACES = f"""SELECT {_PLACE} AS state, count(*) AS exchanges
+FROM exchange_state WHERE said_at IS NOT NULL AND {_ROOM} GROUP BY ALL"""  # noqa: S608
 
 VISIBLE = "s.reviewable AND s.setter IS DISTINCT FROM $1"
 """SQL of `exchange_state s`: what the reviewer $1 may look at, whatever its state."""
@@ -128,12 +126,9 @@ def ids(
         query = _JUDGED if state in STATES else _BEGUN
         return [row["exchange_id"] for row in store.rows(query, [viewer, assistant, state, limit, offset])]
     weighed = fairness.chosen(partial(_best, store, viewer, assistant), ranking.MOST)
-    seqs = [row["seq"] for row in weighed]
-    ordered = []
-    if offset < len(seqs):
-        ordered = ranking.ranked(store, store.rows(_WEIGHED, [seqs]))[offset : offset + limit]
-    if len(ordered) < limit and len(seqs) == ranking.MOST:
-        wanted = [seqs, limit - len(ordered), max(0, offset - len(seqs))]
+    ordered = _ordered(store, weighed, offset, limit) if offset < len(weighed) else []
+    if len(ordered) < limit and len(weighed) == ranking.MOST:
+        wanted = [[row["seq"] for row in weighed], limit - len(ordered), max(0, offset - len(weighed))]
         rest = store.rows(_REST, [viewer, assistant, *wanted])
         ordered += [row["exchange_id"] for row in rest]
     return ordered
@@ -175,7 +170,11 @@ def counts(store: Store, assistant: str | None = None, viewer: str = "") -> dict
 
     `waiting` and `skipped` are the viewer's own; `unrated` counts what is shown to reviewers too.
     """
-    told = {row["state"]: row["exchanges"] for row in store.rows(_COUNTS, [viewer, assistant])}
+    states = store.rows(_STATES, [viewer, assistant])
+    told = {row["state"]: row["exchanges"] for row in store.rows(_PLACES, [viewer, assistant])}
+    told["pending"] = told.get("pending", 0) + sum(row["fresh"] for row in states)
+    told |= {row["state"]: row["shown"] for row in states if row["state"] in ("approved", "rejected")}
+    told |= {row["state"]: row["kept"] for row in states if row["state"] == "unrated"}
     names = [name for name in QUEUES if viewer or name not in ("waiting", "skipped")]
     return dict.fromkeys(("unrated", *names), 0) | told
 
@@ -190,7 +189,18 @@ def seen(stand: Standing, viewer: str) -> Exchange:
 
 def _best(store: Store, viewer: str, assistant: str | None, but: Sequence[str]) -> list[dict[str, Any]]:
     """The best of what waits, without what is of these owners."""
-    return store.rows(_BEST, [viewer, assistant, ranking.MOST, list(but)])
+    return store.rows(_BEST, [viewer, assistant, fairness.LOOK * ranking.MOST, list(but)])
+
+
+def _ordered(store: Store, weighed: Sequence[fairness.Row], offset: int, limit: int) -> list[str]:
+    """A page of those that are weighed."""
+    if any(row["rank"] >= UNCLEAR for row in weighed):
+        told = store.rows(_WEIGHED, [[row["seq"] for row in weighed]])
+        return ranking.ranked(store, told)[offset : offset + limit]
+    # All say what was wrong, and are in their order already: nothing else of them needs a look.
+    best = sorted(weighed, key=lambda row: (row["rank"], row["seq"]))[offset : offset + limit]
+    ids = {row["seq"]: row["exchange_id"] for row in store.rows(_IDS, [[row["seq"] for row in best]])}
+    return [ids[row["seq"]] for row in best if row["seq"] in ids]
 
 
 def _items(store: Store, viewer: Principal, policy: Policy, stands: Sequence[Standing]) -> list[Item]:
