@@ -85,10 +85,28 @@ def truth(only: str = "") -> str:
     `only` is an SQL expression for a list of exchange ids, repeated at every table because DuckDB pushes
     no such filter below a GROUP BY (a million rows: 0.5 s through a view, 0.02 s so).
     """
+    return f"""
+    WITH {_events(only)},
+    stood AS ({_STOOD}),
+    withdrawn AS (SELECT proposed.exchange_id
+        FROM proposed LEFT JOIN stood origin ON origin.exchange_id = proposed.origin_id
+        WHERE NOT coalesce(origin.shown, false))
+    SELECT stood.* EXCLUDE (shown, retired, setter, said_at, disputed, judged_by, skipped_by),
+        training AND shown AND state <> 'erased' AND NOT retired
+            AND withdrawn.exchange_id IS NULL AS reviewable,
+        setter,
+        CASE WHEN reviewable AND (state = 'pending' OR state = 'unrated' AND finish_reason IS NOT NULL)
+            THEN {RANK} END AS rank,
+        said_at, disputed, judged_by, skipped_by
+    FROM stood LEFT JOIN withdrawn ON withdrawn.exchange_id = stood.exchange_id"""  # noqa: S608
+
+
+def _events(only: str) -> str:
+    """What was said of each exchange and of its conversation."""
     these = f"WHERE exchange_id IN (SELECT unnest({only}))" if only else ""
     those = f"WHERE id IN (SELECT unnest({only}))" if only else ""
     return f"""
-    WITH asked AS (SELECT id, seq, "at", principal, conversation_id, assistant, version, source, replaces
+    asked AS (SELECT id, seq, "at", principal, conversation_id, assistant, version, source, replaces
         FROM exchanges {those}),
     answered AS (SELECT exchange_id, arg_min(id, seq) AS id, arg_min(version, seq) AS version,
             arg_min(finish_reason, seq) AS finish_reason FROM answers {these} GROUP BY exchange_id),
@@ -122,10 +140,15 @@ def truth(only: str = "") -> str:
         GROUP BY conversation_id),
     erased AS (SELECT DISTINCT exchange_id FROM erased_exchanges {these}),
     proposed AS (SELECT exchange_id, arg_min(origin_id, seq) AS origin_id
-        FROM proposals {these} GROUP BY exchange_id),
-    stood AS (SELECT asked.id AS exchange_id, asked.seq, asked.conversation_id, asked.assistant,
+        FROM proposals {these} GROUP BY exchange_id)"""  # noqa: S608
+
+
+# How each stands by what was said of it, whoever looks; `shown` is what is not its author's alone.
+_STOOD = """
+    SELECT asked.id AS exchange_id, asked.seq, asked.conversation_id, asked.assistant,
         coalesce(answered.version, asked.version) AS version,
-        coalesce(owned.owner, asked.principal) AS owner,
+        CASE WHEN asked.source = 'import' OR asked.source LIKE 'import:%' OR asked.source LIKE 'comparison:%'
+            THEN asked.principal ELSE coalesce(owned.owner, asked.principal) END AS owner,
         asked.at AS "at", asked.source, asked.replaces, answered.id AS answer_id, answered.finish_reason,
         rated.last.id AS rating_id, rated.last.seq AS rated_seq, rated.last.rating AS rating,
         coalesce(rated.last.correction, '') <> '' AS has_correction,
@@ -158,18 +181,7 @@ def truth(only: str = "") -> str:
     LEFT JOIN golden ON golden.exchange_id = asked.id
     LEFT JOIN erased ON erased.exchange_id = asked.id
     LEFT JOIN consented ON consented.conversation_id = asked.conversation_id
-    LEFT JOIN shared ON shared.conversation_id = asked.conversation_id),
-    withdrawn AS (SELECT proposed.exchange_id
-        FROM proposed LEFT JOIN stood origin ON origin.exchange_id = proposed.origin_id
-        WHERE NOT coalesce(origin.shown, false))
-    SELECT stood.* EXCLUDE (shown, retired, setter, said_at, disputed, judged_by, skipped_by),
-        training AND shown AND state <> 'erased' AND NOT retired
-            AND withdrawn.exchange_id IS NULL AS reviewable,
-        setter,
-        CASE WHEN reviewable AND (state = 'pending' OR state = 'unrated' AND finish_reason IS NOT NULL)
-            THEN {RANK} END AS rank,
-        said_at, disputed, judged_by, skipped_by
-    FROM stood LEFT JOIN withdrawn ON withdrawn.exchange_id = stood.exchange_id"""  # noqa: S608
+    LEFT JOIN shared ON shared.conversation_id = asked.conversation_id"""
 
 
 def without_projection(sql: str) -> str:
