@@ -140,7 +140,7 @@ def main() -> int:
     size = (
         {"calls": 3, "repeats": 2, "seconds": 0.5}
         if given.quick
-        else {"calls": 40, "repeats": 5, "seconds": 10}
+        else {"calls": 30, "repeats": 5, "seconds": 6}
     )
     # Another size is no result: it never takes the place of one.
     output = given.output or (RESULTS if exchanges == FULL else Path(tempfile.mkdtemp()) / "store.json")
