@@ -36,11 +36,6 @@ SELECT name, arg_max(role, seq) FILTER (WHERE role IS NOT NULL) AS role,
     min(a.at) AS made_at
 FROM accounts a {where} GROUP BY name HAVING NOT bool_or(change = 'erased') ORDER BY min(seq)"""
 
-GONE = """(SELECT name FROM accounts GROUP BY name HAVING bool_or(change = 'erased')
-    OR arg_max(change, seq) FILTER (WHERE change IN ('suspended', 'restored')) = 'suspended'
-    OR arg_max(role, seq) FILTER (WHERE role IS NOT NULL) = 'user')"""
-"""SQL for those whose opinions count in no open round: they may not review, or not any more."""
-
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -180,9 +175,7 @@ def first_admin(store: Store) -> tuple[Principal, str | None]:
 
 def reviewers(store: Store | Transaction) -> list[str]:
     """The names of those who may review and are not suspended."""
-    able = [role for role in Role if role.covers(Role.REVIEWER)]
-    rows = store.rows(_NOW.format(where=""))
-    return [row["name"] for row in rows if row["role"] in able and not row["suspended"]]
+    return _able(store, Role.REVIEWER)
 
 
 def suspended(store: Store | Transaction) -> list[str]:
@@ -215,8 +208,15 @@ def _known(store: Store | Transaction, name: str) -> dict[str, Any]:
 
 def admins(store: Store | Transaction) -> list[str]:
     """The names of the admins who are not suspended, the oldest first."""
-    rows = store.rows(_NOW.format(where=""))
-    return [row["name"] for row in rows if row["role"] == Role.ADMIN and not row["suspended"]]
+    return _able(store, Role.ADMIN)
+
+
+def _able(store: Store | Transaction, role: Role) -> list[str]:
+    """Of those who ever had such a role, who has one now: many who chat need not be looked at."""
+    able = [str(one) for one in Role if one.covers(role)]
+    ever = "WHERE name IN (SELECT name FROM accounts WHERE role IN (SELECT unnest($1::VARCHAR[])))"
+    rows = store.rows(_NOW.format(where=ever), [able])
+    return [row["name"] for row in rows if row["role"] in able and not row["suspended"]]
 
 
 def _keep_an_admin(store: Store | Transaction, name: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
-from feedback.accounts import GONE
+from feedback.exchange_state import GONE
 from feedback.store import Store
 
 # A reviewer's first opinion in a round; a unit is one round of one exchange that two or more judged blind.

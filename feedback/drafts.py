@@ -50,6 +50,11 @@ def read(store: Store, principal: Principal, exchange_id: str) -> str | None:
         NotAllowed: The exchange is its author's alone.
     """
     standing(store, exchange_id, principal)
+    return of(store, principal, exchange_id)
+
+
+def of(store: Store, principal: Principal, exchange_id: str) -> str | None:
+    """The same, for who has just been shown the exchange."""
     held = store.row(f"SELECT response {_MINE}", [principal.name, exchange_id])
     return held["response"] if held else None
 

@@ -18,8 +18,8 @@ ERASED = "erased"
 # A text by its key, one table at a time: that is an index each, where a join would read a million texts.
 _STATE = """SELECT s.exchange_id, s.at AS at, s.owner, s.conversation_id, s.assistant, s.version, s.source,
     s.replaces, s.finish_reason, s.rating, s.state, s.verdict, s.reviewed_by, s.answer_id, s.rating_id,
-    s.review_id
-FROM exchange_state s"""
+    s.review_id, s.reviewable, s.setter, s.said_at
+FROM exchange_state s WHERE s.seq IN (SELECT unnest($1::BIGINT[]))"""
 _ASKED = "exchanges", "seq, context, instruction, sampling"
 _SAID = {
     "answer_id": ("answers", "response"),
@@ -44,32 +44,36 @@ def get(store: Store | Transaction, exchange_id: str) -> Exchange:
 
 
 def load(store: Store | Transaction, ids: Sequence[str]) -> list[Exchange]:
-    """The exchanges of these ids, in their order; unknown ones are left out.
+    """The exchanges of these ids, in their order; unknown ones are left out."""
+    return whole(store, states(store, ids))
 
-    Their states are found by `seq`, in whose order they lie, much faster than by id.
+
+def states(store: Store | Transaction, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Their rows of the projection, with what was asked.
+
+    They are found by `seq`, in whose order they lie, much faster than by id.
     """
-    asked = _by_id(store, *_ASKED, ids)
+    asked = by_key(store, *_ASKED, ids)
     seqs = [row["seq"] for row in asked.values()]
-    found = store.rows(f"{_STATE} WHERE s.seq IN ({_places(seqs)})", seqs) if seqs else []
-    by_id = {exchange.id: exchange for exchange in _whole(store, found, asked)}
-    return [by_id[identity] for identity in ids if identity in by_id]
+    found = {row["exchange_id"]: row for row in store.rows(_STATE, [seqs])} if seqs else {}
+    return [asked[identity] | found[identity] for identity in ids if identity in found]
 
 
-def _whole(store: Store | Transaction, states: Sequence[dict[str, Any]], asked: ById) -> list[Exchange]:
+def whole(store: Store | Transaction, states: Sequence[dict[str, Any]]) -> list[Exchange]:
+    """The exchanges of these states with all that was said of them."""
     said = {
-        key: _by_id(store, table, columns, [state[key] for state in states if state[key] is not None])
+        key: by_key(store, table, columns, [state[key] for state in states if state[key] is not None])
         for key, (table, columns) in _SAID.items()
     }
     return [
-        _exchange(
-            asked[state["exchange_id"]] | state | _merged(said[key].get(state[key], {}) for key in said)
-        )
+        _exchange(state | _merged(said[key].get(state[key], {}) for key in said))
         for state in states
-        if state["exchange_id"] in asked and state["state"] != ERASED  # else it was erased meanwhile
+        if state["state"] != ERASED  # else it was erased meanwhile
     ]
 
 
-def _by_id(store: Store | Transaction, table: str, columns: str, ids: Sequence[str]) -> ById:
+def by_key(store: Store | Transaction, table: str, columns: str, ids: Sequence[str]) -> ById:
+    """These columns of the events of these ids."""
     if not ids:
         return {}
     found = store.rows(f"SELECT id, {columns} FROM {table} WHERE id IN ({_places(ids)})", ids)  # noqa: S608

@@ -13,14 +13,14 @@ from typing import Any
 
 from feedback.accounts import suspended
 from feedback.records import Message, Pair
-from feedback.rounds import WITHDRAWN
 from feedback.store import Store
 
 PAGE = 5_000
 
-NEVER = f"""(SELECT exchange_id FROM golds
+NEVER = """(SELECT exchange_id FROM golds
     UNION ALL SELECT p.exchange_id FROM proposals p JOIN golds g ON g.exchange_id = p.origin_id
-    UNION ALL {WITHDRAWN})"""  # noqa: S608
+    UNION ALL SELECT p.exchange_id FROM proposals p
+        JOIN exchange_state s ON s.exchange_id = p.exchange_id WHERE NOT s.reviewable)"""
 """SQL for the exchanges that teach nobody and leave in no export, whatever their verdict."""
 
 _APPROVED = f"""
@@ -29,7 +29,7 @@ SELECT s.exchange_id, s.review_id, s.assistant, s.conversation_id, e.context, e.
     coalesce(v.seq < (SELECT min(seq) AS seq FROM accounts GROUP BY name ORDER BY seq LIMIT 1 OFFSET 1), true)
         AS alone, v.seq
 FROM exchange_state s JOIN exchanges e ON e.id = s.exchange_id JOIN reviews v ON v.id = s.review_id
-WHERE s.state = 'approved' AND s.training AND s.assistant = $1
+WHERE s.state = 'approved' AND s.reviewable AND s.assistant = $1
     AND s.exchange_id NOT IN {NEVER}"""  # noqa: S608
 
 # $1 are the suspended. An import's approval is no opinion: it stands.

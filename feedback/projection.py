@@ -3,7 +3,7 @@
 A write is acknowledged when its events are on the disk. The exchanges it touched are noted, and computed
 anew by whoever needs them first: a reader, a decision, or the thread that otherwise does it a moment later,
 many at once. The watermark `projected` is kept beside, so that after a crash exactly what is missing is made.
-Knows no table's meaning; the SQL is `schema.py`'s.
+Knows no table's meaning; the SQL is `exchange_state.py`'s.
 """
 
 import logging
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from feedback import schema
+from feedback import exchange_state
 
 LINGER = 0.2
 """Seconds in which touched exchanges gather before they are computed unasked: many take hardly longer."""
@@ -32,8 +32,7 @@ class Projector:
         self._explain = explain
         self._table = threading.RLock()
         self._notes = threading.Lock()
-        self._exchanges: set[str] = set()
-        self._conversations: set[str] = set()
+        self._touched = _nothing()
         self._noted = self._made = self._read("SELECT seq FROM projected")
         self._stirred = threading.Event()
         self._closed = threading.Event()
@@ -42,7 +41,7 @@ class Projector:
     def start(self, last_seq: int, *, anew: bool) -> None:
         """Make what was committed before the process ended, or all of it `anew`, and go on from there."""
         if anew:
-            self._compute(schema.rebuild(), [], last_seq)
+            self._compute(exchange_state.rebuild(), [], last_seq)
         elif last_seq > self._made:
             self._note_since(self._made)
             self._noted = last_seq
@@ -59,11 +58,10 @@ class Projector:
         """These rows are committed, and `seq` is their newest."""
         with self._notes:
             for table, rows in written.items():
-                if column := schema.TOUCHES.get(table):
-                    self._exchanges.update(str(row[column]) for row in rows)
-                elif column := schema.TOUCHES_CONVERSATION.get(table):
-                    self._conversations.update(str(row[column]) for row in rows)
-            if self._made == self._noted and not self._exchanges and not self._conversations:
+                if known := exchange_state.TOUCHES.get(table):
+                    kind, column = known
+                    self._touched[kind].update(str(row[column]) for row in rows)
+            if self._made == self._noted and not any(self._touched.values()):
                 self._made = seq
             self._noted = seq
         if self._made < seq:
@@ -113,32 +111,39 @@ class Projector:
 
     def _refresh(self) -> None:
         with self._notes:
-            exchanges, self._exchanges = self._exchanges, set()
-            conversations, self._conversations = self._conversations, set()
+            touched, self._touched = self._touched, _nothing()
             seq = self._noted
         try:
-            ids = exchanges | self._held_by(conversations)
-            statements = schema.rebuild() if len(ids) > MANY else schema.refresh() if ids else ()
-            self._compute(statements, list(ids), seq)
+            ids = self._with_proposals(self._exchanges(touched))
+            self._compute(_statements(len(ids)), list(ids), seq)
         except BaseException:
             with self._notes:
-                self._exchanges |= exchanges
-                self._conversations |= conversations
+                for kind, names in touched.items():
+                    self._touched[kind] |= names
             raise
         self._made = seq
 
-    def _held_by(self, conversations: set[str]) -> set[str]:
-        if not conversations:
+    def _exchanges(self, touched: Mapping[str, set[str]]) -> set[str]:
+        """Those that were touched themselves, and those of what else was."""
+        exchanges = set(touched["exchange"])
+        for kind, query in exchange_state.TOUCHED.items():
+            if touched[kind]:
+                found = self._connection.execute(query, [list(touched[kind])]).fetchall()
+                exchanges |= {str(row[0]) for row in found}
+        return exchanges
+
+    def _with_proposals(self, exchanges: set[str]) -> set[str]:
+        if not exchanges:
             return set()
-        found = self._connection.execute(schema.HELD, [list(conversations)]).fetchall()
-        return {str(row[0]) for row in found}
+        found = self._connection.execute(exchange_state.PROPOSED, [list(exchanges)]).fetchall()
+        return exchanges | {str(identity) for row in found for identity in row}
 
     def _compute(self, statements: Sequence[str], ids: list[str], seq: int) -> None:
         self._connection.execute("BEGIN TRANSACTION")
         try:
             for statement in statements:
                 self._connection.execute(statement, [ids] if "$1" in statement else [])
-            self._connection.execute(schema.MARK, [seq])
+            self._connection.execute(exchange_state.MARK, [seq])
             self._connection.execute("COMMIT")
         except BaseException:
             with suppress(Exception):
@@ -147,16 +152,22 @@ class Projector:
 
     def _note_since(self, seq: int) -> None:
         """Note what the events after `seq` touch."""
-        for tables, touched in (
-            (schema.TOUCHES, self._exchanges),
-            (schema.TOUCHES_CONVERSATION, self._conversations),
-        ):
-            for table, column in tables.items():
-                found = self._connection.execute(
-                    f"SELECT DISTINCT {column} FROM {table} WHERE seq > $1",  # noqa: S608
-                    [seq],
-                ).fetchall()
-                touched.update(str(row[0]) for row in found)
+        for table, (kind, column) in exchange_state.TOUCHES.items():
+            found = self._connection.execute(
+                f"SELECT DISTINCT {column} FROM {table} WHERE seq > $1",  # noqa: S608
+                [seq],
+            ).fetchall()
+            self._touched[kind].update(str(row[0]) for row in found)
 
     def _read(self, sql: str) -> int:
         return int(self._connection.execute(sql).fetchall()[0][0])
+
+
+def _nothing() -> dict[str, set[str]]:
+    return {"exchange": set(), **{kind: set() for kind in exchange_state.TOUCHED}}
+
+
+def _statements(touched: int) -> Sequence[str]:
+    if touched > MANY:
+        return exchange_state.rebuild()
+    return exchange_state.refresh() if touched else ()

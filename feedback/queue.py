@@ -9,11 +9,13 @@ Trail: serve/api/reviews.py, serve/pages/review.py -> here -> feedback/rounds.py
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from feedback import claims, ranking, rounds
+from feedback import claims, fairness, ranking, rounds
 from feedback.claims import Claim
 from feedback.errors import BadRequest, Conflict, NotFound
+from feedback.exchange_state import UNCLEAR
 from feedback.policy import SKIP, Opinion, Policy, flags
 from feedback.records import Exchange, Principal, Role
 from feedback.rounds import Standing
@@ -24,52 +26,39 @@ STATES = ("unrated", "pending", "approved", "rejected")
 QUEUES = ("pending", "waiting", "skipped", "disputed", "approved", "rejected")
 
 # $1 is the viewer, $2 the assistant.
-_HIDDEN = f"""(SELECT exchange_id FROM golds GROUP BY exchange_id
-    HAVING arg_max(retired, seq) OR coalesce(bool_or(principal = $1), false)
-    UNION ALL {rounds.WITHDRAWN})"""  # noqa: S608
-# What waits is narrowed down before anything is joined to it.
-_ROOM = f"""
-WITH shown AS (SELECT conversation_id FROM shares GROUP BY conversation_id HAVING arg_max(review, seq)),
-room AS (SELECT exchange_id, coalesce(review_id, exchange_id) AS round, worth, rated_at, rating, source,
-        finish_reason
-    FROM exchange_state WHERE training AND state = 'pending' AND ($2 IS NULL OR assistant = $2)
-    UNION ALL SELECT exchange_id, coalesce(review_id, exchange_id), worth, rated_at, rating, source,
-        finish_reason
-    FROM exchange_state WHERE training AND state = 'unrated' AND ($2 IS NULL OR assistant = $2)
-        AND finish_reason IS NOT NULL AND conversation_id IN (FROM shown)),
-open AS (SELECT o.exchange_id, o.principal, o.verdict, o.response, o.at AS said_at FROM opinions o
-    JOIN room ON room.exchange_id = o.exchange_id AND room.round = o.round
-    QUALIFY row_number() OVER (PARTITION BY o.exchange_id, o.principal ORDER BY o.seq DESC) = 1),
-begun AS (SELECT exchange_id, max(said_at) AS said_at, CASE
-        WHEN count(DISTINCT CASE verdict WHEN 'reject' THEN 'reject' WHEN 'skip' THEN NULL
-            ELSE 'approve:' || response END) > 1 THEN 'disputed'
-        WHEN bool_or(principal = $1 AND verdict = 'skip') THEN 'skipped'
-        WHEN bool_or(principal = $1) THEN 'waiting' ELSE 'pending' END AS place,
-        bool_or(verdict <> 'skip') AS judged
-    FROM open GROUP BY exchange_id),
-seen AS (SELECT room.*, coalesce(begun.place, 'pending') AS place, coalesce(begun.judged, false) AS begun,
-        begun.said_at
-    FROM room LEFT JOIN begun ON begun.exchange_id = room.exchange_id
-    WHERE room.exchange_id NOT IN {_HIDDEN})"""  # noqa: S608
-_BEGUN = f"""{_ROOM} SELECT exchange_id FROM seen WHERE place = $3
+_ASKED = "($2 IS NULL OR assistant = $2)"
+_ROOM = f"rank IS NOT NULL AND setter IS DISTINCT FROM $1 AND {_ASKED}"
+_PLACE = """CASE WHEN disputed THEN 'disputed' WHEN list_contains(skipped_by, $1) THEN 'skipped'
+    WHEN list_contains(judged_by, $1) THEN 'waiting' ELSE 'pending' END"""
+_BEGUN = f"""SELECT exchange_id FROM exchange_state
+WHERE said_at IS NOT NULL AND {_ROOM} AND {_PLACE} = $3
 ORDER BY said_at DESC, exchange_id LIMIT $4 OFFSET $5"""  # noqa: S608
-_PENDING = f"""{_ROOM}, best AS (SELECT * FROM seen WHERE place = 'pending'
-    ORDER BY worth DESC, rated_at, exchange_id LIMIT $3 OFFSET $4)
-SELECT best.*, exchange_id IN (SELECT replaces FROM exchange_state
-        WHERE replaces IN (SELECT exchange_id FROM best))
-    OR exchange_id IN (SELECT exchange_id FROM signals WHERE kind <> 'copy') AS doubted
-FROM best ORDER BY worth DESC, rated_at, exchange_id"""  # noqa: S608
-_PLACES = f"{_ROOM} SELECT place AS state, count(*) AS exchanges FROM seen GROUP BY place"  # noqa: S608
+_OPEN = f"{_ROOM} AND (said_at IS NULL OR {_PLACE} = 'pending')"
+# As few columns as can be, since all that waits is looked at; then the rest of those that are weighed.
+_BEST = f"""SELECT seq, rank, owner FROM exchange_state
+WHERE {_OPEN} AND owner NOT IN (SELECT unnest($4::VARCHAR[])) ORDER BY rank, seq LIMIT $3"""  # noqa: S608
+_IDS = "SELECT seq, exchange_id FROM exchange_state WHERE seq IN (SELECT unnest($1::BIGINT[]))"
+_WEIGHED = """
+WITH shown AS (SELECT exchange_id, seq, rank, worth, rating, source, finish_reason,
+        coalesce(len(judged_by), 0) > 0 AS begun
+    FROM exchange_state WHERE seq IN (SELECT unnest($1::BIGINT[])))
+SELECT shown.* REPLACE (exchange_id::VARCHAR AS exchange_id),
+    exchange_id IN (SELECT replaces FROM exchange_state WHERE replaces IN (SELECT exchange_id FROM shown))
+        OR exchange_id IN (SELECT exchange_id FROM signals WHERE kind <> 'copy') AS doubted
+FROM shown"""
+_REST = f"""SELECT exchange_id FROM exchange_state WHERE {_OPEN} AND seq NOT IN (SELECT unnest($3::BIGINT[]))
+ORDER BY rank, seq LIMIT $4 OFFSET $5"""  # noqa: S608
 _JUDGED = f"""SELECT exchange_id FROM exchange_state
-WHERE training AND state = $3 AND ($2 IS NULL OR assistant = $2) AND exchange_id NOT IN {_HIDDEN}
+WHERE reviewable AND state = $3 AND setter IS DISTINCT FROM $1 AND {_ASKED}
 ORDER BY reviewed_at DESC, exchange_id LIMIT $4 OFFSET $5"""  # noqa: S608
-_STATES = f"""SELECT state, count(*) AS exchanges FROM exchange_state
-WHERE training AND state <> 'pending' AND ($2 IS NULL OR assistant = $2) AND exchange_id NOT IN {_HIDDEN}
-GROUP BY state"""  # noqa: S608
+# Apart, because one query with both reads the projection more often than the two do.
+_STATES = f"""SELECT state, count(*) AS kept, count(*) FILTER (reviewable) AS shown,
+    count(rank) FILTER (said_at IS NULL) AS fresh
+FROM exchange_state WHERE training AND setter IS DISTINCT FROM $1 AND {_ASKED} GROUP BY state"""  # noqa: S608
+_PLACES = f"""SELECT {_PLACE} AS state, count(*) AS exchanges
+FROM exchange_state WHERE said_at IS NOT NULL AND {_ROOM} GROUP BY ALL"""  # noqa: S608
 
-VISIBLE = f"""s.training AND s.state <> 'erased' AND s.exchange_id NOT IN {_HIDDEN}
-AND (s.state <> 'unrated' OR s.conversation_id IN (
-    SELECT conversation_id FROM shares GROUP BY conversation_id HAVING arg_max(review, seq)))"""  # noqa: S608
+VISIBLE = "s.reviewable AND s.setter IS DISTINCT FROM $1"
 """SQL of `exchange_state s`: what the reviewer $1 may look at, whatever its state."""
 
 
@@ -102,8 +91,8 @@ def pending(
     viewer: str = "",
 ) -> list[Exchange]:
     """Exchanges to review, the most valuable first; of any other state, the newest verdict first."""
-    ids = _ids(store, state, assistant, limit, offset, viewer)
-    return [seen(stand, viewer) for stand in rounds.load(store, ids, viewer)]
+    found = ids(store, viewer, state=state, assistant=assistant, limit=limit, offset=offset)
+    return [seen(stand, viewer) for stand in rounds.load(store, found, viewer)]
 
 
 def items(
@@ -117,8 +106,32 @@ def items(
     offset: int = 0,
 ) -> list[Item]:
     """The same as one reviewer sees them, with claims."""
-    ids = _ids(store, state, assistant, limit, offset, viewer.name)
-    return found(store, viewer, policy, ids)
+    asked: dict[str, Any] = {"state": state, "assistant": assistant, "limit": limit, "offset": offset}
+    return found(store, viewer, policy, ids(store, viewer.name, **asked))
+
+
+def ids(
+    store: Store,
+    viewer: str,
+    *,
+    state: str = "pending",
+    assistant: str | None = None,
+    limit: int = 50,
+    offset: int = 0,
+) -> list[str]:
+    """Which they are, in their order."""
+    if state not in QUEUES:
+        raise BadRequest(f"There is no queue {state[:64]!r}.", f"Choose {', '.join(QUEUES)}.")
+    if state != "pending":
+        query = _JUDGED if state in STATES else _BEGUN
+        return [row["exchange_id"] for row in store.rows(query, [viewer, assistant, state, limit, offset])]
+    weighed = fairness.chosen(partial(_best, store, viewer, assistant), ranking.MOST)
+    ordered = _ordered(store, weighed, offset, limit) if offset < len(weighed) else []
+    if len(ordered) < limit and len(weighed) == ranking.MOST:
+        wanted = [[row["seq"] for row in weighed], limit - len(ordered), max(0, offset - len(weighed))]
+        rest = store.rows(_REST, [viewer, assistant, *wanted])
+        ordered += [row["exchange_id"] for row in rest]
+    return ordered
 
 
 def found(store: Store, viewer: Principal, policy: Policy, ids: Sequence[str]) -> list[Item]:
@@ -141,7 +154,7 @@ def claim_next(store: Store, viewer: Principal, policy: Policy, assistant: str |
     Raises:
         NotFound: There is none.
     """
-    for identity in _ids(store, "pending", assistant, claims.MOST_CLAIMS * 5, 0, viewer.name):
+    for identity in ids(store, viewer.name, assistant=assistant, limit=claims.MOST_CLAIMS * 5):
         held = claims.active(store, [identity]).get(identity)
         if held is None or held.principal == viewer.name:
             try:
@@ -157,8 +170,11 @@ def counts(store: Store, assistant: str | None = None, viewer: str = "") -> dict
 
     `waiting` and `skipped` are the viewer's own; `unrated` counts what is shown to reviewers too.
     """
-    found = [*store.rows(_STATES, [viewer, assistant]), *store.rows(_PLACES, [viewer, assistant])]
-    told = {row["state"]: row["exchanges"] for row in found}
+    states = store.rows(_STATES, [viewer, assistant])
+    told = {row["state"]: row["exchanges"] for row in store.rows(_PLACES, [viewer, assistant])}
+    told["pending"] = told.get("pending", 0) + sum(row["fresh"] for row in states)
+    told |= {row["state"]: row["shown"] for row in states if row["state"] in ("approved", "rejected")}
+    told |= {row["state"]: row["kept"] for row in states if row["state"] == "unrated"}
     names = [name for name in QUEUES if viewer or name not in ("waiting", "skipped")]
     return dict.fromkeys(("unrated", *names), 0) | told
 
@@ -171,21 +187,20 @@ def seen(stand: Standing, viewer: str) -> Exchange:
     return replace(stand.exchange, state=state, verdict=None, reviewed_by=None)
 
 
-def _ids(store: Store, state: str, assistant: str | None, limit: int, offset: int, viewer: str) -> list[str]:
-    if state not in QUEUES:
-        raise BadRequest(f"There is no queue {state[:64]!r}.", f"Choose {', '.join(QUEUES)}.")
-    if state != "pending":
-        query = _JUDGED if state in STATES else _BEGUN
-        return [row["exchange_id"] for row in store.rows(query, [viewer, assistant, state, limit, offset])]
-    ordered = []
-    if offset < ranking.MOST:
-        best = store.rows(_PENDING, [viewer, assistant, ranking.MOST, 0])
-        ordered = ranking.ranked(store, best)[offset : offset + limit]
-    if len(ordered) < limit and offset + limit > ranking.MOST:
-        begin = max(offset, ranking.MOST)
-        rest = store.rows(_PENDING, [viewer, assistant, limit - len(ordered), begin])
-        ordered += [row["exchange_id"] for row in rest]
-    return ordered
+def _best(store: Store, viewer: str, assistant: str | None, but: Sequence[str]) -> list[dict[str, Any]]:
+    """The best of what waits, without what is of these owners."""
+    return store.rows(_BEST, [viewer, assistant, fairness.LOOK * ranking.MOST, list(but)])
+
+
+def _ordered(store: Store, weighed: Sequence[fairness.Row], offset: int, limit: int) -> list[str]:
+    """A page of those that are weighed."""
+    if any(row["rank"] >= UNCLEAR for row in weighed):
+        told = store.rows(_WEIGHED, [[row["seq"] for row in weighed]])
+        return ranking.ranked(store, told)[offset : offset + limit]
+    # All say what was wrong, and are in their order already: nothing else of them needs a look.
+    best = sorted(weighed, key=lambda row: (row["rank"], row["seq"]))[offset : offset + limit]
+    ids = {row["seq"]: row["exchange_id"] for row in store.rows(_IDS, [[row["seq"] for row in best]])}
+    return [ids[row["seq"]] for row in best if row["seq"] in ids]
 
 
 def _items(store: Store, viewer: Principal, policy: Policy, stands: Sequence[Standing]) -> list[Item]:

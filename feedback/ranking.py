@@ -14,9 +14,9 @@ import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from feedback import lookup
 from feedback.records import is_import
 from feedback.store import Store
 
@@ -33,7 +33,6 @@ _COMMON = frozenset(
     """about does explain from give have help into make please should some tell that their them there these
     they this what when where which will with would write your""".split()  # noqa: SIM905
 )
-_LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 class Topic(NamedTuple):
@@ -48,20 +47,31 @@ _topics_lock = threading.Lock()
 
 
 def ranked(store: Store, waiting: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The ids of these rows (`exchange_id, worth, rating, rated_at, source, finish_reason, begun, doubted`)
+    """The ids of these rows (`exchange_id, seq, rank, worth, rating, source, finish_reason, begun, doubted`)
     in the order to look at them."""
+    kinds: dict[int, Any] = {row["seq"]: _said(row) for row in waiting}
+    if None in kinds.values():  # else no topic makes a difference
+        kinds |= _weighed(store, waiting, kinds)
+    placed = sorted(waiting, key=lambda row: (kinds[row["seq"]], row["rank"], row["seq"]))
+    return [row["exchange_id"] for row in placed]
+
+
+def _weighed(
+    store: Store, waiting: Sequence[Mapping[str, Any]], kinds: Mapping[int, int | None]
+) -> dict[int, int]:
+    """The kind of each that has none yet, by what it is about beside all others."""
     topics = _known(store, [row["exchange_id"] for row in waiting])
     split = _split(waiting, topics)
     seen = Counter(stem for topic in topics.values() for stem in topic.stems)
     limit = max(2, RARE_SHARE * len(topics)) if len(topics) >= ENOUGH else 0
+    nothing = Topic(0, frozenset())
 
-    def place(row: Mapping[str, Any]) -> tuple[Any, ...]:
-        topic = topics.get(row["exchange_id"])
-        rare = bool(topic and topic.stems) and max(seen[stem] for stem in topic.stems) <= limit  # type: ignore[union-attr]
-        kind = _kind(row, rare, bool(topic) and topic.question in split)  # type: ignore[union-attr]
-        return kind, -row["worth"], row["rated_at"] or _LATEST, row["exchange_id"]
+    def kind(row: Mapping[str, Any]) -> int:
+        about = topics.get(row["exchange_id"], nothing)
+        rare = bool(about.stems) and max(seen[stem] for stem in about.stems) <= limit
+        return _kind(row, rare, about is not nothing and about.question in split)
 
-    return [row["exchange_id"] for row in sorted(waiting, key=place)]
+    return {row["seq"]: kind(row) for row in waiting if kinds[row["seq"]] is None}
 
 
 def topic(instruction: str) -> Topic:
@@ -75,11 +85,14 @@ def _tells(word: str) -> bool:
     return len(word) >= (4 if word.isascii() else 2) and word not in _COMMON and not word.isdigit()
 
 
-def _kind(row: Mapping[str, Any], rare: bool, split: bool) -> int:
+def _said(row: Mapping[str, Any]) -> int | None:
+    """The kind of what was said clearly, and of what was imported; None where it must be weighed."""
     if row["worth"] >= 3:
         return 4 - int(row["worth"])
-    if is_import(row["source"]):
-        return 8
+    return 8 if is_import(row["source"]) else None
+
+
+def _kind(row: Mapping[str, Any], rare: bool, split: bool) -> int:
     doubted = row["doubted"] or row["finish_reason"] in ("stopped", "length")
     reasons = (split or row["begun"], row["worth"] == 2, rare, doubted, _sampled(row["exchange_id"]))
     return next((place for place, holds in enumerate(reasons, start=2) if holds), 7)
@@ -103,8 +116,8 @@ def _known(store: Store, ids: Sequence[str]) -> dict[str, Topic]:
     """The topics of these exchanges, read once in the life of the process."""
     missing = [identity for identity in ids if identity not in _topics]
     if missing:
-        asked = "SELECT e.id, e.instruction FROM exchanges e WHERE e.id IN (SELECT unnest($1::UUID[]))"
-        read = {row["id"]: topic(row["instruction"]) for row in store.rows(asked, [missing])}
+        asked = lookup.by_key(store, "exchanges", "instruction", missing)
+        read = {identity: topic(row["instruction"]) for identity, row in asked.items()}
         with _topics_lock:
             if len(_topics) + len(read) > _KEPT:
                 _topics.clear()

@@ -13,30 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from feedback import lookup
-from feedback.accounts import GONE, reviewers
+from feedback.accounts import reviewers
 from feedback.errors import NotAllowed
+from feedback.exchange_state import GONE
 from feedback.policy import SKIP, Opinion, Policy, Wording, flags, is_import, outcome, wording
 from feedback.records import COMMAND_LINE, Exchange, Principal, Role, is_id
 from feedback.store import Store
 from feedback.writer import Transaction
-
-WITHDRAWN = """(SELECT p.exchange_id FROM proposals p JOIN exchange_state o ON o.exchange_id = p.origin_id
-WHERE o.state = 'unrated' AND o.conversation_id NOT IN (
-    SELECT conversation_id FROM shares GROUP BY conversation_id HAVING arg_max(review, seq)))"""
-"""SQL for the proposals whose question is its author's alone again: they would show it, and teach it."""
-
-_OPEN = f"""
-WITH ids AS (SELECT unnest($1::UUID[]) AS id),
-held AS (SELECT exchange_id, arg_max(retired, seq) AS retired, any_value(principal) AS setter
-    FROM golds WHERE exchange_id IN (FROM ids) GROUP BY exchange_id),
-shown AS (SELECT conversation_id FROM shares GROUP BY conversation_id HAVING arg_max(review, seq))
-SELECT s.exchange_id, coalesce(s.review_id, s.exchange_id) AS round, held.setter,
-    CASE WHEN r.verdict = 'reopen' THEN coalesce(r.reason, '') ELSE '' END AS reopened
-FROM exchange_state s LEFT JOIN held ON held.exchange_id = s.exchange_id
-LEFT JOIN (SELECT id, verdict, reason FROM reviews WHERE exchange_id IN (FROM ids)) r ON r.id = s.review_id
-WHERE s.exchange_id IN (FROM ids) AND s.training AND NOT coalesce(held.retired, false)
-    AND (s.state <> 'unrated' OR s.conversation_id IN (FROM shown))
-    AND s.exchange_id NOT IN {WITHDRAWN}"""  # noqa: S608
 
 _OPINIONS = f"""
 SELECT o.id, o.exchange_id, o.round, o.principal, o.verdict, o.response, o.author,
@@ -109,23 +92,19 @@ def standing(source: Store | Transaction, exchange_id: str, principal: Principal
 
 def load(source: Store | Transaction, ids: Sequence[str], viewer: str = "") -> list[Standing]:
     """Where these stand, in their order, without those that this viewer may not review."""
-    if not ids:
-        return []
-    rows = {row["exchange_id"]: row for row in source.rows(_OPEN, [list(ids)])}
-    open_ = [identity for identity in ids if identity in rows and rows[identity]["setter"] != viewer]
-    said: dict[str, list[Opinion]] = {}
-    for row in source.rows(_OPINIONS, [open_]) if open_ else []:
-        if row["round"] == rows[row["exchange_id"]]["round"]:
-            said.setdefault(row["exchange_id"], []).append(_opinion(row))
+    states = [row for row in lookup.states(source, ids) if row["reviewable"] and row["setter"] != viewer]
+    by_id = {row["exchange_id"]: row for row in states}
+    said = _said(source, states)
+    reasons = _reasons(source, states)
     return [
         Standing(
             exchange,
-            rows[exchange.id]["round"],
+            _round(by_id[exchange.id]),
             tuple(said.get(exchange.id, ())),
-            rows[exchange.id]["reopened"],
-            rows[exchange.id]["setter"],
+            reasons.get(by_id[exchange.id]["review_id"], ""),
+            by_id[exchange.id]["setter"],
         )
-        for exchange in lookup.load(source, open_)
+        for exchange in lookup.whole(source, states)
     ]
 
 
@@ -188,6 +167,27 @@ def _settled(transaction: Transaction, standing: Standing) -> list[Opinion]:
     if standing.round == standing.exchange.id:
         return []
     return [_opinion(row) for row in transaction.rows(_SETTLED, [standing.exchange.id])]
+
+
+def _round(state: dict[str, Any]) -> str:
+    return str(state["review_id"] or state["exchange_id"])
+
+
+def _said(source: Store | Transaction, states: Sequence[dict[str, Any]]) -> dict[str, list[Opinion]]:
+    """The opinions of the round of each that has any: few, so nearly always none is looked for."""
+    rounds = {row["exchange_id"]: _round(row) for row in states if row["said_at"]}
+    said: dict[str, list[Opinion]] = {}
+    for row in source.rows(_OPINIONS, [list(rounds)]) if rounds else []:
+        if row["round"] == rounds[row["exchange_id"]]:
+            said.setdefault(row["exchange_id"], []).append(_opinion(row))
+    return said
+
+
+def _reasons(source: Store | Transaction, states: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Why those that came back did, by the reopening."""
+    reopened = [row["review_id"] for row in states if row["verdict"] == "reopen"]
+    rows = lookup.by_key(source, "reviews", "coalesce(reason, '') AS reason", reopened)
+    return {identity: row["reason"] for identity, row in rows.items()}
 
 
 def _opinion(row: dict[str, Any]) -> Opinion:

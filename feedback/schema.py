@@ -1,17 +1,17 @@
-"""The tables of the store: numbered migrations, never edited once released, and what defines the projection.
+"""The tables of the store as numbered migrations, never edited once released.
 
 Events are rows that are only ever added; `seq` is their order of arrival, so that the newest wins even
-when the clock steps back. `exchange_state` is the projection that pages choose ids from: `truth` computes
-it from the events, for some exchanges after a write and for all in a rebuild, so the two are equal. It holds
-the keys of the events that count, because a text is found by its key in a millisecond and by anything else
-in hundreds. `projected` says up to which event it has been made. Holds SQL text only; knows no connection.
+when the clock steps back. `projected` says up to which event the projection has been made. Holds SQL text
+only; knows no connection.
 
-To change the tables: append a migration. To change the projection: change `truth`, and append a migration
-that drops `exchange_state` and creates it as `EXCHANGE_STATE` then is; the store fills it. What an older
-migration created stays as it was.
+To change the tables: append a migration. To change the projection: change `exchange_state.py`, and append a
+migration that drops `exchange_state`, creates it as `EXCHANGE_STATE` then is, and sets `projected` to 0; the
+store fills it, at the next start if this one is killed. What an older migration created stays as it was.
 """
 
 from typing import Any
+
+from feedback.exchange_state import EXCHANGE_STATE
 
 ALWAYS = 'id UUID PRIMARY KEY, seq BIGINT NOT NULL, "at" TIMESTAMP NOT NULL, principal VARCHAR NOT NULL'
 
@@ -55,10 +55,7 @@ _FIRST_EXCHANGE_STATE = """CREATE TABLE exchange_state (
     has_correction BOOLEAN, rated_at TIMESTAMP, worth TINYINT, state VARCHAR, verdict VARCHAR,
     review_id UUID, reviewed_by VARCHAR, reviewed_at TIMESTAMP, training BOOLEAN)"""
 
-# `worth` orders the queue: corrections, thumbs down with reasons, thumbs down, thumbs up, the rest.
-# `seq` is the exchange's own, `rated_seq` its newest rating's. No key: where the disk refuses a commit that
-# deletes a row and inserts its key again, DuckDB 1.5.6 ends the process while it takes the key back.
-EXCHANGE_STATE = """CREATE TABLE exchange_state (
+_SECOND_EXCHANGE_STATE = """CREATE TABLE exchange_state (
     exchange_id UUID NOT NULL, seq BIGINT, conversation_id UUID, assistant VARCHAR, version VARCHAR,
     owner VARCHAR, "at" TIMESTAMP, source VARCHAR, replaces UUID, answer_id UUID, finish_reason VARCHAR,
     rating_id UUID, rated_seq BIGINT, rating VARCHAR, has_correction BOOLEAN, rated_at TIMESTAMP,
@@ -127,13 +124,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         f"""CREATE TABLE retentions ({ALWAYS}, days INTEGER NOT NULL, exchanges INTEGER NOT NULL,
             conversations INTEGER NOT NULL)""",
         "DROP TABLE exchange_state",
-        EXCHANGE_STATE,
+        _SECOND_EXCHANGE_STATE,
     ),
     _CURATION,
     _REVIEWING,
     _STAGES_AND_ORDERS,
     _ERASURE,
-    ("DROP TABLE exchange_state", EXCHANGE_STATE),
+    ("DROP TABLE exchange_state", _SECOND_EXCHANGE_STATE),
+    ("DROP TABLE exchange_state", EXCHANGE_STATE, "UPDATE projected SET seq = 0"),
 )
 """Migration n takes a file from schema n to schema n + 1."""
 
@@ -153,121 +151,3 @@ SEED: dict[str, list[dict[str, Any]]] = {
     ]
 }
 """Rows that every store has."""
-
-TOUCHES = {
-    "exchanges": "id",
-    "answers": "exchange_id",
-    "ratings": "exchange_id",
-    "reviews": "exchange_id",
-    "erased_exchanges": "exchange_id",
-}
-"""Tables whose rows change the projection of one exchange, and the column that names it."""
-
-TOUCHES_CONVERSATION = {"conversations": "id", "consents": "conversation_id"}
-"""Tables whose rows change the projection of a whole conversation."""
-
-HELD = "SELECT id FROM exchanges WHERE conversation_id IN (SELECT unnest($1::UUID[]))"
-
-
-MARK = "UPDATE projected SET seq = greatest(seq, $1)"
-
-
-def refresh() -> tuple[str, ...]:
-    """The statements that recompute the projection of the exchanges `$1`.
-
-    Delete and insert, because INSERT OR REPLACE of a join takes five times as long at a million rows.
-    """
-    return (
-        f"CREATE OR REPLACE TEMP TABLE fresh AS {truth('$1::UUID[]')}",
-        "DELETE FROM exchange_state WHERE exchange_id IN (SELECT unnest($1::UUID[]))",
-        "INSERT INTO exchange_state SELECT * FROM fresh",
-    )
-
-
-def rebuild() -> tuple[str, ...]:
-    """The statements that compute all of the projection.
-
-    Not DELETE: at a million rows that and the new rows' keys take minutes, this seconds. In the order of
-    arrival, so that newest and oldest lie apart and a search by key or time skips most of it.
-    """
-    return (
-        "DROP TABLE exchange_state",
-        EXCHANGE_STATE,
-        f"INSERT INTO exchange_state SELECT * FROM ({truth()}) ORDER BY seq",  # noqa: S608
-    )
-
-
-def truth(only: str = "") -> str:
-    """The query that defines `exchange_state`.
-
-    `only` is an SQL expression for a list of exchange ids, repeated at every table because DuckDB pushes
-    no such filter below a GROUP BY (a million rows: 0.5 s through a view, 0.02 s so).
-    """
-    these = f"WHERE exchange_id IN (SELECT unnest({only}))" if only else ""
-    those = f"WHERE id IN (SELECT unnest({only}))" if only else ""
-    return f"""
-    WITH asked AS (SELECT * FROM exchanges {those}),
-    answered AS (SELECT exchange_id, arg_min(id, seq) AS id, arg_min(version, seq) AS version,
-            arg_min(finish_reason, seq) AS finish_reason FROM answers {these} GROUP BY exchange_id),
-    said AS (SELECT exchange_id, id, seq, "at", rating, coalesce(correction, '') AS correction,
-            coalesce(len(reasons), 0) > 0 AS has_reasons FROM ratings {these}),
-    rated AS (SELECT exchange_id, arg_max(said, seq) AS last FROM said GROUP BY exchange_id),
-    judged AS (SELECT exchange_id, max(seq) AS seq,
-            arg_max(id, seq) AS id, arg_max(verdict, seq) AS verdict,
-            arg_max(principal, seq) AS principal, arg_max("at", seq) AS "at"
-        FROM reviews {these} GROUP BY exchange_id),
-    seen AS (SELECT judged.exchange_id, arg_max(said.correction, said.seq) AS correction
-        FROM judged JOIN said ON said.exchange_id = judged.exchange_id AND said.seq < judged.seq
-        GROUP BY judged.exchange_id),
-    owned AS (SELECT id, owner FROM conversations WHERE id IN (SELECT conversation_id FROM asked)),
-    consented AS (SELECT conversation_id, arg_max(training, seq) AS training
-        FROM consents WHERE conversation_id IN (SELECT conversation_id FROM asked)
-        GROUP BY conversation_id),
-    erased AS (SELECT DISTINCT exchange_id FROM erased_exchanges {these})
-    SELECT asked.id AS exchange_id, asked.seq, asked.conversation_id, asked.assistant,
-        coalesce(answered.version, asked.version) AS version,
-        CASE WHEN asked.source = 'import' OR asked.source LIKE 'import:%' OR asked.source LIKE 'comparison:%'
-            THEN asked.principal ELSE coalesce(owned.owner, asked.principal) END AS owner,
-        asked.at AS "at", asked.source, asked.replaces, answered.id AS answer_id, answered.finish_reason,
-        rated.last.id AS rating_id, rated.last.seq AS rated_seq, rated.last.rating AS rating,
-        coalesce(rated.last.correction, '') <> '' AS has_correction,
-        rated.last.at AS rated_at,
-        CASE WHEN coalesce(rated.last.correction, '') <> '' THEN 4
-            WHEN rated.last.rating = 'down' AND rated.last.has_reasons THEN 3
-            WHEN rated.last.rating = 'down' THEN 2 WHEN rated.last.rating = 'up' THEN 1 ELSE 0 END AS worth,
-        CASE
-            WHEN erased.exchange_id IS NOT NULL THEN 'erased'
-            WHEN judged.verdict <> 'reopen'
-                AND coalesce(rated.last.correction, '') = coalesce(seen.correction, '')
-                THEN CASE judged.verdict WHEN 'reject' THEN 'rejected' ELSE 'approved' END
-            WHEN rated.last.rating IS NOT NULL OR coalesce(rated.last.correction, '') <> ''
-                OR asked.source IN ('import', 'demo') OR asked.source LIKE 'import:%'
-                OR asked.source LIKE 'proposal:%' THEN 'pending'
-            ELSE 'unrated'
-        END AS state,
-        judged.verdict, judged.id AS review_id, judged.principal AS reviewed_by, judged.at AS reviewed_at,
-        coalesce(consented.training, true) AS training
-    FROM asked
-    LEFT JOIN answered ON answered.exchange_id = asked.id
-    LEFT JOIN owned ON owned.id = asked.conversation_id
-    LEFT JOIN rated ON rated.exchange_id = asked.id
-    LEFT JOIN judged ON judged.exchange_id = asked.id
-    LEFT JOIN seen ON seen.exchange_id = asked.id
-    LEFT JOIN erased ON erased.exchange_id = asked.id
-    LEFT JOIN consented ON consented.conversation_id = asked.conversation_id"""  # noqa: S608
-
-
-def without_projection(sql: str) -> str:
-    """The query `sql` with what `exchange_state` should be in its place."""
-    rest = sql.lstrip()
-    named = f"WITH exchange_state AS ({truth()})"
-    return f"{named}, {rest[5:]}" if rest[:5].upper() == "WITH " else f"{named} {rest}"
-
-
-def difference() -> str:
-    """A query that counts the rows in which projection and events disagree."""
-    return f"""
-    SELECT count(*) AS rows FROM (
-        ((SELECT * FROM exchange_state) EXCEPT ALL (SELECT * FROM ({truth()})))
-        UNION ALL
-        ((SELECT * FROM ({truth()})) EXCEPT ALL (SELECT * FROM exchange_state)))"""  # noqa: S608

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from feedback import migrate, schema, store_file, values
+from feedback import exchange_state, migrate, schema, store_file, values
 from feedback.errors import BadRequest, StoreError
 from feedback.projection import Projector
 from feedback.shared_lock import SharedLock
@@ -82,7 +82,7 @@ class Store:
         """Compute the projection anew from the events."""
 
         def fill(transaction: Transaction) -> None:
-            for statement in schema.rebuild():
+            for statement in exchange_state.rebuild():
                 transaction.rows(statement)
 
         self.decide(fill)
@@ -90,7 +90,7 @@ class Store:
     def check(self) -> bool:
         """Whether the projection equals what the events say."""
         self._projector.catch_up()
-        stale = self.row(schema.difference())
+        stale = self.row(exchange_state.difference())
         assert stale is not None
         return bool(stale["rows"] == 0)
 
@@ -239,7 +239,7 @@ class Store:
             try:
                 self._projector.catch_up()
             except StoreError:
-                return schema.without_projection(sql)
+                return exchange_state.without_projection(sql)
         return sql
 
     @contextmanager

@@ -59,7 +59,7 @@ FACTS: dict[str, frozenset[str]] = {
     "exchange_state": frozenset(
         {
             *("assistant", "version", "owner", "source", "finish_reason", "rating"),
-            *("state", "verdict", "reviewed_by"),
+            *("state", "verdict", "reviewed_by", "setter", "judged_by", "skipped_by"),
         }
     ),
     "hone_schema": frozenset(),

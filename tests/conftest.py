@@ -19,7 +19,7 @@ import pytest
 from playwright.sync_api import expect
 
 expect.set_options(timeout=30_000)  # two tests may share two busy cores
-# Tests run beside each other, and teams of OpenMP threads on the same cores wait for each other for most of their time.
+# Tests run beside each other, and OpenMP's teams of threads on the same cores mostly wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 ONE_THREAD = {"HONE_ENGINE__THREADS": "1", "HONE_TUNER__THREADS": "1"}
 HONE = [sys.executable, "-m", "hone.command"]
@@ -39,7 +39,7 @@ def chromium() -> str | None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("browser"):
-            # A whole desktop browser on busy cores fails for reasons of its own; pytest's summary tells of each rerun.
+            # A browser on busy cores fails for reasons of its own; the summary tells of each rerun.
             item.add_marker(pytest.mark.flaky(reruns=1))
             if chromium():
                 continue

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from stories import ADA, ANA, BEN, OTTO, RITA, ROB, add_people, ask
 
-from feedback import claims, disputes, drafts, imports, pairs, preferences, ranking, signals
+from feedback import claims, disputes, drafts, golds, imports, pairs, preferences, proposals, ranking, signals
 from feedback.agreement import alpha, figures
 from feedback.claims import MOST_CLAIMS
 from feedback.consent import allow
@@ -15,7 +15,8 @@ from feedback.disputes import adjudicate, reopen
 from feedback.errors import BadRequest, Conflict, NotAllowed, NotFound
 from feedback.exchanges import Exchanges
 from feedback.policy import Policy, flags
-from feedback.queue import claim_next, counts, item, items
+from feedback.proposals import Candidate
+from feedback.queue import QUEUES, claim_next, counts, ids, item, items
 from feedback.ratings import rate
 from feedback.records import Principal, Role, new_id, now
 from feedback.review import pending, review
@@ -391,6 +392,12 @@ class TestSuspended:
         assert review(team, RITA, zoe_rejected.id, "approve", policy=STRICT).state == "disputed"
         team.append({"accounts": [{"principal": "ada", "name": "zoe", **change}]})
         assert states(team, zoe_rejected.id, RITA, ROB) == ["waiting", "pending"]
+        assert ids(team, "rob", state="disputed") == []
+        assert ids(team, "rob") == [zoe_rejected.id]
+        assert counts(team, viewer="rita")["waiting"] == 1
+        kept = team.rows("SELECT * FROM exchange_state ORDER BY exchange_id")
+        team.rebuild()
+        assert team.rows("SELECT * FROM exchange_state ORDER BY exchange_id") == kept
         assert review(team, ROB, zoe_rejected.id, "approve", policy=STRICT).state == "approved"
         assert [pair.disowned for pair in pairs.approved(team, "general")] == [False]
 
@@ -668,6 +675,15 @@ class TestOrder:
         pages = [e.id for start in range(0, 70, 7) for e in pending(store, limit=7, offset=start)]
         assert pages == order
 
+    def test_whoever_sends_much_does_not_push_others_out_of_what_is_weighed(self, store, monkeypatch):
+        monkeypatch.setattr(ranking, "MOST", 4)
+        for number in range(9):
+            corrected(store, f"{number}.", principal=ANA)
+        liked = [rate(store, person, ask(store, person).id, rating="up").id for person in (BEN, KIM, ROB)]
+        assert {exchange.id for exchange in pending(store, limit=4)} > set(liked)
+        pages = [e.id for start in range(0, 15, 3) for e in pending(store, limit=3, offset=start)]
+        assert len(pages) == len(set(pages)) == 12
+
     def test_beyond_what_is_weighed_the_rest_follows_in_its_order(self, store, monkeypatch):
         monkeypatch.setattr(ranking, "MOST", 4)
         for number in range(11):
@@ -681,6 +697,92 @@ class TestOrder:
     )
     def test_topics_meet_by_their_words_beginnings(self, one, two):
         assert ranking.topic(one).stems & ranking.topic(two).stems
+
+
+class TestQueues:
+    def test_what_is_listed_and_counted_is_what_was_said_of_each(self, team):
+        add_people(team, OTTO)
+        self._live(team)
+        for viewer in (RITA, ROB, ZOE, OTTO):
+            told = {state: set() for state in QUEUES}
+            for row in team.rows("SELECT exchange_id FROM exchange_state"):
+                if place := self._place(team, row["exchange_id"], viewer):
+                    told[place].add(row["exchange_id"])
+            assert {state: set(ids(team, viewer.name, state=state)) for state in QUEUES} == told
+            counted = counts(team, viewer=viewer.name)
+            assert {state: counted[state] for state in QUEUES} == {state: len(told[state]) for state in told}
+            assert all(told.values()) == (viewer == RITA)
+        assert counts(team)["unrated"] == 3
+        assert team.check()
+
+    def _live(self, team):
+        """Everything that moves an exchange from one queue to another."""
+        for verdicts in (
+            {},
+            {RITA: "approve"},
+            {RITA: "skip"},
+            {RITA: "skip", ROB: "skip"},
+            {RITA: "approve", ROB: "approve"},
+            {RITA: "reject", ROB: "reject"},
+            {RITA: "approve", ROB: "reject"},
+            {RITA: "edit", ROB: "edit"},
+            {RITA: "edit", ROB: "skip"},
+            {ZOE: "edit"},
+        ):
+            exchange = corrected(team)
+            for person, verdict in verdicts.items():
+                words = f"{person.name}'s" if verdict == "edit" else None
+                review(team, person, exchange.id, verdict, response=words)
+        changed, outdated, again = corrected(team), corrected(team), corrected(team)
+        review(team, RITA, changed.id, "approve")
+        rate(team, ANA, changed.id, rating="down", correction="4, of course.")
+        for person in (RITA, ROB):
+            review(team, person, outdated.id, "approve")
+            review(team, person, again.id, "approve")
+        reopen(team, ZOE, outdated.id, "It is outdated.")
+        review(team, RITA, outdated.id, "skip")
+        review(team, ZOE, again.id, "reject", reason="No.")
+        ask(team)
+        allow(team, ANA, ask(team).conversation_id, review=True)
+        held = corrected(team)
+        Exchanges(team).set_training(held.conversation_id, "ana", False)
+        for rating in ("down", None):
+            asked = rate(team, ANA, ask(team).id, rating="down")
+            proposals.record(team, OTTO, asked, "teacher:big", [Candidate("Four."), Candidate("IV")])
+            rate(team, ANA, asked.id, rating=rating)
+        said = {"expected": "reject", "rating": "down", "reasons": ["other"]}
+        golds.add(team, OTTO, "general", "What is 3 + 3?", "7.", **said)
+        golds.retire(team, OTTO, golds.add(team, OTTO, "general", "What is 1 + 1?", "3.", **said))
+
+    def _place(self, store, exchange_id, viewer):
+        """The queue that it is in, by its events alone; None where this viewer may not see it."""
+        of = "WHERE exchange_id = $1 ORDER BY seq"
+        for row in store.rows(f"SELECT origin_id FROM proposals {of}", [exchange_id]):
+            if not store.rows(f"SELECT rating FROM ratings {of} DESC", [row["origin_id"]])[0]["rating"]:
+                return None
+        gold = store.rows(f"SELECT principal, retired FROM golds {of}", [exchange_id])
+        verdicts = [{"id": exchange_id, "verdict": "reopen"}]
+        verdicts += store.rows(f"SELECT id, verdict FROM reviews {of}", [exchange_id])
+        told = "SELECT training, conversation_id, rating, source FROM exchange_state WHERE exchange_id = $1"
+        row = store.row(told, [exchange_id])
+        shown = store.rows("SELECT review FROM shares WHERE conversation_id = $1", [row["conversation_id"]])
+        if not row["training"] or (gold and (gold[-1]["retired"] or gold[0]["principal"] == viewer.name)):
+            return None
+        if verdicts[-1]["verdict"] != "reopen":
+            return "rejected" if verdicts[-1]["verdict"] == "reject" else "approved"
+        if not (row["rating"] or shown or row["source"].startswith("proposal:")):
+            return None
+        newest = {}
+        for said in store.rows(
+            f"SELECT principal, verdict, response, round FROM opinions {of}", [exchange_id]
+        ):
+            if said["round"] == verdicts[-1]["id"]:
+                newest[said["principal"]] = said
+        judged = [said for said in newest.values() if said["verdict"] != "skip"]
+        if len({(said["verdict"] == "reject", said["response"]) for said in judged}) > 1:
+            return "disputed"
+        own = newest.get(viewer.name)
+        return "pending" if own is None else "skipped" if own["verdict"] == "skip" else "waiting"
 
 
 class TestDrafts:

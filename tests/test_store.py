@@ -20,7 +20,10 @@ from stories import ANA, RITA, ask
 
 from feedback import ratings, review, schema
 from feedback.errors import BadRequest, Conflict, HomeBusy, StoreError
+from feedback.exchange_state import EXCHANGE_STATE
 from feedback.exchanges import Exchanges
+from feedback.migrate import migrate
+from feedback.queue import QUEUES, ids
 from feedback.records import new_id
 from feedback.store import Store
 
@@ -184,6 +187,64 @@ def test_a_migration_keeps_what_is_there_and_fills_the_projection(tmp_path, monk
     store.append({"decisions": [decision("heavier", weight=3)]})
     assert store.row("SELECT weight FROM decisions")["weight"] == 3
     assert store.row("SELECT exchange_id FROM exchange_state")["exchange_id"] == exchange.id
+    store.close()
+
+
+def test_a_projection_that_a_killed_migration_emptied_is_made_at_the_next_opening(tmp_path, monkeypatch):
+    path = tmp_path / "hone.duckdb"
+    store = Store(path)
+    exchange = ask(store)
+    store.close()
+    emptied = ("DROP TABLE exchange_state", EXCHANGE_STATE, "UPDATE projected SET seq = 0")
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, emptied))
+    with duckdb.connect(str(path)) as killed:
+        migrate(killed, path)
+        assert killed.execute("SELECT count(*) FROM exchange_state").fetchall() == [(0,)]
+    store = Store(path)
+    assert store.row("SELECT exchange_id FROM exchange_state")["exchange_id"] == exchange.id
+    assert store.check()
+    store.close()
+
+
+# What a file of schema 7 held, in which pages read opinions, shares and gold items anew each time.
+OF_SCHEMA_7 = """
+INSERT INTO exchanges (id, seq, "at", principal, conversation_id, assistant, version, context, instruction,
+        source)
+    SELECT uuid_of('e', n), n, now(), 'ana', uuid_of('c', n), 'general', 'general@0', '[]', 'Why?',
+        CASE WHEN n = 5 THEN 'proposal:teacher:big' ELSE 'chat' END FROM range(1, 6) r(n);
+INSERT INTO answers (id, seq, "at", principal, exchange_id, response, finish_reason, version)
+    SELECT uuid_of('a', n), 10 + n, now(), 'ana', uuid_of('e', n), 'So.', 'stop', 'general@0'
+    FROM range(1, 6) r(n);
+INSERT INTO ratings (id, seq, "at", principal, exchange_id, rating)
+    SELECT uuid_of('f', n), 20 + n, now(), 'ana', uuid_of('e', n), 'down' FROM range(1, 3) r(n);
+INSERT INTO opinions (id, seq, "at", principal, exchange_id, round, verdict, response, blind)
+    SELECT uuid(), 31, now(), 'rita', uuid_of('e', 1), uuid_of('e', 1), 'approve', 'So.', true;
+INSERT INTO golds (id, seq, "at", principal, exchange_id, expected, retired)
+    SELECT uuid(), 32, now(), 'otto', uuid_of('e', 2), 'reject', false;
+INSERT INTO shares (id, seq, "at", principal, conversation_id, review)
+    SELECT uuid(), 33, now(), 'ana', uuid_of('c', 3), true;
+INSERT INTO proposals (id, seq, "at", principal, exchange_id, origin_id, proposer, agree)
+    SELECT uuid(), 34, now(), 'otto', uuid_of('e', 5), uuid_of('e', 4), 'teacher:big', 1;
+UPDATE projected SET seq = 34"""
+
+
+def test_a_file_whose_projection_knew_no_queue_has_the_same_queues(tmp_path, monkeypatch):
+    path = tmp_path / "old.duckdb"
+    with monkeypatch.context() as past, duckdb.connect(str(path)) as old:
+        past.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:7])
+        migrate(old, path)
+        old.execute("""CREATE TEMP MACRO uuid_of(kind, n) AS
+            ('00000000-0000-7000-8000-' || kind || lpad(n::VARCHAR, 11, '0'))::UUID""")
+        for statement in OF_SCHEMA_7.split(";"):
+            old.execute(statement)
+    store = Store(path)
+    seen = {state: [identity[-1] for identity in ids(store, "rita", state=state)] for state in QUEUES}
+    assert {state: found for state, found in seen.items() if found} == {
+        "pending": ["2", "3"],
+        "waiting": ["1"],
+    }
+    assert [identity[-1] for identity in ids(store, "otto")] == ["1", "3"]
+    assert store.check()
     store.close()
 
 

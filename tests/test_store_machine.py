@@ -6,11 +6,12 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
-from stories import ANA, BEN, RITA, ROB, admitted
+from stories import ANA, BEN, OTTO, RITA, ROB, admitted
 
-from feedback import ratings, review
+from feedback import proposals, ratings, review
 from feedback.errors import BadRequest, Conflict, NotAllowed
 from feedback.exchanges import Exchanges
+from feedback.proposals import Candidate
 from feedback.store import Store
 
 PEOPLE = {person.name: person for person in (ANA, BEN)}
@@ -47,6 +48,7 @@ class Feedback(RuleBasedStateMachine):
         self.known = {}
         self.training = {}
         self.running = set()
+        self.proposed = {}
 
     @initialize(target=exchanges)
     def begin(self):
@@ -116,6 +118,12 @@ class Feedback(RuleBasedStateMachine):
         Exchanges(self.store).set_training(held.conversation, held.owner, training)
         self.training[held.conversation] = training
 
+    @rule(identity=exchanges, response=st.sampled_from(["Four it is.", "IV."]))
+    def propose(self, identity, response):
+        asked = Exchanges(self.store).get(identity)
+        for one in proposals.record(self.store, OTTO, asked, "teacher:big", [Candidate(response)]):
+            self.proposed[one] = identity
+
     @rule()
     def rebuild(self):
         before = self._projection()
@@ -141,7 +149,10 @@ class Feedback(RuleBasedStateMachine):
 
     @invariant()
     def the_pages_read_what_the_model_says(self):
-        read = self.store.rows("SELECT exchange_id, owner, rating, state, training FROM exchange_state s")
+        read = self.store.rows(
+            """SELECT exchange_id, owner, rating, state, training FROM exchange_state s
+            WHERE source NOT LIKE 'proposal:%'"""
+        )
         assert {row.pop("exchange_id"): row for row in read} == {
             identity: {
                 "owner": held.owner,
@@ -153,6 +164,8 @@ class Feedback(RuleBasedStateMachine):
         }
         shown = [held for held in self.known.values() if self.training.get(held.conversation, True)]
         counted = {state: sum(held.state == state for held in shown) for state in review.STATES}
+        asked = [self.known[origin] for origin in self.proposed.values()]
+        counted["pending"] += sum(held in shown and held.state != "unrated" for held in asked)
         told = review.counts(self.store)
         assert {state: told[state] for state in review.STATES} == counted
 

@@ -1,7 +1,8 @@
-"""A store filled at once with exchanges that look like a year's: texts, ratings, reviews, consents.
+"""A store filled at once with exchanges that look like a year's: texts, tries, imports, ratings, consents.
 
 Written in bulk, past the writing thread; what the store makes of the events (projection, search) it then
-makes itself. Every figure follows from the row's number, so two fillings of one size are alike.
+makes itself. Every figure follows from the row's number, so two fillings of one size are alike. What
+reviewers did is in `judging.py`.
 """
 
 import random
@@ -9,12 +10,23 @@ from pathlib import Path
 
 import duckdb
 
+from benchmarks.storing import judging
+from benchmarks.storing.numbers import (
+    LOUD,
+    LOUD_SHARE,
+    OWNERS,
+    TURNS,
+    answer_id,
+    at,
+    conversation,
+    exchange,
+    hashed,
+    key,
+    seq,
+)
 from feedback.store import Store
 
 SENTENCES = 40_000
-OWNERS = 5_000
-TURNS = 4
-"""Exchanges a conversation."""
 COMMON, OFTEN, RARE, KOREAN, KOREAN_RARE = "the", "with", "quokka", "기계", "두루미"
 """Words that are asked for: in nearly all texts, in many, in few, and likewise in the Korean ones."""
 
@@ -30,7 +42,7 @@ def fill(path: Path, exchanges: int) -> None:
         connection.execute("SET enable_progress_bar = false; SET preserve_insertion_order = true")
         connection.execute("CREATE TEMP TABLE sentences AS SELECT unnest($1) AS words", [_sentences()])
         connection.execute("CREATE TEMP TABLE said AS SELECT list(words) AS english FROM sentences")
-        for statement in _statements(exchanges):
+        for statement in (*_statements(exchanges), *judging.statements(exchanges, sentence)):
             connection.execute(statement)
         connection.execute("CHECKPOINT")
 
@@ -54,49 +66,53 @@ def _sentences() -> list[str]:
     return made
 
 
-def _sentence(what: str) -> str:
+def sentence(what: str) -> str:
+    """SQL of one of the sentences, drawn by the row's number and by what it is for."""
     return f"english[1 + (hash(i * 31 + {what}) % {SENTENCES})::INTEGER]"
 
 
-def _id(kind: int, number: str) -> str:
-    """A UUIDv7 made of a row's number, in the order of the numbers."""
-    return f"format('{{:08x}}-{kind:04x}-7000-8000-{{:012x}}', ({number})::BIGINT, ({number})::BIGINT)::UUID"
-
-
-def _answer_id(exchange_id: str) -> str:
-    """uuid5(exchange, "answer"), as `feedback.exchanges.answer_id` makes it."""
-    digest = f"sha1(unhex(replace({exchange_id}::VARCHAR, '-', '')) || 'answer'::BLOB)"
-    variant = "substr('89ab', 1 + ('0x' || substr(h, 17, 1))::INTEGER % 4, 1)"
-    parts = f"substr(h, 1, 12) || '5' || substr(h, 14, 3) || {variant} || substr(h, 18, 15)"
-    return f"list_transform([{digest}], lambda h: ({parts})::UUID)[1]"
-
-
 def _statements(exchanges: int) -> list[str]:
-    at = f"TIMESTAMP '2025-12-01' + to_microseconds((i * {365 * 86_400_000_000 // exchanges})::BIGINT)"
-    owner = f"'user' || hash(i // {TURNS}) % {OWNERS}"
+    place = f"hash(i // {TURNS})"
+    owner = f"CASE WHEN {place} % {LOUD_SHARE} = 0 THEN '{LOUD}' ELSE 'user' || {place} % {OWNERS} END"
     assistant = f"['general', 'helpdesk', 'law'][1 + (hash(i // {TURNS}) % 3)::INTEGER]"
-    conversation = _id(1, f"i // {TURNS}")
     rows = f"FROM range({exchanges}) r(i)"
-    turn = f"i % {TURNS} = 0"
+    time = at(exchanges)
+    turn = f"(i % {TURNS} = 0)"
+    # Some are answers that were proposed to the one before them; some were asked again, and replace it.
+    proposed = f"({hashed(7)} < 10 AND NOT {turn})"
+    source = f"""CASE WHEN {proposed} THEN 'proposal:teacher:big' WHEN {hashed(4)} < 50 THEN 'import:corpus'
+        ELSE 'chat' END"""
+    tried = f"CASE WHEN {hashed(5)} < 40 AND NOT {turn} AND NOT {proposed} THEN {exchange('i - 1')} END"
+    ended = f"""CASE WHEN {hashed(3)} < 940 THEN 'stop' WHEN {hashed(3)} < 970 THEN 'length'
+        WHEN {hashed(3)} < 990 THEN 'stopped' ELSE 'cut' END"""
     return [
-        f"""INSERT INTO conversations SELECT {conversation}, i * 5 + 1, {at}, {owner}, {owner}, {assistant},
-            'Conversation ' || i {rows} WHERE {turn}""",
-        f"""INSERT INTO exchanges SELECT {_id(2, "i")}, i * 5 + 2, {at}, {owner}, {conversation}, {assistant},
-            {assistant} || '@0',
-            json_array(json_object('role', 'system', 'content', {_sentence("1")}),
-                json_object('role', 'user', 'content', {_sentence("2")}),
-                json_object('role', 'assistant', 'content', {_sentence("3")})),
-            {_sentence("4")} || ' word' || i, json_object('temperature', 0.7), 'chat', NULL {rows}, said""",
-        f"""INSERT INTO answers SELECT {_answer_id(_id(2, "i"))}, i * 5 + 3, {at}, {owner}, {_id(2, "i")},
-            {" || ' ' || ".join(_sentence(str(k)) for k in range(5, 10))}, 'stop', {assistant} || '@0',
+        f"""INSERT INTO accounts SELECT {key(12, "i")}, 1, TIMESTAMP '2025-10-31', 'admin', 'user' || i,
+            'created', 'user', '' FROM range({OWNERS}) r(i)""",
+        f"""INSERT INTO conversations SELECT {conversation()}, {seq(1)}, {time}, {owner}, {owner},
+            {assistant}, 'Conversation ' || i {rows} WHERE {turn}""",
+        f"""INSERT INTO exchanges SELECT {exchange()}, {seq(2)}, {time}, {owner}, {conversation()},
+            {assistant}, {assistant} || '@0',
+            json_array(json_object('role', 'system', 'content', {sentence("1")}),
+                json_object('role', 'user', 'content', {sentence("2")}),
+                json_object('role', 'assistant', 'content', {sentence("3")})),
+            {sentence("4")} || ' word' || i, json_object('temperature', 0.7), {source}, {tried}
+            {rows}, said""",
+        f"""INSERT INTO answers SELECT {answer_id(exchange())}, {seq(3)}, {time}, {owner}, {exchange()},
+            {" || ' ' || ".join(sentence(str(k)) for k in range(5, 10))}, {ended}, {assistant} || '@0',
             40, 70, 90.5, 1800.5, '' {rows}, said""",
-        f"""INSERT INTO ratings SELECT {_id(4, "i")}, i * 5 + 4, {at}, {owner}, {_id(2, "i")},
+        f"""INSERT INTO ratings SELECT {key(4)}, {seq(4)}, {time}, {owner}, {exchange()},
             CASE WHEN i % 2 = 0 THEN 'up' ELSE 'down' END,
             CASE WHEN i % 3 = 0 THEN ['other'] ELSE [] END, '',
-            CASE WHEN i % 7 = 1 THEN {_sentence("10")} ELSE '' END {rows}, said WHERE hash(i + 1) % 10 < 4""",
-        f"""INSERT INTO reviews SELECT {_id(5, "i")}, i * 5 + 5, {at}, 'rita', {_id(2, "i")},
-            CASE WHEN hash(i) % 3 = 0 THEN 'reject' ELSE 'approve' END, {_sentence("6")}, 'model', '', false
-            {rows}, said WHERE hash(i + 1) % 10 < 2""",
-        f"""INSERT INTO consents SELECT {_id(6, "i")}, i * 5 + 1, {at}, {owner}, {conversation}, false
+            CASE WHEN i % 7 = 1 THEN {sentence("10")} ELSE '' END {rows}, said WHERE {hashed(1)} < 400""",
+        f"""INSERT INTO consents SELECT {key(6)}, {seq(1)}, {time}, {owner}, {conversation()}, false
             {rows} WHERE {turn} AND hash(i) % 50 = 0""",
+        f"""INSERT INTO shares SELECT {key(10)}, {seq(1)}, {time}, {owner}, {conversation()}, true
+            {rows} WHERE {turn} AND hash(i) % 25 = 1""",
+        f"""INSERT INTO shares SELECT {key(11)}, {seq(6)}, {time}, {owner}, {conversation()}, false
+            {rows} WHERE {turn} AND hash(i) % 250 = 1""",
+        f"""INSERT INTO proposals SELECT {key(21)}, {seq(1)}, {time}, 'otto', {exchange()},
+            {exchange("i - 1")}, 'teacher:big', 1 {rows} WHERE {proposed}""",
+        f"""INSERT INTO signals SELECT {key(13)}, {seq(4)}, {time}, {owner}, {exchange()},
+            ['copy', 'copy', 'copy', 'retry', 'edit'][1 + (hash(i) % 5)::INTEGER] {rows}
+            WHERE {hashed(6)} < 50""",
     ]

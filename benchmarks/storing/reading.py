@@ -20,20 +20,23 @@ DEEP = 50 * 20
 """Exchanges before the deepest page that is asked for."""
 
 
-def pages(store: Store, times: Times, calls: int) -> None:
-    """The review page in its states and depths, and what the dashboard counts."""
+def queues(store: Store, times: Times, calls: int) -> None:
+    """The queue in its states and depths, and its counts, as the API asks for them."""
     for name, asked in {
-        "review page: pending": {},
-        "review page: pending, one assistant": {"assistant": "law"},
-        "review page: pending, page 21": {"offset": DEEP},
-        "review page: approved": {"state": "approved"},
-        "review page: rejected, one assistant": {"state": "rejected", "assistant": "law"},
+        "queue: pending": {},
+        "queue: pending, one assistant": {"assistant": "law"},
+        "queue: pending, page 21": {"offset": DEEP},
+        "queue: waiting": {"state": "waiting"},
+        "queue: skipped": {"state": "skipped"},
+        "queue: disputed": {"state": "disputed"},
+        "queue: approved": {"state": "approved"},
+        "queue: rejected, one assistant": {"state": "rejected", "assistant": "law"},
     }.items():
 
         def page(_: int = 0, asked: dict[str, Any] = asked) -> list[Item]:
             return queue.items(store, RITA, POLICY, **asked)
 
-        assert len(page()) == 50
+        assert page()
         times.measure(name, page, calls=calls)
     times.measure("counts: all", lambda _: queue.counts(store, viewer="rita"), calls=calls)
     times.measure("counts: one assistant", lambda _: queue.counts(store, "law", "rita"), calls=calls)
@@ -101,7 +104,7 @@ def turns(store: Store, times: Times, calls: int, owner: str) -> None:
         lambda _: ratings.rate(store, ana, spoken[next(rating)], rating="down", correction="Better."),
         calls=calls,
     )
-    times.measure("claim and judge", lambda _: _judge(store, spoken[next(judging)]), calls=calls)
+    times.measure("verdict: claim and judge", lambda _: _judge(store, spoken[next(judging)]), calls=calls)
     times.measure("read a conversation", lambda n: told.conversation(begun[n], owner), calls=calls)
 
 

@@ -143,7 +143,7 @@ class Desk:
     ) -> tuple[Any, ...]:
         """Record the opinion, or end the dispute, then choose what stood after the exchange in the queue."""
         _check_chosen(visit, chosen)
-        before = [item.exchange.id for item in self._items(visit, where)]
+        before = queue.ids(self._store, visit.principal.name, **self._asked(where))
         under: dict[str, Any] = {"response": response, "reason": reason, "claim": claim or None}
         shown = queue.item(self._store, visit.principal, self._policy, chosen)
         if shown.exchange.state == "disputed" and verdict != "skip":
@@ -159,8 +159,10 @@ class Desk:
         return self._view(visit, where, following[0] if following else None)
 
     def _items(self, visit: Visit, where: Where) -> list[Item]:
-        asked: dict[str, Any] = {"assistant": where.assistant or None, "limit": where.shown}
-        return queue.items(self._store, visit.principal, self._policy, state=where.queue, **asked)
+        return queue.items(self._store, visit.principal, self._policy, **self._asked(where))
+
+    def _asked(self, where: Where) -> dict[str, Any]:
+        return {"state": where.queue, "assistant": where.assistant or None, "limit": where.shown}
 
     def _view(self, visit: Visit, where: Where, chosen: str | None = None) -> tuple[Any, ...]:
         found = self._items(visit, where)
@@ -197,7 +199,7 @@ class Desk:
         return replace(item, claim=held)
 
     def _words(self, visit: Visit, item: Item) -> str:
-        draft = drafts.read(self._store, visit.principal, item.exchange.id)
+        draft = drafts.of(self._store, visit.principal, item.exchange.id)
         return draft or item.exchange.approved_response or item.proposed
 
     def _state_choice(self, visit: Visit, where: Where) -> gr.Radio:
