@@ -77,9 +77,9 @@ def build_pages(parts: Parts) -> dict[str, gr.Blocks]:
 
 
 def snippet(build_id: str) -> str:
-    """The script that must run before Gradio's: language, build header, reload and sign-in redirects."""
+    """What must run before Gradio's scripts: language, build header, reload, sign-in; a stream that lasts."""
     source = _source("early.js").replace("BUILD_ID", build_id).replace("LANGUAGES", "|".join(LANGUAGES))
-    return f"<script>{source}</script>"
+    return f"<script>{source}{_source('stream.js')}</script>"
 
 
 class Header:

@@ -6,8 +6,26 @@ const move = (step) => {
   const now = all.findIndex((item) => item.getAttribute("aria-selected") === "true");
   choose(all[Math.max(0, Math.min(all.length - 1, now + step))]);
 };
-element.addEventListener("click", (event) => choose(event.target.closest("[data-exchange]")));
+// Ticks outlive the list they were made in; those of exchanges that left it go with them.
+const ticks = () => [...element.querySelectorAll("[data-tick]")];
+let ticked = new Set();
+const remember = () => (ticked = new Set(ticks().filter((box) => box.checked).map((box) => box.value)));
+let last = 0;
+const tick = (box, through) => {
+  const all = ticks();
+  const at = all.indexOf(box);
+  if (through) all.slice(Math.min(at, last), Math.max(at, last) + 1).forEach((one) => (one.checked = box.checked));
+  last = at;
+  remember();
+};
+element.addEventListener("click", (event) => {
+  const box = event.target.closest("[data-tick]");
+  if (box) tick(box, event.shiftKey);
+  else choose(event.target.closest("[data-exchange]"));
+});
 watch("value", () => {
+  ticks().forEach((box) => (box.checked = ticked.has(box.value)));
+  remember();
   const chosen = element.querySelector('[aria-selected="true"]');
   const list = element.querySelector("ul");
   if (chosen && list) {
@@ -24,11 +42,13 @@ const keys = {
   KeyA: () => press("approve"),
   KeyR: () => press("reject"),
   KeyS: () => press("skip"),
+  KeyX: () => element.querySelector('[aria-selected="true"] [data-tick]')?.click(),
   KeyE: () => document.querySelector("#editor textarea")?.focus(),
 };
 const onKey = (event) => {
   if (!element.isConnected) return document.removeEventListener("keydown", onKey);
-  const typing = event.target.closest?.("input:not([type=radio]), textarea, select, [contenteditable=true]");
+  if (!element.checkVisibility()) return; // another tab is open
+  const typing = event.target.closest?.("input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable=true]");
   if (typing && event.key === "Escape") return typing.blur();
   if (typing || event.isComposing || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
   // By place, not by letter: under a Hangul layout the same keys write other letters.

@@ -15,11 +15,12 @@ from typing import Any
 
 import gradio as gr
 
+from feedback import consent
 from feedback.errors import HoneError, NotFound
 from feedback.records import Exchange, Role
 from serve.conversation import Turn
 from serve.pages.bubbles import asked, bubbles, speaking, thumbs
-from serve.pages.conversations import listed
+from serve.pages.conversations import listed, shipped
 from serve.pages.handlers import Visit, needs
 from serve.parts import Parts
 
@@ -38,18 +39,29 @@ class Turns:
     def __init__(self, parts: Parts) -> None:
         self._conversations = parts.conversations
         self._exchanges = parts.exchanges
+        self._store = parts.store
 
     @needs(Role.USER)
     async def send(
-        self, visit: Visit, text: str, assistant: str, conversation_id: str, editing: str, training: bool
+        self,
+        visit: Visit,
+        text: str,
+        assistant: str,
+        conversation_id: str,
+        editing: str,
+        training: bool,
+        review: bool,
     ) -> AsyncGenerator[tuple[Any, ...]]:
         """The next turn, or, while editing, the last one again in other words."""
         if editing:
             turn = await self._conversations.again(visit.principal, editing, text)
         else:
             turn = await self._conversations.say(
-                visit.principal, assistant, text, conversation_id or None, training=training
+                visit.principal, assistant, text, conversation_id or None, training=bool(training)
             )
+        if review and not conversation_id and not turn.unkept:
+            begun = turn.exchange.conversation_id
+            await asyncio.to_thread(consent.allow, self._store, visit.principal, begun, review=True)
         async with aclosing(self._show(visit, turn)) as views:
             async for view in views:
                 yield view
@@ -74,7 +86,7 @@ class Turns:
         while line and line[-1].finish_reason is None and time.monotonic() < patience:
             await asyncio.sleep(SHOW_EVERY)
             line = await self._line(visit, conversation_id)
-        return self._whole(visit, line), *_buttons(answering=False)
+        return await self._whole(visit, line), *_buttons(answering=False)
 
     async def _show(self, visit: Visit, turn: Turn) -> AsyncGenerator[tuple[Any, ...]]:
         """Views of one turn from its first moment to its recorded end; closes it however that comes."""
@@ -82,7 +94,8 @@ class Turns:
         trouble: dict[str, str] = {}
         try:
             before = await self._before(visit, turn)
-            shown = [*bubbles(before, visit.language), asked(turn.exchange)]
+            learnt = await asyncio.to_thread(shipped, self._store, before)
+            shown = [*bubbles(before, visit.language, shipped=learnt), asked(turn.exchange)]
             beginning = [*shown, speaking(turn.exchange, "")]
             first = gr.Chatbot(value=beginning, feedback_value=[*thumbs(before), None])
             own = await asyncio.to_thread(self._exchanges.conversations, visit.principal.name)
@@ -104,7 +117,7 @@ class Turns:
             yield [*shown, speaking(turn.exchange, turn.text)], *_buttons(answering=False), *rest
             return
         line = await self._line(visit, turn.exchange.conversation_id)
-        yield self._whole(visit, line, trouble), *_buttons(answering=False), *rest
+        yield await self._whole(visit, line, trouble), *_buttons(answering=False), *rest
 
     async def _before(self, visit: Visit, turn: Turn) -> list[Exchange]:
         """The line before this turn; a conversation that could not be kept has none."""
@@ -119,8 +132,11 @@ class Turns:
     async def _line(self, visit: Visit, conversation_id: str) -> list[Exchange]:
         return await asyncio.to_thread(self._exchanges.conversation, conversation_id, visit.principal.name)
 
-    def _whole(self, visit: Visit, line: list[Exchange], trouble: dict[str, str] | None = None) -> gr.Chatbot:
-        return gr.Chatbot(value=bubbles(line, visit.language, trouble), feedback_value=thumbs(line))
+    async def _whole(
+        self, visit: Visit, line: list[Exchange], trouble: dict[str, str] | None = None
+    ) -> gr.Chatbot:
+        learnt = await asyncio.to_thread(shipped, self._store, line)
+        return gr.Chatbot(value=bubbles(line, visit.language, trouble, learnt), feedback_value=thumbs(line))
 
 
 async def _growing(turn: Turn) -> AsyncGenerator[str]:
