@@ -242,8 +242,7 @@ async def test_a_changed_text_is_approved_as_an_edit_that_another_has_to_confirm
     world.parts = replace(world.parts, policy=TRUSTING)
     asked = ask(world.parts.store, ANA)
     rate(world.parts.store, ANA, asked.id, rating="down", correction="Four.")
-    pick = SimpleNamespace(exchange=asked.id)
-    view = await world.call(Desk(world.parts).pick, RITA, "", "pending", "", 1000, pick)
+    view = await world.call(Desk(world.parts).pick, RITA, asked.id, "", "pending", "", 1000)
     assert (view[7], view[5], bool(view[13])) == (asked.id, "Four.", True), "it is chosen and claimed"
     desk = Desk(world.parts)
     view = await world.call(desk.approve, RITA, text, "Four.", asked.id, "", view[13], "pending", "", 50)
@@ -257,8 +256,7 @@ async def test_a_changed_text_is_approved_as_an_edit_that_another_has_to_confirm
 async def test_what_another_looks_at_can_be_read_and_not_judged(world: World) -> None:
     asked = rate(world.parts.store, ANA, ask(world.parts.store, ANA).id, rating="down", reasons=["other"])
     claim = claims.take(world.parts.store, ADMIN, asked.id, Policy())
-    event = SimpleNamespace(exchange=asked.id)
-    view = await world.call(Desk(world.parts).pick, RITA, "", "pending", "", 50, event)
+    view = await world.call(Desk(world.parts).pick, RITA, asked.id, "", "pending", "", 50)
     assert (view[7], view[9].interactive, view[13]) == (asked.id, False, "")
     assert "Another reviewer is looking at it" in view[14]
     assert "somebody is looking at it" in view[2]
@@ -269,14 +267,14 @@ async def test_what_another_looks_at_can_be_read_and_not_judged(world: World) ->
 
 async def test_a_draft_survives_the_page_and_goes_with_the_verdict(world: World) -> None:
     asked = rate(world.parts.store, ANA, ask(world.parts.store, ANA).id, rating="down", correction="Four.")
-    desk, pick = Desk(world.parts), SimpleNamespace(exchange=asked.id)
-    view = await world.call(desk.pick, RITA, "", "pending", "", 1000, pick)
+    desk = Desk(world.parts)
+    view = await world.call(desk.pick, RITA, asked.id, "", "pending", "", 1000)
     claim, note = await world.call(desk.beat, RITA, asked.id, view[13], "Four, I th", "Four.")
     assert (claim, "Yours until" in note) == (view[13], True)
-    again = await world.call(desk.pick, RITA, claim, "pending", "", 1000, pick)
+    again = await world.call(desk.pick, RITA, asked.id, claim, "pending", "", 1000)
     assert (again[5], again[8]) == ("Four, I th", "Four.")
     await world.call(desk.skip, RITA, asked.id, "", again[13], "pending", "", 50)
-    skipped = await world.call(desk.pick, RITA, "", "skipped", "", 1000, pick)
+    skipped = await world.call(desk.pick, RITA, asked.id, "", "skipped", "", 1000)
     assert skipped[5] == "Four."
 
 
@@ -309,11 +307,53 @@ async def test_one_verdict_on_many_says_of_each_what_came_of_it(world: World) ->
             await world.call(desk.bulk["reject"], RITA, wrong, "", "", "pending", "", 50)
 
 
+async def test_nothing_is_approved_from_the_list_that_it_does_not_show_whole(world: World) -> None:
+    world.parts = replace(world.parts, policy=TRUSTING)
+    store, desk = world.parts.store, Desk(world.parts)
+
+    def asked(words: str, text: str = "Whole?") -> list[str]:
+        rated = rate(store, ANA, ask(store, ANA, text).id, rating="down", correction=words)
+        return [rated.id, cards.words_mark(words)]
+
+    seen = asked("Line one.\nLine two.")
+    unseen = [
+        asked("Fine. " * 101),
+        asked("Fine.", "Long? " * 101),
+        asked("It is at https://example.com/x."),
+        asked("Fine again."),
+    ]
+    disputes_over = unseen[-1][0]
+    review(store, ADMIN, disputes_over, "reject", policy=TRUSTING)
+    disputes.reopen(store, ADMIN, disputes_over, "Read this first.")
+    listed = (await world.call(desk.load, RITA, "", "pending", "", 1000))[2]
+    assert "Line one.\nLine two." in listed
+    assert listed.count("open it to approve it") == len(unseen)
+    given = json.dumps([seen, *unseen])
+    view = await world.call(desk.bulk["approve"], RITA, given, "", "", "pending", "", 1000)
+    assert "1 approved." in view[-1]
+    assert view[-1].count("does not show all") == len(unseen)
+    view = await world.call(desk.bulk["reject"], RITA, json.dumps(unseen), "", "", "pending", "", 1000)
+    assert "3 rejected, 1 recorded, awaiting another reviewer." in view[-1]
+    assert {claim.exchange_id for claim in claims.of(store, RITA.name)} <= {view[7]}, "none is kept"
+
+
+async def test_a_verdict_that_came_meanwhile_is_not_overturned_with_the_others(world: World) -> None:
+    world.parts = replace(world.parts, policy=TRUSTING)
+    store, desk = world.parts.store, Desk(world.parts)
+    asked = rate(store, ANA, ask(store, ANA, "Judged?").id, rating="down", correction="Four.")
+    review(store, ADMIN, asked.id, "approve", policy=TRUSTING)
+    ticked = json.dumps([[asked.id, cards.words_mark("Four.")]])
+    for verdict in ("approve", "reject", "skip"):
+        view = await world.call(desk.bulk[verdict], RITA, ticked, "A reason.", "", "pending", "", 1000)
+        assert "nothing left to judge" in view[-1]
+    assert world.parts.exchanges.get(asked.id).state == "approved"
+
+
 async def test_private_data_is_marked_in_what_is_read_and_in_what_would_be_taught(world: World) -> None:
     asked = ask(world.parts.store, ANA, "Is <ana@example.com> mine?", "It is ben@example.com.")
     rate(world.parts.store, ANA, asked.id, rating="down")
-    desk, pick = Desk(world.parts), SimpleNamespace(exchange=asked.id)
-    view = await world.call(desk.pick, RITA, "", "pending", "", 1000, pick)
+    desk = Desk(world.parts)
+    view = await world.call(desk.pick, RITA, asked.id, "", "pending", "", 1000)
     for words in ("ana@example.com", "ben@example.com"):
         assert f'data-name="e-mail">{words}</mark>' in view[4]
     assert "The question holds private data: e-mail." in view[4]
@@ -323,9 +363,8 @@ async def test_private_data_is_marked_in_what_is_read_and_in_what_would_be_taugh
     allowing = replace(
         world.parts, curation=Screening(allowed=frozenset({"ana@example.com", "ben@example.com"}))
     )
-    assert (
-        "<mark" not in (await world.call(Desk(allowing).pick, RITA, view[13], "pending", "", 1000, pick))[4]
-    )
+    unmarked = await world.call(Desk(allowing).pick, RITA, asked.id, view[13], "pending", "", 1000)
+    assert "<mark" not in unmarked[4]
 
 
 async def test_a_known_verdict_is_set_judged_and_retired(world: World) -> None:
@@ -357,7 +396,8 @@ async def test_a_known_verdict_is_set_judged_and_retired(world: World) -> None:
 async def test_a_conversation_is_shown_to_reviewers_from_its_first_word_or_later(world: World) -> None:
     store, lines = world.parts.store, Lines(world.parts)
     views = world.call(Turns(world.parts).send, ANA, "Look at this", "general", "", "", True, True)
-    assert [view async for view in views]
+    first, *_ = [view async for view in views]
+    assert first[-2:] == (True, True), "the boxes say what was stored, whatever was clicked meanwhile"
     (exchange,) = world.line(ANA)
     assert exchange.id in {e.id for e in pending(store, viewer="rita", limit=500)}
     opened = await world.call(lines.restore, ANA, exchange.conversation_id)
@@ -390,8 +430,7 @@ async def test_a_dispute_is_settled_from_the_words_on_the_table(world: World) ->
     assert "&lt;b&gt;Four." in shown
     assert "<img" not in shown
     assert [opinion.principal for opinion in stand.opinions] == ["rita", "admin"]
-    event = SimpleNamespace(exchange=asked.id)
-    view = await world.call(Desk(world.parts).pick, RITA, "", "disputed", "", 50, event)
+    view = await world.call(Desk(world.parts).pick, RITA, asked.id, "", "disputed", "", 50)
     assert view[15].visible is False, "who is part of a dispute does not see the other side"
     with pytest.raises(gr.Error, match="one of those who disagree"):
         await world.call(Desk(world.parts).reject, RITA, asked.id, "Me.", view[13], "disputed", "", 50)

@@ -23,6 +23,15 @@ def hone(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator
     running.stop()
 
 
+@pytest.fixture(autouse=True)
+def nothing_waits(hone: RunningHone) -> None:
+    """Whatever the test before left there is judged."""
+    left = [item["id"] for item in hone.get("/v1/reviews?limit=500").json()["data"]]
+    if left:
+        said = [{"exchange_id": identity, "verdict": "reject"} for identity in left]
+        assert all(one["ok"] for one in hone.post("/v1/reviews/bulk", {"verdicts": said}).json()["data"])
+
+
 @pytest.fixture
 def page(hone: RunningHone) -> Iterator[Page]:
     with sync_playwright() as playwright:
@@ -50,8 +59,9 @@ def test_private_data_is_marked_and_the_mark_goes_as_it_is_typed_away(page: Page
     expect(page.locator("#detail .original mark")).to_have_text("ana@example.com", timeout=MINUTES)
     expect(page.locator("#taught")).to_contain_text("No run learns from such a pair.")
     expect(page.locator("#taught mark")).to_have_attribute("data-find", "email")
-    assert page.locator("#detail b, #taught b").count() == 0
+    expect(page.locator("#detail b, #taught b")).to_have_count(0)
     editor = page.locator("#editor textarea")
+    expect(editor).to_have_value(PRIVATE)
     editor.fill("Ask Ana about it.")
     expect(page.locator("#taught mark")).to_have_count(0)
     editor.fill("Call her: +82 2-312-3456.")
@@ -75,6 +85,7 @@ def test_what_is_ticked_gets_one_verdict_and_a_line_that_says_so(page: Page, hon
     queue, ticks = page.locator("#queue [data-exchange]"), page.locator("#queue [data-tick]")
     expect(queue).to_have_count(6, timeout=MINUTES)
     expect(page.locator("#bulk-approve")).to_be_hidden()
+    expect(page.locator("#claim")).to_contain_text("Yours until")
     ticks.nth(1).click()
     ticks.nth(3).click(modifiers=["Shift"])
     expect(page.locator("#queue [data-tick]:checked")).to_have_count(3)
@@ -92,7 +103,6 @@ def test_what_is_ticked_gets_one_verdict_and_a_line_that_says_so(page: Page, hon
         ticks.nth(box).click()
     page.locator("#bulk-approve").click()
     expect(page.locator("#queue [data-tick]:checked")).to_have_count(2)
-    assert counts(hone)["approved"] == before["approved"], "a no is a no"
     page.locator("#bulk-approve").click()
     expect(page.locator("#bulk-result")).to_have_text("2 approved.", timeout=MINUTES)
     assert asked == ["Approve 2 ticked answers as they are proposed?"] * 2

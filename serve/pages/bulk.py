@@ -1,9 +1,10 @@
 """One verdict on several exchanges, and a line that says what came of each.
 
-Each stands or falls alone, as through the API. What is approved are the words that stood in the list: where
-others are proposed by now, that one is refused.
+Each is claimed, judged and let go by itself, under every rule of a single verdict. What is judged are the
+words that stood in the list: where others are proposed by now, or somebody has judged it, that one is
+refused. Nothing is approved that the list did not show whole.
 
-Trail: serve/pages/desk.py -> here -> feedback/review.py
+Trail: serve/pages/desk.py -> here -> feedback/claims.py, feedback/review.py
 """
 
 import json
@@ -11,8 +12,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
-from feedback import queue, review
+from feedback import claims, queue, review
 from feedback.errors import BadRequest, Conflict, HoneError
 from feedback.policy import Policy
 from feedback.queue import Item
@@ -72,20 +74,31 @@ def _judge(
 ) -> Result:
     name = exchange_id
     try:
-        item = queue.item(store, principal, policy, exchange_id)
-        name = cards.short(item.exchange.instruction)
-        response = _listed(item, words) if verdict == "approve" else None
-        done = review.review(
-            store, principal, exchange_id, verdict, response=response, reason=reason, policy=policy
-        )
+        name = cards.short(queue.item(store, principal, policy, exchange_id).exchange.instruction)
+        # Under a claim nobody else can judge it or change its words between the look and the verdict.
+        claim = claims.take(store, principal, exchange_id, policy)
+        try:
+            item = queue.item(store, principal, policy, exchange_id)
+            under: dict[str, Any] = {"response": _listed(item, words, verdict), "claim": claim.id}
+            done = review.review(
+                store, principal, exchange_id, verdict, reason=reason, policy=policy, **under
+            )
+        except HoneError:
+            claims.release(store, principal, claim.id)
+            raise
     except HoneError as refused:
         return Result(name, refused=refused)
     return Result(name, state="skipped" if verdict == "skip" else done.state)
 
 
-def _listed(item: Item, words: str) -> str:
-    if cards.words_mark(item.proposed) != words:
+def _listed(item: Item, words: str, verdict: Verdict) -> str | None:
+    """The words to approve, if they stood in the list and nothing that matters did not."""
+    if verdict != "skip" and cards.words_mark(item.proposed) != words:
         raise Conflict("The proposed answer is not the one that was listed.", "Look at it by itself.")
+    if verdict != "approve":
+        return None
+    if not cards.whole(item):
+        raise BadRequest("The list does not show all there is to it.", "Open it to approve it.")
     return item.proposed
 
 

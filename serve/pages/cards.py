@@ -11,6 +11,8 @@ from serve.pages.texts import TEXTS
 from serve.pages.words import Language, say
 
 EXCERPT = 140
+WHOLE = 600
+"""Characters of a text that the queue shows to its end."""
 ENDS = {"stopped": "told_stopped", "cut": "note_cut", "length": "note_length"}
 Mark = Callable[[str], str]
 """Makes HTML of what a person or a model wrote: nothing in it may stay markup."""
@@ -93,16 +95,30 @@ def words_mark(words: str) -> str:
     return sha256(words.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
+def whole(item: Item) -> bool:
+    """Whether the queue shows all that is to be known before it is approved."""
+    spoken = any(message.role != "system" for message in item.exchange.context)
+    short_enough = all(len(text) <= WHOLE for text in (item.exchange.instruction, item.proposed))
+    return short_enough and not (spoken or item.flags or item.edited or item.reopened)
+
+
 def _item(item: Item, chosen: bool, ticks: bool, language: Language) -> str:
     exchange = item.exchange
     notes = [_thumb(exchange, language), say(language, "corrected") if exchange.correction else ""]
     notes += [say(language, "held")] if item.held else []
+    notes += [say(language, "open_to_approve")] if ticks and not whole(item) else []
     notes += [escape(exchange.source) if exchange.source != "chat" else "", escape(exchange.version)]
     told = " · ".join(note for note in notes if note)
     mark = f'data-exchange="{escape(exchange.id)}" aria-selected="{"true" if chosen else "false"}"'
-    said = f"<span>{escape(short(exchange.instruction))}</span><q>{escape(short(item.proposed))}</q>"
+    asked, proposed = (_listed(text, ticks) for text in (exchange.instruction, item.proposed))
+    said = f"<span>{asked}</span><q>{proposed}</q>"
     box = _tick(item, language) if ticks else ""
     return f'<li role="option" {mark}>{box}<div>{said}<small>{told}</small></div></li>'
+
+
+def _listed(text: str, ticks: bool) -> str:
+    """A text as the queue holds it: to its end where it can be approved from there, which a tick unfolds."""
+    return escape(text if ticks and len(text) <= WHOLE else short(text))
 
 
 def _tick(item: Item, language: Language) -> str:

@@ -60,6 +60,8 @@ class View:
             self.conversation,
             self.conversations,
             self.edit_row,
+            self.training,
+            self.share,
         ]
 
     def panel(self) -> list[Any]:

@@ -128,8 +128,8 @@ CHAT: dict[str, tuple[str, str]] = {
     "erase_chats": ("All my chats", "내 모든 대화"),
     "erase_account": ("All my chats and my account", "내 모든 대화와 계정"),
     "erase_takes": (
-        "What goes: questions with their answers: {exchanges}, whole conversations: {conversations}, ratings: "
-        "{ratings}, reviewers' verdicts: {reviews}.",
+        "What goes: questions with their answers: {exchanges}, whole conversations: {conversations}, "
+        "ratings: {ratings}, reviewers' verdicts: {reviews}.",
         "삭제될 것: 질문과 답변 {exchanges}건, 온전한 대화 {conversations}개, 평가 {ratings}건, "
         "검토자의 판정 {reviews}건.",
     ),

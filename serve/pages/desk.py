@@ -71,17 +71,9 @@ class Desk:
         return *self._view(visit, longer, chosen), longer.shown
 
     @needs(Role.REVIEWER)
-    def pick(
-        self,
-        visit: Visit,
-        claim: str,
-        state: str | None,
-        assistant: str | None,
-        limit: float,
-        event: gr.EventData,
-    ) -> tuple[Any, ...]:
+    def pick(self, visit: Visit, wanted: str, claim: str, *where: Any) -> tuple[Any, ...]:
         self._let_go(visit, claim)
-        return self._view(visit, Where(state, assistant, limit), str(event.exchange))
+        return self._view(visit, Where(*where), wanted)
 
     @needs(Role.REVIEWER)
     def approve(

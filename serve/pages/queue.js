@@ -1,9 +1,17 @@
 // The queue of the review page: clicks and keys choose an exchange; the buttons beside it do the rest.
 const items = () => [...element.querySelectorAll("[data-exchange]")];
-const choose = (item) => item && trigger("select", { exchange: item.dataset.exchange });
+// The last one chosen; while an earlier choice is under way the page asks for it next (review.py reads it here).
+let wanted = null;
+const choose = (item) => {
+  if (!item) return;
+  wanted = element.dataset.wanted = item.dataset.exchange;
+  trigger("select", {});
+};
+const selected = () => element.querySelector('[aria-selected="true"]');
 const move = (step) => {
   const all = items();
-  const now = all.findIndex((item) => item.getAttribute("aria-selected") === "true");
+  const from = wanted || selected()?.dataset.exchange;
+  const now = all.findIndex((item) => item.dataset.exchange === from);
   choose(all[Math.max(0, Math.min(all.length - 1, now + step))]);
 };
 // Ticks outlive the list they were made in; those of exchanges that left it go with them.
@@ -26,7 +34,8 @@ element.addEventListener("click", (event) => {
 watch("value", () => {
   ticks().forEach((box) => (box.checked = ticked.has(box.value)));
   remember();
-  const chosen = element.querySelector('[aria-selected="true"]');
+  const chosen = selected();
+  if (chosen?.dataset.exchange === wanted || !items().some((item) => item.dataset.exchange === wanted)) wanted = null;
   const list = element.querySelector("ul");
   if (chosen && list) {
     const above = chosen.offsetTop - list.offsetTop;
@@ -42,7 +51,7 @@ const keys = {
   KeyA: () => press("approve"),
   KeyR: () => press("reject"),
   KeyS: () => press("skip"),
-  KeyX: () => element.querySelector('[aria-selected="true"] [data-tick]')?.click(),
+  KeyX: () => selected()?.querySelector("[data-tick]")?.click(),
   KeyE: () => document.querySelector("#editor textarea")?.focus(),
 };
 const onKey = (event) => {

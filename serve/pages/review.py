@@ -24,6 +24,7 @@ from serve.parts import Parts
 
 BEAT = 45
 """Seconds between two signs of life of an open page."""
+WANTED = "(_, ...given) => [document.querySelector('[data-wanted]')?.dataset.wanted ?? '', ...given]"
 
 
 def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Blocks:
@@ -43,7 +44,10 @@ def _wire_desk(page: gr.Blocks, view: View, guard: Guard, desk: Desk) -> None:
     chosen_otherwise = [view.state.input, view.assistant.input]
     gr.on(chosen_otherwise, guard(desk.load), [view.claim, *filters], shown, **QUIET)
     view.more.click(guard(desk.longer), [view.chosen, view.claim, *filters], [*shown, view.limit], **QUIET)
-    view.items.select(guard(desk.pick), [view.claim, *filters], shown, **QUIET)
+    # What is chosen while another choice is under way comes next. Gradio would send the older one again,
+    # so the page is asked.
+    asked = [view.scripted, view.claim, *filters]
+    view.items.select(guard(desk.pick), asked, shown, js=WANTED, trigger_mode="always_last", **QUIET)
     # What came of many is read once.
     gr.on([view.items.select, *chosen_otherwise], None, None, view.result, js="() => ''")
     once: dict[str, Any] = {"trigger_mode": "once", **QUIET}
@@ -51,10 +55,10 @@ def _wire_desk(page: gr.Blocks, view: View, guard: Guard, desk: Desk) -> None:
     view.reject.click(guard(desk.reject), judged, shown, **once)
     view.skip.click(guard(desk.skip), judged, shown, **once)
     view.reopen.click(guard(desk.reopen), judged, shown, **once)
-    several = [view.ticked, view.why, view.chosen, *filters]
+    several = [view.scripted, view.why, view.chosen, *filters]
     for verdict, button in view.bulk.items():
-        asked = {"js": _ticks("sure_bulk" if verdict == "approve" else ""), **once}
-        button.click(guard(desk.bulk[verdict]), several, [*shown, view.why, view.result], **asked)
+        ticks = _ticks("sure_bulk" if verdict == "approve" else "")
+        button.click(guard(desk.bulk[verdict]), several, [*shown, view.why, view.result], js=ticks, **once)
     _wire_editor(view, guard, desk)
 
 

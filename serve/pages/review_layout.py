@@ -28,7 +28,8 @@ class View:
         self.proposed = gr.Textbox(visible="hidden", elem_id="review-proposed")
         self.claim = gr.Textbox(visible="hidden", elem_id="review-claim")
         self.limit = gr.Number(PAGE, visible="hidden", precision=0)
-        self.ticked = gr.Textbox(visible="hidden")
+        self.scripted = gr.Textbox(visible="hidden")
+        """In whose place a script of the page puts what it knows: what is chosen, or ticked."""
 
     def shown(self) -> list[Any]:
         """What every handler sets, in the order of `Desk`'s answers."""
@@ -121,28 +122,30 @@ class View:
             )
 
     def _queue(self) -> None:
-        with gr.Column(elem_id="bulk", min_width=200):
-            self.why = gr.Textbox(
-                label=label("bulk_reason"),
-                placeholder=label("bulk_reason"),
-                show_label=False,
-                container=False,
-                max_lines=3,
-                elem_id="bulk-reason",
-            )
-            with gr.Row():
-                small: dict[str, Any] = {"size": "sm", "min_width": 80}
-                self.bulk: dict[Verdict, gr.Button] = {
-                    "approve": gr.Button(
-                        label("approve"), elem_id="bulk-approve", variant="primary", **small
-                    ),
-                    "reject": gr.Button(label("reject"), elem_id="bulk-reject", variant="stop", **small),
-                    "skip": gr.Button(label("skip"), elem_id="bulk-skip", **small),
-                }
-        self.result = gr.HTML(elem_id="bulk-result", js_on_load=None)
         source = files("serve.pages").joinpath("queue.js").read_text("utf-8")
         self.items = gr.HTML(elem_id="queue", js_on_load=source)
         self.more = gr.Button(label("queue_more"), elem_id="queue-more", size="sm", visible=False)
+        # Below the list, which stays where it is when these appear.
+        self.result = gr.HTML(elem_id="bulk-result", js_on_load=None)
+        with gr.Column(elem_id="bulk", min_width=200):
+            self._bulk()
+
+    def _bulk(self) -> None:
+        self.why = gr.Textbox(
+            label=label("bulk_reason"),
+            placeholder=label("bulk_reason"),
+            show_label=False,
+            container=False,
+            max_lines=3,
+            elem_id="bulk-reason",
+        )
+        small: dict[str, Any] = {"size": "sm", "min_width": 80}
+        looks: dict[Verdict, str] = {"approve": "primary", "reject": "stop", "skip": "secondary"}
+        with gr.Row():
+            self.bulk: dict[Verdict, gr.Button] = {
+                verdict: gr.Button(label(verdict), elem_id=f"bulk-{verdict}", variant=look, **small)
+                for verdict, look in looks.items()
+            }
 
     def _exchange(self) -> None:
         self.detail = gr.HTML(elem_id="detail", js_on_load=None)

@@ -86,6 +86,7 @@ REVIEW: dict[str, tuple[str, str]] = {
         "Keys: J next, K previous, E edit (Esc leaves), A approve, R reject, S skip, X tick",
         "단축키: J 다음, K 이전, E 편집(Esc 나가기), A 승인, R 반려, S 건너뛰기, X 선택",
     ),
+    "open_to_approve": ("open it to approve it", "열어서 승인"),
     "tick": ("Tick: {what}", "선택: {what}"),
     "bulk_reason": ("Reason for all that is ticked (optional)", "선택한 항목 모두의 사유 (선택 사항)"),
     "sure_bulk": (

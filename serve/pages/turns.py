@@ -59,10 +59,8 @@ class Turns:
             turn = await self._conversations.say(
                 visit.principal, assistant, text, conversation_id or None, training=bool(training)
             )
-        if review and not conversation_id and not turn.unkept:
-            begun = turn.exchange.conversation_id
-            await asyncio.to_thread(consent.allow, self._store, visit.principal, begun, review=True)
-        async with aclosing(self._show(visit, turn)) as views:
+        begun = None if conversation_id or editing else (bool(training), bool(review))
+        async with aclosing(self._show(visit, turn, begun)) as views:
             async for view in views:
                 yield view
 
@@ -88,11 +86,19 @@ class Turns:
             line = await self._line(visit, conversation_id)
         return await self._whole(visit, line), *_buttons(answering=False)
 
-    async def _show(self, visit: Visit, turn: Turn) -> AsyncGenerator[tuple[Any, ...]]:
-        """Views of one turn from its first moment to its recorded end; closes it however that comes."""
-        rest = gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
+    async def _show(
+        self, visit: Visit, turn: Turn, begun: tuple[bool, bool] | None = None
+    ) -> AsyncGenerator[tuple[Any, ...]]:
+        """Views of one turn from its first moment to its recorded end; closes it however that comes.
+
+        `begun` is what a new conversation's author allows, as they sent it: a box that was changed since
+        goes back, because nothing was there yet to change.
+        """
+        rest = (gr.skip(),) * 7
         trouble: dict[str, str] = {}
         try:
+            if begun and begun[1] and not turn.unkept:
+                await self._share(visit, turn)
             before = await self._before(visit, turn)
             learnt = await asyncio.to_thread(shipped, self._store, before)
             shown = [*bubbles(before, visit.language, shipped=learnt), asked(turn.exchange)]
@@ -100,7 +106,8 @@ class Turns:
             first = gr.Chatbot(value=beginning, feedback_value=[*thumbs(before), None])
             own = await asyncio.to_thread(self._exchanges.conversations, visit.principal.name)
             chosen = turn.exchange.conversation_id if before or not turn.unkept else ""
-            yield first, *_buttons(answering=True), "", "", chosen, listed(own, chosen), gr.Row(visible=False)
+            side = "", "", chosen, listed(own, chosen), gr.Row(visible=False)
+            yield first, *_buttons(answering=True), *side, *(begun or (gr.skip(), gr.skip()))
             try:
                 async with aclosing(_growing(turn)) as texts:
                     async for text in texts:
@@ -118,6 +125,11 @@ class Turns:
             return
         line = await self._line(visit, turn.exchange.conversation_id)
         yield await self._whole(visit, line, trouble), *_buttons(answering=False), *rest
+
+    async def _share(self, visit: Visit, turn: Turn) -> None:
+        """Let reviewers read the conversation that this turn begins."""
+        shown = turn.exchange.conversation_id
+        await asyncio.to_thread(consent.allow, self._store, visit.principal, shown, review=True)
 
     async def _before(self, visit: Visit, turn: Turn) -> list[Exchange]:
         """The line before this turn; a conversation that could not be kept has none."""
