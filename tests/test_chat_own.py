@@ -22,7 +22,7 @@ def hone(tmp_path: Path, tiny_model: Path) -> Iterator[RunningHone]:
 @pytest.fixture
 def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), **{**LAUNCH, "slow_mo": 0})
+        browser = playwright.chromium.launch(executable_path=chromium(), **LAUNCH)
         page = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900}).new_page()
         page.set_default_timeout(MINUTES)
         page.on("pageerror", lambda error: pytest.fail(f"the page failed: {error}"))

@@ -265,6 +265,15 @@ async def test_what_another_looks_at_can_be_read_and_not_judged(world: World) ->
     claims.release(world.parts.store, ADMIN, claim.id)
 
 
+async def test_what_is_chosen_again_keeps_its_claim_and_what_is_left_loses_it(world: World) -> None:
+    store, desk = world.parts.store, Desk(world.parts)
+    one, two = (rate(store, ANA, ask(store, ANA, text).id, rating="up") for text in ("One?", "Two?"))
+    claim = (await world.call(desk.pick, RITA, one.id, "", "pending", "", 1000))[13]
+    assert (await world.call(desk.pick, RITA, one.id, claim, "pending", "", 1000))[13] == claim
+    await world.call(desk.pick, RITA, two.id, claim, "pending", "", 1000)
+    assert [held.exchange_id for held in claims.of(store, RITA.name)] == [two.id]
+
+
 async def test_a_draft_survives_the_page_and_goes_with_the_verdict(world: World) -> None:
     asked = rate(world.parts.store, ANA, ask(world.parts.store, ANA).id, rating="down", correction="Four.")
     desk = Desk(world.parts)

@@ -36,7 +36,7 @@ HELD = """
 @pytest.fixture
 def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), **{**LAUNCH, "slow_mo": 0})
+        browser = playwright.chromium.launch(executable_path=chromium(), **LAUNCH)
         page = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900}).new_page()
         page.set_default_timeout(MINUTES)
         page.on("pageerror", lambda error: pytest.fail(f"the page failed: {error}"))

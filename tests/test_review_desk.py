@@ -35,7 +35,7 @@ def nothing_waits(hone: RunningHone) -> None:
 @pytest.fixture
 def page(hone: RunningHone) -> Iterator[Page]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), **{**LAUNCH, "slow_mo": 0})
+        browser = playwright.chromium.launch(executable_path=chromium(), **LAUNCH)
         page = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900}).new_page()
         page.set_default_timeout(MINUTES)
         yield page

@@ -72,7 +72,7 @@ class Desk:
 
     @needs(Role.REVIEWER)
     def pick(self, visit: Visit, wanted: str, claim: str, *where: Any) -> tuple[Any, ...]:
-        self._let_go(visit, claim)
+        self._let_go(visit, claim, wanted)
         return self._view(visit, Where(*where), wanted)
 
     @needs(Role.REVIEWER)
@@ -141,8 +141,10 @@ class Desk:
         except HoneError:
             return claims.take(self._store, visit.principal, chosen, self._policy)
 
-    def _let_go(self, visit: Visit, claim: str) -> None:
-        if claim:
+    def _let_go(self, visit: Visit, claim: str, wanted: str = "") -> None:
+        """End a claim, unless it is of what is wanted: a verdict on that may be on its way."""
+        held = claims.of(self._store, visit.principal.name) if claim and wanted else []
+        if claim and not any((one.id, one.exchange_id) == (claim, wanted) for one in held):
             claims.release(self._store, visit.principal, claim)
 
     def _judge(

@@ -1,23 +1,26 @@
 // The queue of the review page: clicks and keys choose an exchange; the buttons beside it do the rest.
 const items = () => [...element.querySelectorAll("[data-exchange]")];
-// The last one chosen; while an earlier choice is under way the page asks for it next (review.py reads it here).
+const selected = () => element.querySelector('[aria-selected="true"]');
+// The one chosen and not shown yet. While an earlier choice is under way the page asks for it next: review.py reads
+// it from the element.
 let wanted = null;
 const choose = (item) => {
   if (!item) return;
-  wanted = element.dataset.wanted = item.dataset.exchange;
+  element.dataset.wanted = item.dataset.exchange;
+  wanted = item === selected() ? null : item.dataset.exchange;
   trigger("select", {});
 };
-const selected = () => element.querySelector('[aria-selected="true"]');
 const move = (step) => {
   const all = items();
   const from = wanted || selected()?.dataset.exchange;
   const now = all.findIndex((item) => item.dataset.exchange === from);
   choose(all[Math.max(0, Math.min(all.length - 1, now + step))]);
 };
-// Ticks outlive the list they were made in; those of exchanges that left it go with them.
+// Ticks outlive the list they were made in; those of exchanges that left it, or have other words now, go.
 const ticks = () => [...element.querySelectorAll("[data-tick]")];
+const meant = (box) => `${box.value} ${box.dataset.words}`;
 let ticked = new Set();
-const remember = () => (ticked = new Set(ticks().filter((box) => box.checked).map((box) => box.value)));
+const remember = () => (ticked = new Set(ticks().filter((box) => box.checked).map(meant)));
 let last = 0;
 const tick = (box, through) => {
   const all = ticks();
@@ -32,7 +35,7 @@ element.addEventListener("click", (event) => {
   else choose(event.target.closest("[data-exchange]"));
 });
 watch("value", () => {
-  ticks().forEach((box) => (box.checked = ticked.has(box.value)));
+  ticks().forEach((box) => (box.checked = ticked.has(meant(box))));
   remember();
   const chosen = selected();
   if (chosen?.dataset.exchange === wanted || !items().some((item) => item.dataset.exchange === wanted)) wanted = null;
@@ -44,7 +47,8 @@ watch("value", () => {
     }
   }
 });
-const press = (id) => document.getElementById(id)?.click();
+// Nothing is judged by a key while another exchange is still shown than the one chosen.
+const press = (id) => wanted || document.getElementById(id)?.click();
 const keys = {
   KeyJ: () => move(1),
   KeyK: () => move(-1),
