@@ -271,7 +271,8 @@ async def test_what_is_chosen_again_keeps_its_claim_and_what_is_left_loses_it(wo
     claim = (await world.call(desk.pick, RITA, one.id, "", "pending", "", 1000))[13]
     assert (await world.call(desk.pick, RITA, one.id, claim, "pending", "", 1000))[13] == claim
     await world.call(desk.pick, RITA, two.id, claim, "pending", "", 1000)
-    assert [held.exchange_id for held in claims.of(store, RITA.name)] == [two.id]
+    held = {claim.exchange_id for claim in claims.of(store, RITA.name)}
+    assert held & {one.id, two.id} == {two.id}
 
 
 async def test_a_draft_survives_the_page_and_goes_with_the_verdict(world: World) -> None:
@@ -343,7 +344,8 @@ async def test_nothing_is_approved_from_the_list_that_it_does_not_show_whole(wor
     assert view[-1].count("does not show all") == len(unseen)
     view = await world.call(desk.bulk["reject"], RITA, json.dumps(unseen), "", "", "pending", "", 1000)
     assert "3 rejected, 1 recorded, awaiting another reviewer." in view[-1]
-    assert {claim.exchange_id for claim in claims.of(store, RITA.name)} <= {view[7]}, "none is kept"
+    held = {claim.exchange_id for claim in claims.of(store, RITA.name)}
+    assert not held & ({identity for identity, _ in unseen} - {view[7]}), "no claim is kept"
 
 
 async def test_a_verdict_that_came_meanwhile_is_not_overturned_with_the_others(world: World) -> None:

@@ -70,6 +70,21 @@ def test_an_event_sent_while_the_stream_is_ending_is_answered(page: Page, hone: 
         expect(queue.nth(other)).to_have_attribute("aria-selected", "true")
 
 
+def test_a_key_judges_nothing_while_another_exchange_is_shown_than_the_one_chosen(
+    page: Page, hone: RunningHone
+) -> None:
+    page.add_init_script(LATE)
+    page.goto(f"{hone.url}/review/")
+    queue = page.locator("#queue [data-exchange]")
+    expect(queue.first).to_have_attribute("aria-selected", "true", timeout=MINUTES)
+    page.keyboard.press("j")
+    page.keyboard.press("r")
+    expect(queue.nth(1)).to_have_attribute("aria-selected", "true")
+    assert hone.get("/v1/reviews").json()["counts"]["pending"] == WAITING
+    page.keyboard.press("r")
+    expect(queue).to_have_count(WAITING - 1)
+
+
 def test_a_key_pressed_as_fast_as_can_be_judges_all_that_waits(page: Page, hone: RunningHone) -> None:
     page.goto(f"{hone.url}/review/")
     queue = page.locator("#queue [data-exchange]")
