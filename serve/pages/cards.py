@@ -171,4 +171,5 @@ def _reason(key: str, language: Language) -> str:
 
 
 def _quote(title: str, text: str, kind: str, mark: Mark) -> str:
-    return f'<section class="quote {kind}"><h3>{title}</h3><div>{mark(text)}</div></section>'
+    words = f"<div>{mark(text)}</div>" if text else ""
+    return f'<section class="quote {kind}"><h3>{title}</h3>{words}</section>'

@@ -115,8 +115,12 @@ class Header:
 
 def _theme() -> gr.themes.Base:
     theme = gr.themes.Base(primary_hue="indigo", neutral_hue="slate", font=FONTS, font_mono=MONO)
-    # Gradio's own grey is too pale to read on white (2.6 to 1).
-    return theme.set(body_text_color_subdued="*neutral_500", input_placeholder_color="*neutral_500")
+    # Gradio's own greys are too pale to read on white (2.6 to 1), and too dark on black.
+    return theme.set(
+        body_text_color_subdued="*neutral_500",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
+    )
 
 
 def _source(name: str) -> str:

@@ -63,10 +63,10 @@ def _wire_desk(page: gr.Blocks, view: View, guard: Guard, desk: Desk) -> None:
 
 
 def _wire_editor(view: View, guard: Guard, desk: Desk) -> None:
+    # Not `input`, which Gradio tells of key presses alone: not of pasting, deleting, or composing Hangul.
     looked: dict[str, Any] = {"trigger_mode": "always_last", **QUIET}
-    view.editor.input(guard(desk.look_through), view.editor, view.taught, **looked)
+    view.editor.change(guard(desk.look_through), view.editor, view.taught, **looked)
     view.table.input(None, view.table, view.editor, js="(words) => words")
-    view.table.input(guard(desk.look_through), view.table, view.taught, **looked)
     kept = [view.chosen, view.claim, view.editor, view.proposed]
     view.editor.blur(guard(desk.keep), kept, None, **QUIET)
     gr.Timer(BEAT).tick(guard(desk.beat), kept, [view.claim, view.note], trigger_mode="once", **QUIET)

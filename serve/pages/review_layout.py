@@ -162,8 +162,8 @@ class View:
             elem_id="review-reason",
         )
         with gr.Row(elem_id="verdicts"):
-            self.approve = gr.Button(label("approve"), elem_id="approve", variant="primary", min_width=120)
-            self.reject = gr.Button(label("reject"), elem_id="reject", variant="stop", min_width=120)
-            self.skip = gr.Button(label("skip"), elem_id="skip", min_width=90)
+            self.approve = gr.Button(label("approve"), elem_id="approve", variant="primary", min_width=90)
+            self.reject = gr.Button(label("reject"), elem_id="reject", variant="stop", min_width=90)
+            self.skip = gr.Button(label("skip"), elem_id="skip", min_width=80)
             self.reopen = gr.Button(label("reopen"), elem_id="reopen", min_width=90, visible=False)
         gr.Markdown(label("keys"), elem_id="keys")
