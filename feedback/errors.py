@@ -82,6 +82,7 @@ class TryLater(HoneError):
     """Asked too much at once; `retry_after` is in seconds."""
 
     status = 429
+    code = "try_later"
 
     def __init__(self, what: str, todo: str = "", retry_after: float = 1.0) -> None:
         super().__init__(what, todo)

@@ -146,7 +146,8 @@ class Exchanges:
         return self._store.decide(begin, about=identity)
 
     def conversations(self, owner: str, limit: int = 200) -> list[dict[str, Any]]:
-        """One's own, the last spoken in first: `id, title, assistant, at, last_at, exchanges, training`.
+        """One's own, the last spoken in first: `id, title, assistant, at, last_at, exchanges`, and what their
+        author allows: `training`, `review`.
 
         Those that only a program spoke in, through the API, are left out.
         """
@@ -157,12 +158,16 @@ class Exchanges:
                 FROM exchange_state s WHERE owner = $1 AND source NOT LIKE 'proposal:%'
                     AND state <> 'erased' GROUP BY conversation_id),
             consented AS (SELECT conversation_id, arg_max(training, seq) AS training FROM consents
+                GROUP BY conversation_id),
+            shown AS (SELECT conversation_id, arg_max(review, seq) AS review FROM shares
                 GROUP BY conversation_id)
             SELECT c.id, c.title, c.assistant, c.at AS at, coalesce(said.last_at, c.at) AS last_at,
-                coalesce(said.exchanges, 0) AS exchanges, coalesce(consented.training, true) AS training
+                coalesce(said.exchanges, 0) AS exchanges, coalesce(consented.training, true) AS training,
+                coalesce(shown.review, false) AS review
             FROM conversations c
             LEFT JOIN said ON said.conversation_id = c.id
             LEFT JOIN consented ON consented.conversation_id = c.id
+            LEFT JOIN shown ON shown.conversation_id = c.id
             WHERE c.owner = $1 AND coalesce(said.by_hand, true)
                 AND c.id NOT IN (SELECT conversation_id FROM erased_conversations)
             ORDER BY last_at DESC, c.seq DESC LIMIT $2""",

@@ -6,6 +6,8 @@ story in sentences, to whoever said it and to operators. Reads only, and names r
 Trail: serve/api/lineage.py -> here -> feedback/store.py
 """
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from feedback import snapshot
@@ -41,6 +43,25 @@ WHERE r.exchange_id = $1 ORDER BY n.seq"""
 
 _NUMBER = "SELECT any_value(number) AS number FROM runs WHERE run_id = $1"
 
+_LEARNT = """
+SELECT DISTINCT r.exchange_id, v.version FROM snapshot_rows r JOIN snapshots n ON n.id = r.snapshot_id
+JOIN versions v ON try_cast(v.run_id AS UUID) = n.run_id
+WHERE r.exchange_id IN (SELECT unnest($1::UUID[])) AND r.side = 'train'
+    AND v.version IN (SELECT unnest($2::VARCHAR[]))"""
+
+SERVED = ("canary", "live", "previous")
+SUMMARIES = {
+    "erased": "Erased: only the fact that it was there is left.",
+    "kept": "Left out because its conversation is kept from training.",
+    "unrated": "Left out because nobody has rated it.",
+    "pending": "Waiting for a reviewer.",
+    "rejected": "Left out because a reviewer rejected it.",
+    "rejected_because": "Left out because a reviewer rejected it: {reason}",
+    "learnt": "Approved by {people}, in the snapshot of run {run} {sides}, in version {version}, {service}.",
+    "frozen": "Approved by {people}, in the snapshot of run {run} {sides}; no version came of that run.",
+    "next": "Approved by {people}; it waits for the next run.",
+    "left_out": "Approved by {people}; left out of run {run} because: {reasons}.",
+}
 SIDES = {"train": "to learn from", "dev": "to stop training by", "gate": "to judge by"}
 
 
@@ -65,6 +86,8 @@ def rows(store: Store, version: str, *, limit: int = 1000, offset: int = 0) -> l
 def fate(store: Store, principal: Principal, exchange_id: str) -> dict[str, Any]:
     """What became of an exchange: `state`, a `summary` of a sentence, and the `story` of its events.
 
+    `where` is the summary for programs: its `code`, a key of SUMMARIES, and what the sentence is made of.
+
     Raises:
         NotAllowed: It is somebody else's, and this is no operator.
         NotFound: There is none.
@@ -79,12 +102,13 @@ def fate(store: Store, principal: Principal, exchange_id: str) -> dict[str, Any]
     frozen = store.rows(_FROZEN, [exchange_id])
     versions = {v.version: v for v in Ledger(store).versions(held["assistant"])}
     used = [versions[row["version"]] for row in frozen if row["version"] in versions]
-    summary = _summary(store, held, reviews, frozen, used, names=operator)
+    where = _where(store, held, reviews, frozen, used, names=operator)
     return {
         "exchange_id": exchange_id,
         "assistant": held["assistant"],
         "state": held["state"],
-        "summary": summary,
+        "where": where,
+        "summary": SUMMARIES[where["code"]].format(**where, **_worded(where)),
         "story": _story(store, held, reviews, frozen, used, names=operator),
         "versions": [version.version for version in used],
     }
@@ -98,7 +122,18 @@ def _held(store: Store, exchange_id: str) -> dict[str, Any] | None:
     )
 
 
-def _summary(
+def shipped(store: Store, assistant: str, exchange_ids: Sequence[str]) -> dict[str, str]:
+    """For each of these exchanges that one learnt from, the newest version that answers or has answered."""
+    served = {v.version: v.number for v in Ledger(store).versions(assistant) if v.state in SERVED}
+    newest: dict[str, str] = {}
+    for row in store.rows(_LEARNT, [list(exchange_ids), list(served)]):
+        best = newest.get(row["exchange_id"])
+        if best is None or served[row["version"]] > served[best]:
+            newest[row["exchange_id"]] = row["version"]
+    return newest
+
+
+def _where(
     store: Store,
     held: dict[str, Any],
     reviews: list[dict[str, Any]],
@@ -106,40 +141,51 @@ def _summary(
     used: list[Version],
     *,
     names: bool,
-) -> str:
-    """Where it is now, and why, in one sentence."""
+) -> dict[str, Any]:
+    """Where it is now, and why."""
     if held["state"] == "erased":
-        return "Erased: only the fact that it was there is left."
+        return {"code": "erased"}
     if not held["training"]:
-        return "Left out because its conversation is kept from training."
+        return {"code": "kept"}
     if held["state"] in ("unrated", "pending"):
-        return {
-            "unrated": "Left out because nobody has rated it.",
-            "pending": "Waiting for a reviewer.",
-        }[held["state"]]
+        return {"code": held["state"]}
     if held["state"] == "rejected":
         said = reviews[-1]["reason"]
-        return f"Left out because a reviewer rejected it{f': {said}' if said else '.'}"
-    approvals = (
-        f"Approved by {_count(len({row['by'] for row in reviews if row['verdict'] in ('approve', 'edit')}))}"
-    )
-    if used:
-        return f"{approvals}, {_frozen(frozen[-1])}, in version {used[-1].version}, {_service(used[-1])}."
+        return {"code": "rejected_because", "reason": said} if said else {"code": "rejected"}
+    approved = {"by": len({row["by"] for row in reviews if row["verdict"] in ("approve", "edit")})}
     if frozen:
-        return f"{approvals}, {_frozen(frozen[-1])}; no version came of that run."
-    return f"{approvals}; {_why_not(store, held, names)}"
+        approved |= {"run": frozen[-1]["run"], "side": frozen[-1]["side"]}
+    if used:
+        changed = used[-1].changed_at
+        service = {"version": used[-1].version, "version_state": used[-1].state}
+        return {"code": "learnt", **approved, **service, "since": changed.isoformat() if changed else None}
+    return {"code": "frozen", **approved} if frozen else {**approved, **_why_not(store, held, names)}
 
 
-def _why_not(store: Store, held: dict[str, Any], names: bool) -> str:
+def _worded(where: dict[str, Any]) -> dict[str, str]:
+    """What of a place is told in other words in a sentence."""
+    since = datetime.fromisoformat(where["since"]) if where.get("since") else None
+    return {
+        "people": _count(where.get("by", 0)),
+        "sides": SIDES.get(where.get("side", ""), ""),
+        "service": _since(where.get("version_state", ""), since),
+        "reasons": str(where.get("left_out", "")).replace("_", " ") + str(where.get("detail", "")),
+    }
+
+
+def _why_not(store: Store, held: dict[str, Any], names: bool) -> dict[str, Any]:
     """Why an approved exchange is in no snapshot."""
     out = next(iter(snapshot.left_out(store, held["exchange_id"])), None)
     if out is None:
-        return "it waits for the next run."
+        return {"code": "next"}
     run = store.row(_NUMBER, [out["run_id"]])
     detail = f" ({out['detail']})" if out["detail"] and names else ""  # it may name others
-    return (
-        f"left out of run {run['number'] if run else '?'} because: {out['reason'].replace('_', ' ')}{detail}."
-    )
+    return {
+        "code": "left_out",
+        "run": run["number"] if run else "?",
+        "left_out": out["reason"],
+        "detail": detail,
+    }
 
 
 def _story(
@@ -177,8 +223,11 @@ def _frozen(row: dict[str, Any]) -> str:
 
 
 def _service(version: Version) -> str:
-    since = version.changed_at.strftime("%Y-%m-%d %H:%M UTC") if version.changed_at else ""
-    return f"{version.state} since {since}" if since else version.state
+    return _since(version.state, version.changed_at)
+
+
+def _since(state: str, at: datetime | None) -> str:
+    return f"{state} since {at:%Y-%m-%d %H:%M} UTC" if at else state
 
 
 def _count(number: int) -> str:

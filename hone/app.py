@@ -125,6 +125,7 @@ class Hone:
             self.supervisor,
             conversations,
             self.tuning,
+            self.erasing,
             policy(self.settings.curation),
             self._policy(),
         )

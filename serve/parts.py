@@ -9,6 +9,7 @@ from feedback.exchanges import Exchanges
 from feedback.policy import Policy
 from feedback.store import Store
 from serve.conversation import Conversations
+from serve.erasing import Erasing
 from serve.identity import Identity
 from serve.operations import Operations
 from serve.router import Router
@@ -26,5 +27,6 @@ class Parts:
     supervisor: Supervisor
     conversations: Conversations
     operations: Operations
+    erasing: Erasing
     curation: screen.Policy = field(default_factory=screen.Policy)
     policy: Policy = field(default_factory=Policy)

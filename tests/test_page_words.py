@@ -1,5 +1,6 @@
 """What the pages show: in two languages, escaped, and nothing of it swallowed by what a model wrote."""
 
+import html
 import re
 import string
 from dataclasses import replace
@@ -8,11 +9,15 @@ from typing import Any
 
 import pytest
 
-from feedback.errors import HoneError
+from feedback import curate, lineage, private
+from feedback.errors import Conflict, HoneError
+from feedback.policy import Opinion
+from feedback.queue import Item
 from feedback.records import REASONS_DOWN, REASONS_UP, Exchange, Message, Run, Version
-from serve.pages import rollouts, snippet, tables
+from feedback.screen import Policy
+from serve.pages import bulk, erasing, fates, finds, quality, rollouts, snippet, tables
 from serve.pages.bubbles import bubbles, inert
-from serve.pages.cards import detail, queue
+from serve.pages.cards import detail, queue, standing
 from serve.pages.curve import curve
 from serve.pages.texts import ERRORS, TEXTS
 from serve.pages.words import LANGUAGES, language_of, say
@@ -39,6 +44,19 @@ EXCHANGE = Exchange(
     approved_response=BAD,
     reviewed_by=BAD,
 )
+OPINION = Opinion(BAD, BAD, "approve", BAD, BAD, BAD, True, AT)
+ITEM = Item(EXCHANGE, BAD, True, ("link",), BAD, (OPINION,), None, None)
+GOLD = {"exchange_id": BAD, "at": AT, "principal": BAD, "expected": "edit", "note": BAD, "retired": True}
+FIGURES = {
+    "exchanges": 1,
+    "alpha": 0.5,
+    "agreed": 1.0,
+    "reviewers": [{"reviewer": BAD, "compared": 1, "agreed": 1.0}],
+}
+REMOVES = {"exchanges": 1}
+WOULD = {"removes": REMOVES, "versions": [{"version": BAD, "learnt": 1}], "policy": "keep"}
+RECEIPT = {"removed": REMOVES, "proof": {"clean": True, "files": 3}, "erasure": BAD}
+LEFT = {"code": "left_out", "run": BAD, "left_out": BAD, "by": 1}
 SAID = {"text": BAD, "why": BAD, "correct": False}
 SIDE = {"rated": 3, "down": 1}
 ROLLOUT: dict[str, Any] = {
@@ -78,8 +96,19 @@ def test_nothing_that_people_or_models_wrote_becomes_markup(language: Any) -> No
     facts = {"device": BAD, "dtype": BAD, "restarts": 1, "trouble": BAD}
     router = {"loaded": [BAD], "in_flight": {BAD: 1}, "refused": {BAD: BAD}}
     pages = [
-        queue([EXCHANGE], EXCHANGE, language),
+        queue([ITEM], EXCHANGE.id, language, ticks=True),
         detail(EXCHANGE, language),
+        detail(EXCHANGE, language, lambda text: finds.marked(text, (), language)),
+        standing(ITEM, language),
+        bulk.told([bulk.Result(BAD, refused=Conflict(BAD, BAD))], language),
+        quality.figures_table(FIGURES, [], BAD, language),
+        quality.golds_table(
+            [GOLD | {"opinions": [{"principal": BAD, "verdict": "edit"}]}], {BAD: EXCHANGE}, language
+        ),
+        fates.fate(LEFT, language),
+        fates.fate({"code": "rejected_because", "reason": BAD}, language),
+        erasing._would(WOULD, BAD, language),
+        erasing._done(RECEIPT, language),
         tables.versions([version], language),
         tables.run(RUN, language),
         tables.gate(RUN, language),
@@ -105,6 +134,38 @@ def test_every_reason_and_every_common_error_has_its_words() -> None:
     for key in (*REASONS_DOWN, *REASONS_UP):
         assert say("ko", f"reason_{key}") != say("en", f"reason_{key}")
     assert set(ERRORS) <= {kind.code for kind in _kinds(HoneError)}
+
+
+def test_whatever_the_layers_below_tell_by_a_key_has_its_words() -> None:
+    told = [f"find_{kind}" for kind in private.KINDS] + [f"left_{reason}" for reason in curate.REASONS]
+    told += [f"fate_{code}" for code in lineage.SUMMARIES] + [f"fate_side_{side}" for side in lineage.SIDES]
+    assert not set(told) - set(TEXTS)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_private_data_is_marked_with_its_kind_and_nothing_else_is_changed(language: Any) -> None:
+    text = "<b>Write</b> to ana@example.com & call +82 2-312-3456, or ana@example.com."
+    shown = finds.marked(text, (), language)
+    found = re.findall(r'<mark data-find="(\w+)" data-name="([^"]+)">([^<]*)</mark>', shown)
+    name = say(language, "find_email")
+    assert [one for one in found if one[0] == "email"] == [("email", name, "ana@example.com")] * 2
+    assert ("phone", say(language, "find_phone"), "+82 2-312-3456") in found
+    assert html.unescape(re.sub(r"</?mark[^>]*>", "", shown)) == text
+    assert "<mark" not in finds.marked(text, ("ana@example.com", "+82 2-312-3456"), language)
+
+
+def test_a_find_says_what_a_run_makes_of_it() -> None:
+    words = "Write to ana@example.com."
+    kinds = frozenset(private.KINDS)
+    for policy, told in (
+        (Policy(), "No run learns from such a pair."),
+        (Policy(redact=kinds), "A run puts its kind in its place"),
+        (Policy(block=frozenset()), "Runs learn from such pairs as they are."),
+    ):
+        assert told in finds.taught(words, policy, "en")
+        assert told in finds.asked([Message("user", words)], policy, "en")
+    assert finds.taught("Nothing here.", Policy(), "en") == ""
+    assert finds.asked([Message("system", words)], Policy(), "en") == "", "a system prompt is the operator's"
 
 
 def _kinds(kind: type[HoneError]) -> list[type[HoneError]]:
@@ -154,6 +215,14 @@ def test_the_curve_survives_odd_losses_and_thins_long_runs() -> None:
     long = curve([{"step": step, "loss": 1 / (step + 1)} for step in range(100_000)], "en")
     assert len(long) < 12_000
     assert "nan" not in long
+
+
+def test_an_answer_says_which_version_learnt_from_it() -> None:
+    for correction, note in ((BAD, "your correction is in general@3"), ("", "learnt by general@3")):
+        exchange = replace(EXCHANGE, id="e", response="4.", correction=correction)
+        shown = bubbles([exchange], "en", shipped={"e": "general@3"})[-1]["content"]
+        assert note in shown
+        assert "approved for training" not in shown
 
 
 def test_the_snippet_sends_the_build_that_the_doors_ask_for() -> None:

@@ -1,5 +1,7 @@
 """The pages' handlers: each names its role, believes nothing of the browser, and fails in sentences."""
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -11,7 +13,7 @@ import gradio as gr
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from stories import ANA, BEN, RITA, ask
+from stories import ANA, BEN, OTTO, RITA, ask
 from test_conversation import ScriptedEngine
 
 from feedback import claims, disputes, queue
@@ -23,6 +25,7 @@ from feedback.policy import Policy
 from feedback.ratings import rate
 from feedback.records import Principal, Role, Sampling
 from feedback.review import pending, review
+from feedback.screen import Policy as Screening
 from feedback.store import Store
 from serve.conversation import Conversations
 from serve.identity import COOKIE, Identity
@@ -31,12 +34,13 @@ from serve.pages.conversations import Lines
 from serve.pages.desk import Desk
 from serve.pages.frame import PAGES, build_pages, mount
 from serve.pages.handlers import Guard
+from serve.pages.quality import Quality
 from serve.pages.rating import Rating
 from serve.pages.turns import Turns
 from serve.parts import Parts
 from serve.router import Router
 
-PEOPLE = (ANA, BEN, RITA)
+PEOPLE = (ANA, BEN, RITA, OTTO)
 ADMIN = Principal("admin", Role.ADMIN)
 
 
@@ -55,7 +59,7 @@ class World:
         return self.guard(handler)(SimpleNamespace(headers={}, cookies=cookies), *values)
 
     async def send(self, who: Principal, text: str, conversation: str = "", editing: str = "") -> list[Any]:
-        views = self.call(Turns(self.parts).send, who, text, "general", conversation, editing, True)
+        views = self.call(Turns(self.parts).send, who, text, "general", conversation, editing, True, False)
         return [view async for view in views]
 
     def line(self, who: Principal) -> list[Any]:
@@ -86,7 +90,7 @@ def world(signed_in: tuple[Store, dict[str, str]], tmp_path: Path) -> World:
         exchanges, assistants, router, sampling=Sampling(), max_prompt_chars=1000, max_running=4
     )
     idle: Any = SimpleNamespace(state="ready", restarts=0, trouble="", facts={})
-    parts = Parts(store, accounts, assistants, exchanges, identity, router, idle, talk, idle)
+    parts = Parts(store, accounts, assistants, exchanges, identity, router, idle, talk, idle, idle)
     return World(parts, engine, Guard(identity), tokens)
 
 
@@ -150,7 +154,7 @@ async def _heard(world: World, conversation_id: str) -> list[Any]:
 async def test_a_browser_that_leaves_stops_the_answer_and_what_was_said_stays(world: World) -> None:
     world.engine.script = ["word "] * 100_000
     handler = Turns(world.parts).send
-    async with aclosing(world.call(handler, ANA, "Talk", "general", "", "", True)) as views:
+    async with aclosing(world.call(handler, ANA, "Talk", "general", "", "", True, False)) as views:
         async for view in views:
             if isinstance(view[0], list):
                 break
@@ -161,7 +165,7 @@ async def test_a_browser_that_leaves_stops_the_answer_and_what_was_said_stays(wo
 
 
 async def test_a_browser_that_leaves_before_the_first_word_leaves_no_open_turn(world: World) -> None:
-    views = world.call(Turns(world.parts).send, ANA, "Talk", "general", "", "", True)
+    views = world.call(Turns(world.parts).send, ANA, "Talk", "general", "", "", True, False)
     await anext(views)
     await views.aclose()
     (exchange,) = world.line(ANA)
@@ -223,7 +227,7 @@ async def test_a_correction_that_changes_nothing_is_none(world: World) -> None:
 
 
 async def test_an_opt_out_before_the_first_word_holds_for_the_conversation(world: World) -> None:
-    views = world.call(Turns(world.parts).send, ANA, "Privately", "general", "", "", False)
+    views = world.call(Turns(world.parts).send, ANA, "Privately", "general", "", "", False, False)
     assert [view async for view in views]
     assert world.parts.exchanges.conversations(ANA.name)[0]["training"] is False
 
@@ -238,8 +242,7 @@ async def test_a_changed_text_is_approved_as_an_edit_that_another_has_to_confirm
     world.parts = replace(world.parts, policy=TRUSTING)
     asked = ask(world.parts.store, ANA)
     rate(world.parts.store, ANA, asked.id, rating="down", correction="Four.")
-    pick = SimpleNamespace(exchange=asked.id)
-    view = await world.call(Desk(world.parts).pick, RITA, "", "pending", "", 1000, pick)
+    view = await world.call(Desk(world.parts).pick, RITA, asked.id, "", "pending", "", 1000)
     assert (view[7], view[5], bool(view[13])) == (asked.id, "Four.", True), "it is chosen and claimed"
     desk = Desk(world.parts)
     view = await world.call(desk.approve, RITA, text, "Four.", asked.id, "", view[13], "pending", "", 50)
@@ -253,8 +256,7 @@ async def test_a_changed_text_is_approved_as_an_edit_that_another_has_to_confirm
 async def test_what_another_looks_at_can_be_read_and_not_judged(world: World) -> None:
     asked = rate(world.parts.store, ANA, ask(world.parts.store, ANA).id, rating="down", reasons=["other"])
     claim = claims.take(world.parts.store, ADMIN, asked.id, Policy())
-    event = SimpleNamespace(exchange=asked.id)
-    view = await world.call(Desk(world.parts).pick, RITA, "", "pending", "", 50, event)
+    view = await world.call(Desk(world.parts).pick, RITA, asked.id, "", "pending", "", 50)
     assert (view[7], view[9].interactive, view[13]) == (asked.id, False, "")
     assert "Another reviewer is looking at it" in view[14]
     assert "somebody is looking at it" in view[2]
@@ -263,17 +265,168 @@ async def test_what_another_looks_at_can_be_read_and_not_judged(world: World) ->
     claims.release(world.parts.store, ADMIN, claim.id)
 
 
+async def test_what_is_chosen_again_keeps_its_claim_and_what_is_left_loses_it(world: World) -> None:
+    store, desk = world.parts.store, Desk(world.parts)
+    one, two = (rate(store, ANA, ask(store, ANA, text).id, rating="up") for text in ("One?", "Two?"))
+    claim = (await world.call(desk.pick, RITA, one.id, "", "pending", "", 1000))[13]
+    assert (await world.call(desk.pick, RITA, one.id, claim, "pending", "", 1000))[13] == claim
+    await world.call(desk.pick, RITA, two.id, claim, "pending", "", 1000)
+    held = {claim.exchange_id for claim in claims.of(store, RITA.name)}
+    assert held & {one.id, two.id} == {two.id}
+
+
 async def test_a_draft_survives_the_page_and_goes_with_the_verdict(world: World) -> None:
     asked = rate(world.parts.store, ANA, ask(world.parts.store, ANA).id, rating="down", correction="Four.")
-    desk, pick = Desk(world.parts), SimpleNamespace(exchange=asked.id)
-    view = await world.call(desk.pick, RITA, "", "pending", "", 1000, pick)
+    desk = Desk(world.parts)
+    view = await world.call(desk.pick, RITA, asked.id, "", "pending", "", 1000)
     claim, note = await world.call(desk.beat, RITA, asked.id, view[13], "Four, I th", "Four.")
     assert (claim, "Yours until" in note) == (view[13], True)
-    again = await world.call(desk.pick, RITA, claim, "pending", "", 1000, pick)
+    again = await world.call(desk.pick, RITA, asked.id, claim, "pending", "", 1000)
     assert (again[5], again[8]) == ("Four, I th", "Four.")
     await world.call(desk.skip, RITA, asked.id, "", again[13], "pending", "", 50)
-    skipped = await world.call(desk.pick, RITA, "", "skipped", "", 1000, pick)
+    skipped = await world.call(desk.pick, RITA, asked.id, "", "skipped", "", 1000)
     assert skipped[5] == "Four."
+
+
+async def test_one_verdict_on_many_says_of_each_what_came_of_it(world: World) -> None:
+    world.parts = replace(world.parts, policy=TRUSTING)
+    store, desk = world.parts.store, Desk(world.parts)
+    asked = [
+        rate(store, ANA, ask(store, ANA, f"Bulk {n}?").id, rating="down", correction="Four.")
+        for n in range(4)
+    ]
+    ticked = [[one.id, cards.words_mark("Four.")] for one in asked]
+    rate(store, ANA, asked[1].id, rating="down", correction="<b>Five.</b>")
+    claim = claims.take(store, ADMIN, asked[2].id, TRUSTING)
+    given = json.dumps([*ticked, ["nonsense", ""]])
+    view = await world.call(desk.bulk["approve"], RITA, given, "Fine.", asked[3].id, "pending", "", 1000)
+    states = [world.parts.exchanges.get(one.id).state for one in asked]
+    assert states == ["approved", "pending", "pending", "approved"]
+    assert "2 approved." in view[-1]
+    assert "3 not judged:" in view[-1]
+    for name, why in (("Bulk 1?", "not the one that was listed"), ("Bulk 2?", "Another reviewer")):
+        assert re.search(f"<b>{re.escape(name)}</b> [^<]*{why}", view[-1])
+    assert "nonsense" in view[-1]
+    claims.release(store, ADMIN, claim.id)
+    for wrong, why in (
+        ("[]", "Nothing is ticked"),
+        ("7", "no list"),
+        (json.dumps(ticked * 26), "104 are ticked"),
+    ):
+        with pytest.raises(gr.Error, match=why):
+            await world.call(desk.bulk["reject"], RITA, wrong, "", "", "pending", "", 50)
+
+
+async def test_nothing_is_approved_from_the_list_that_it_does_not_show_whole(world: World) -> None:
+    world.parts = replace(world.parts, policy=TRUSTING)
+    store, desk = world.parts.store, Desk(world.parts)
+
+    def asked(words: str, text: str = "Whole?") -> list[str]:
+        rated = rate(store, ANA, ask(store, ANA, text).id, rating="down", correction=words)
+        return [rated.id, cards.words_mark(words)]
+
+    seen = asked("Line one.\nLine two.")
+    unseen = [
+        asked("Fine. " * 101),
+        asked("Fine.", "Long? " * 101),
+        asked("It is at https://example.com/x."),
+        asked("Fine again."),
+    ]
+    disputes_over = unseen[-1][0]
+    review(store, ADMIN, disputes_over, "reject", policy=TRUSTING)
+    disputes.reopen(store, ADMIN, disputes_over, "Read this first.")
+    listed = (await world.call(desk.load, RITA, "", "pending", "", 1000))[2]
+    assert "Line one.\nLine two." in listed
+    assert listed.count("open it to approve it") == len(unseen)
+    given = json.dumps([seen, *unseen])
+    view = await world.call(desk.bulk["approve"], RITA, given, "", "", "pending", "", 1000)
+    assert "1 approved." in view[-1]
+    assert view[-1].count("does not show all") == len(unseen)
+    view = await world.call(desk.bulk["reject"], RITA, json.dumps(unseen), "", "", "pending", "", 1000)
+    assert "3 rejected, 1 recorded, awaiting another reviewer." in view[-1]
+    held = {claim.exchange_id for claim in claims.of(store, RITA.name)}
+    assert not held & ({identity for identity, _ in unseen} - {view[7]}), "no claim is kept"
+
+
+async def test_a_verdict_that_came_meanwhile_is_not_overturned_with_the_others(world: World) -> None:
+    world.parts = replace(world.parts, policy=TRUSTING)
+    store, desk = world.parts.store, Desk(world.parts)
+    asked = rate(store, ANA, ask(store, ANA, "Judged?").id, rating="down", correction="Four.")
+    review(store, ADMIN, asked.id, "approve", policy=TRUSTING)
+    ticked = json.dumps([[asked.id, cards.words_mark("Four.")]])
+    for verdict in ("approve", "reject", "skip"):
+        view = await world.call(desk.bulk[verdict], RITA, ticked, "A reason.", "", "pending", "", 1000)
+        assert "nothing left to judge" in view[-1]
+    assert world.parts.exchanges.get(asked.id).state == "approved"
+
+
+async def test_private_data_is_marked_in_what_is_read_and_in_what_would_be_taught(world: World) -> None:
+    asked = ask(world.parts.store, ANA, "Is <ana@example.com> mine?", "It is ben@example.com.")
+    rate(world.parts.store, ANA, asked.id, rating="down")
+    desk = Desk(world.parts)
+    view = await world.call(desk.pick, RITA, asked.id, "", "pending", "", 1000)
+    for words in ("ana@example.com", "ben@example.com"):
+        assert f'data-name="e-mail">{words}</mark>' in view[4]
+    assert "The question holds private data: e-mail." in view[4]
+    assert "ben@example.com</mark>" in view[16]
+    assert await world.call(desk.look_through, RITA, "It is Ben's.") == ""
+    assert "이메일" in await world.call(desk.look_through, RITA, "It is ben@example.com.", korean=True)
+    allowing = replace(
+        world.parts, curation=Screening(allowed=frozenset({"ana@example.com", "ben@example.com"}))
+    )
+    unmarked = await world.call(Desk(allowing).pick, RITA, asked.id, view[13], "pending", "", 1000)
+    assert "<mark" not in unmarked[4]
+
+
+async def test_a_known_verdict_is_set_judged_and_retired(world: World) -> None:
+    quality, store = Quality(world.parts), world.parts.store
+    form = ["general", "Is two a prime?", "No.", "up", ["other"], "", "", "reject", "<i>easy</i>"]
+    with pytest.raises(gr.Error, match="Choose the assistant"):
+        await world.call(quality.add, OTTO, "", *form[:-2], None, "")
+    view = await world.call(quality.add, OTTO, "", *form)
+    ((name, identity),) = view[4].choices
+    assert name == "Is two a prime?"
+    assert "&lt;i&gt;easy" in view[3]
+    assert view[6:] == ("", "", [], "", "", ""), "the form is empty again"
+    review(store, RITA, identity, "reject", policy=Policy())
+    seen = await world.call(quality.load, OTTO, "general")
+    assert re.search("rita: Reject ✓", seen[3])
+    assert re.search(r"<td[^>]*><div>rita</div></td>.*100 %", seen[1])
+    reviewers = await world.call(quality.load, RITA, "")
+    assert reviewers[2].visible is False
+    assert "prime" not in str(reviewers[3:]), "a reviewer cannot tell which they are"
+    assert "100 %" not in reviewers[1]
+    for handler, values in ((quality.add, form), (quality.retire, [identity])):
+        with pytest.raises(gr.Error, match="role operator; yours is reviewer"):
+            await world.call(handler, RITA, "", *values)
+    view = await world.call(quality.retire, OTTO, "", identity)
+    assert view[4].choices == []
+    assert "retired" in view[3]
+
+
+async def test_a_conversation_is_shown_to_reviewers_from_its_first_word_or_later(world: World) -> None:
+    store, lines = world.parts.store, Lines(world.parts)
+    views = world.call(Turns(world.parts).send, ANA, "Look at this", "general", "", "", True, True)
+    first, *_ = [view async for view in views]
+    assert first[-2:] == (True, True), "the boxes say what was stored, whatever was clicked meanwhile"
+    (exchange,) = world.line(ANA)
+    assert exchange.id in {e.id for e in pending(store, viewer="rita", limit=500)}
+    opened = await world.call(lines.restore, ANA, exchange.conversation_id)
+    assert opened[6:8] == (True, True)
+    with pytest.raises(gr.Error, match="someone else"):
+        await world.call(lines.share, BEN, exchange.conversation_id, True, True)
+    await world.call(lines.share, ANA, exchange.conversation_id, False, True)
+    assert exchange.id not in {e.id for e in pending(store, viewer="rita", limit=500)}
+
+
+async def test_an_author_reads_what_became_of_a_rating(world: World) -> None:
+    world.parts = replace(world.parts, policy=TRUSTING)
+    store, rating = world.parts.store, Rating(world.parts)
+    asked = rate(store, ANA, ask(store, ANA).id, rating="down", correction="Four.")
+    assert "waits for a reviewer" in (await world.call(rating.more, ANA, asked.conversation_id))[6]
+    review(store, RITA, asked.id, "reject", reason="<i>No.</i>", policy=TRUSTING)
+    told = (await world.call(rating.more, ANA, asked.conversation_id, korean=True))[6]
+    assert "검토자가 학습에 쓰지 않기로 했습니다: &lt;i&gt;No.&lt;/i&gt;" in told
 
 
 async def test_a_dispute_is_settled_from_the_words_on_the_table(world: World) -> None:
@@ -288,8 +441,7 @@ async def test_a_dispute_is_settled_from_the_words_on_the_table(world: World) ->
     assert "&lt;b&gt;Four." in shown
     assert "<img" not in shown
     assert [opinion.principal for opinion in stand.opinions] == ["rita", "admin"]
-    event = SimpleNamespace(exchange=asked.id)
-    view = await world.call(Desk(world.parts).pick, RITA, "", "disputed", "", 50, event)
+    view = await world.call(Desk(world.parts).pick, RITA, asked.id, "", "disputed", "", 50)
     assert view[15].visible is False, "who is part of a dispute does not see the other side"
     with pytest.raises(gr.Error, match="one of those who disagree"):
         await world.call(Desk(world.parts).reject, RITA, asked.id, "Me.", view[13], "disputed", "", 50)

@@ -3,41 +3,16 @@
 Trail: a client -> here -> hone/erasing.py
 """
 
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
-from feedback.affected import Policy
 from feedback.errors import BadRequest, HoneError, NotAllowed
-from feedback.reach import Scope
 from feedback.records import Principal, Role
 from serve.api.errors import Body
+from serve.erasing import Erasing
 from serve.identity import Identity
-
-
-class Erasing(Protocol):
-    """What the routes ask of the place where the parts meet."""
-
-    async def preview(
-        self, principal: Principal, scope: Scope, target: str, *, account: bool = False
-    ) -> dict[str, Any]: ...
-
-    async def erase(
-        self,
-        principal: Principal,
-        scope: Scope,
-        target: str,
-        *,
-        account: bool = False,
-        policy: Policy | None = None,
-    ) -> dict[str, Any]: ...
-
-    async def listed(self) -> list[dict[str, Any]]: ...
-
-    async def receipt(self, erasure_id: str) -> dict[str, Any]: ...
-
-    async def verify(self, told: dict[str, Any]) -> bool: ...
 
 
 class ErasureRequest(Body):

@@ -5,7 +5,7 @@ what a thumb or a retry comes back with. Knows nothing of who asks.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from feedback.records import Exchange
@@ -18,12 +18,18 @@ _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _NOTES = {"stopped", "cut", "length"}
 
 
-def bubbles(line: Sequence[Exchange], language: Language, trouble: dict[str, str] | None = None) -> list[Any]:
-    """Two messages an exchange; `trouble` holds error sentences by exchange id, newer than the store's."""
+def bubbles(
+    line: Sequence[Exchange],
+    language: Language,
+    trouble: Mapping[str, str] | None = None,
+    shipped: Mapping[str, str] | None = None,
+) -> list[Any]:
+    """Two messages an exchange; by exchange id, `trouble` holds error sentences newer than the store's, and
+    `shipped` the version that learnt from it."""
     shown: list[Any] = []
     for exchange in line:
-        notice = (trouble or {}).get(exchange.id)
-        shown += [asked(exchange), answered(exchange, language, notice)]
+        notice, learnt = (trouble or {}).get(exchange.id), (shipped or {}).get(exchange.id)
+        shown += [asked(exchange), answered(exchange, language, notice, learnt)]
     return shown
 
 
@@ -41,7 +47,9 @@ def speaking(exchange: Exchange, text: str) -> dict[str, Any]:
     return {"role": "assistant", "content": inert(text) or WAITING, "metadata": {"id": exchange.id}}
 
 
-def answered(exchange: Exchange, language: Language, trouble: str | None = None) -> dict[str, Any]:
+def answered(
+    exchange: Exchange, language: Language, trouble: str | None = None, learnt: str | None = None
+) -> dict[str, Any]:
     """An answer that ended, with what there is to say of its end."""
     text = exchange.response or ""
     parts = [_closed(inert(text))] if text else []
@@ -52,7 +60,10 @@ def answered(exchange: Exchange, language: Language, trouble: str | None = None)
         notes.append(say(language, f"note_{exchange.finish_reason}"))
     if exchange.finish_reason is None:
         notes.append(say(language, "note_running"))
-    if exchange.state == "approved":
+    if learnt:
+        corrected = "note_correction_learnt" if exchange.correction else "note_learnt"
+        notes.append(say(language, corrected, version=learnt))
+    elif exchange.state == "approved":
         notes.append(say(language, "note_shipped"))
     parts.append(f"<sub>{' · '.join(notes)}</sub>")
     return {"role": "assistant", "content": "\n\n".join(parts), "metadata": {"id": exchange.id}}

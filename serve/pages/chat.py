@@ -1,10 +1,11 @@
 """The chat page: which handler answers which click.
 
 Elements by id: `header`, `assistant`, `conversations`, `new-chat`, `chatbot`, `message`, `send`,
-`stop`, `training`, `edit-last`, `cancel-edit`, `rate-panel`, `rate-reasons`, `rate-comment`,
-`rate-correction`, `rate-save`, `rate-close`, `rate-more`.
+`stop`, `training`, `share`, `edit-last`, `cancel-edit`, `rate-panel`, `rate-fate`, `rate-reasons`,
+`rate-comment`, `rate-correction`, `rate-save`, `rate-close`, `rate-more`, `erase-open`, `erase-panel`,
+`erase-scope`, `erase-told`, `erase-name`, `erase-confirm`, `erase-keep`.
 
-Trail: a browser -> here -> serve/pages/turns.py, serve/pages/rating.py
+Trail: a browser -> here -> serve/pages/turns.py, serve/pages/rating.py, serve/pages/erasing.py
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import gradio as gr
 
 from serve.pages.chat_layout import View
 from serve.pages.conversations import Lines
+from serve.pages.erasing import Erase
 from serve.pages.handlers import QUIET, Guard, Visit
 from serve.pages.rating import Rating
 from serve.pages.turns import Turns
@@ -21,6 +23,7 @@ from serve.parts import Parts
 
 KEEP_IN_URL = "(id) => { history.replaceState(null, '', id ? '?c=' + id : location.pathname); }"
 FOCUS = "() => { document.querySelector('#message textarea')?.focus(); }"
+LEAVE = "(where) => { if (where) location.href = where; }"
 FROM_URL = "() => [new URLSearchParams(location.search).get('c') || '']"
 
 
@@ -32,6 +35,7 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Bloc
         answering = _wire_turns(view, guard, Turns(parts))
         _wire_lines(page, view, guard, Lines(parts), answering)
         _wire_rating(view, guard, Rating(parts))
+        _wire_erasing(view, guard, Erase(parts), answering)
     return page
 
 
@@ -42,7 +46,7 @@ def _wire_turns(view: View, guard: Guard, turns: Turns) -> list[Any]:
     sent = gr.on(
         [view.message.submit, view.send.click],
         guard(turns.send),
-        [view.message, view.assistant, view.conversation, view.editing, view.training],
+        [view.message, view.assistant, view.conversation, view.editing, view.training, view.share],
         view.answered(),
         trigger_mode="once",
         **many,
@@ -76,6 +80,7 @@ def _wire_lines(page: gr.Blocks, view: View, guard: Guard, lines: Lines, answeri
     view.new.click(guard(lines.fresh), view.assistant, opened, **QUIET)
     view.assistant.input(guard(lines.fresh), view.assistant, opened, **QUIET)
     view.training.input(guard(lines.consent), [view.conversation, view.training], None, **QUIET)
+    view.share.input(guard(lines.share), [view.conversation, view.share, view.training], None, **QUIET)
     editing = [view.message, view.editing, view.edit_row]
     view.edit.click(guard(lines.edit), view.conversation, editing, **QUIET)
     view.cancel_edit.click(guard(lines.cancel_edit), None, editing, **QUIET)
@@ -92,3 +97,17 @@ def _wire_rating(view: View, guard: Guard, rating: Rating) -> None:
     view.close.click(guard(rating.close), None, panel, **QUIET)
     view.more.click(guard(rating.more), view.conversation, panel, **QUIET)
     view.conversation.change(guard(rating.close), None, panel, **QUIET)
+
+
+def _wire_erasing(view: View, guard: Guard, erase: Erase, answering: list[Any]) -> None:
+    panel = view.erasure()
+    view.erase_open.click(guard(erase.open), view.conversation, panel, **QUIET)
+    view.scope.input(guard(erase.choose), [view.scope, view.conversation], panel, **QUIET)
+    leaving = [view.keep.click, view.conversations.input, view.new.click, view.assistant.input]
+    gr.on(leaving, guard(erase.close), None, panel, **QUIET)
+    # An answer that is being given to what is erased ends with it.
+    _ends(view.erase.click, answering)
+    asked = [view.scope, view.erase_name, view.target, view.assistant]
+    shown = [*panel, view.left, *view.opened()]
+    erased = view.erase.click(guard(erase.erase), asked, shown, trigger_mode="once", **QUIET)
+    erased.then(None, view.left, None, js=LEAVE)

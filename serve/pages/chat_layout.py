@@ -24,6 +24,7 @@ class View:
             with gr.Column(scale=1, min_width=300, elem_id="main"):
                 self._talk()
                 self._rating()
+                self._erasing()
                 self._compose()
                 self._extras()
         # Not gr.State, which holds a connection open for every tab. What they say is a claim.
@@ -37,6 +38,7 @@ class View:
             self.conversations,
             self.conversation,
             self.training,
+            self.share,
             self.editing,
             self.edit_row,
             self.send,
@@ -58,11 +60,26 @@ class View:
             self.conversation,
             self.conversations,
             self.edit_row,
+            self.training,
+            self.share,
         ]
 
     def panel(self) -> list[Any]:
         """What opens and closes with the rating panel, in the order of `Rating`'s answers."""
-        return [self.rating, self.rate_head, self.reasons, self.comment, self.correction, self.rated]
+        return [
+            self.rating,
+            self.rate_head,
+            self.reasons,
+            self.comment,
+            self.correction,
+            self.rated,
+            self.fate,
+        ]
+
+    def erasure(self) -> list[Any]:
+        """What opens and closes with the erasing panel, in the order of `Erase`'s answers."""
+        told = [self.erase_told, self.erase_name, self.erase, self.keep, self.target]
+        return [self.erasing, self.scope, *told]
 
     def _side(self) -> None:
         # Nothing can be sent before `Lines.restore` has said which conversation and assistant are meant.
@@ -88,6 +105,7 @@ class View:
     def _rating(self) -> None:
         with gr.Column(visible=False, elem_id="rate-panel", min_width=200) as self.rating:
             self.rate_head = gr.Markdown(elem_id="rate-head")
+            self.fate = gr.HTML(elem_id="rate-fate", js_on_load=None)
             self.reasons = gr.CheckboxGroup(
                 [], label=label("rate_reasons"), show_label=False, elem_id="rate-reasons"
             )
@@ -104,6 +122,22 @@ class View:
                 self.save = gr.Button(label("rate_save"), elem_id="rate-save", variant="primary", size="sm")
                 self.close = gr.Button(label("rate_close"), elem_id="rate-close", size="sm")
         self.rated = gr.Textbox(visible="hidden", elem_id="rate-exchange")
+
+    def _erasing(self) -> None:
+        with gr.Column(visible=False, elem_id="erase-panel", min_width=200) as self.erasing:
+            self.scope = gr.Radio([], label=label("erase_what"), elem_id="erase-scope")
+            self.erase_told = gr.HTML(elem_id="erase-told", js_on_load=None)
+            self.erase_name = gr.Textbox(
+                label=label("erase_name"), max_lines=1, visible=False, elem_id="erase-name"
+            )
+            with gr.Row():
+                self.erase = gr.Button(
+                    label("erase_for_ever"), elem_id="erase-confirm", variant="stop", size="sm"
+                )
+                self.keep = gr.Button(label("erase_keep"), elem_id="erase-keep", size="sm")
+        # What was told of, whatever is open when the button is pressed; and where to go afterwards.
+        self.target = gr.Textbox(visible="hidden")
+        self.left = gr.Textbox(visible="hidden")
 
     def _compose(self) -> None:
         with gr.Row(visible=False, elem_id="edit-row", equal_height=True) as self.edit_row:
@@ -132,7 +166,13 @@ class View:
             self.training = gr.Checkbox(
                 True, label=label("training"), elem_id="training", container=False, scale=1, min_width=200
             )
-            small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 170}
+            self.share = gr.Checkbox(
+                False, label=label("share"), elem_id="share", container=False, scale=1, min_width=200
+            )
+            small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 150}
             self.edit = gr.Button(label("edit_last"), elem_id="edit-last", **small)
             self.more = gr.Button(label("rate_more"), elem_id="rate-more", **small)
+            self.erase_open = gr.Button(
+                label("erase_open"), elem_id="erase-open", **small | {"min_width": 90}
+            )
         gr.Markdown(label("sharing"), elem_id="sharing")

@@ -1,4 +1,4 @@
-"""The chat's conversations: restoring one after a reload, picking one, beginning anew, consent.
+"""The chat's conversations: restoring one after a reload, picking one, beginning anew, consents.
 
 A conversation that is named by the browser is opened only if it is the visitor's own. Answers
 nothing itself.
@@ -10,19 +10,24 @@ from typing import Any
 
 import gradio as gr
 
+from feedback import consent, lineage
 from feedback.errors import NotAllowed, NotFound
 from feedback.records import Assistant, Exchange, Role
+from feedback.store import Store
 from serve.pages.bubbles import bubbles, inert, thumbs
 from serve.pages.handlers import Visit, needs
 from serve.parts import Parts
 
 UNTITLED = "…"
+NEW = True, False
+"""What a new conversation's author allows: that it is learnt from, and not that reviewers read it."""
 
 
 class Lines:
     """Handlers that bring a conversation, or none, onto the page."""
 
     def __init__(self, parts: Parts) -> None:
+        self._store = parts.store
         self._exchanges = parts.exchanges
         self._assistants = parts.assistants
 
@@ -40,7 +45,7 @@ class Lines:
     def fresh(self, visit: Visit, assistant: str) -> tuple[Any, ...]:
         """An empty page with an assistant's greeting."""
         known = self._assistants.get(assistant)
-        return self._opened(visit, "", (), known, True)
+        return self._opened(visit, "", (), known, NEW)
 
     @needs(Role.USER)
     def consent(self, visit: Visit, conversation_id: str, training: bool) -> None:
@@ -48,6 +53,14 @@ class Lines:
         if conversation_id:
             self._exchanges.set_training(conversation_id, visit.principal.name, bool(training))
         visit.toast("training_on" if training else "training_off")
+
+    @needs(Role.USER)
+    def share(self, visit: Visit, conversation_id: str, review: bool, training: bool) -> None:
+        """Whether reviewers may read what is unrated in this conversation; a new one is not stored yet."""
+        if conversation_id:
+            consent.allow(self._store, visit.principal, conversation_id, review=bool(review))
+        shown = "share_on" if training else "share_unlearnt"
+        visit.toast(shown if review else "share_off")
 
     @needs(Role.USER)
     async def edit(self, visit: Visit, conversation_id: str) -> tuple[Any, ...]:
@@ -72,7 +85,7 @@ class Lines:
 
     def _open(self, visit: Visit, conversation_id: str) -> tuple[Any, ...]:
         assistants = list(self._assistants.list())
-        chosen, line, training = assistants[0], list[Exchange](), True
+        chosen, line, allowed = assistants[0], list[Exchange](), NEW
         own = {str(row["id"]): row for row in self._exchanges.conversations(visit.principal.name)}
         if conversation_id:
             try:
@@ -83,25 +96,36 @@ class Lines:
         if conversation_id in own:
             row = own[conversation_id]
             chosen = next((a for a in assistants if a.name == row["assistant"]), chosen)
-            training = bool(row["training"])
+            allowed = bool(row["training"]), bool(row["review"])
         choices = [(assistant.title or assistant.name, assistant.name) for assistant in assistants]
         dropdown = gr.Dropdown(choices=choices, value=chosen.name)
-        return dropdown, *self._opened(visit, conversation_id, line, chosen, training)
+        return dropdown, *self._opened(visit, conversation_id, line, chosen, allowed)
 
     def _opened(
-        self, visit: Visit, conversation_id: str, line: Sequence[Exchange], known: Assistant, training: bool
+        self,
+        visit: Visit,
+        conversation_id: str,
+        line: Sequence[Exchange],
+        known: Assistant,
+        allowed: tuple[bool, bool],
     ) -> tuple[Any, ...]:
         greeting = known.greeting or visit.say("greeting")
         examples = [{"text": text} for text in known.examples]
         chatbot = gr.Chatbot(
-            value=bubbles(line, visit.language),
+            value=bubbles(line, visit.language, shipped=shipped(self._store, line)),
             feedback_value=thumbs(line),
             placeholder=f"### {inert(greeting)}",
             examples=examples or None,
         )
         own = listed(self._exchanges.conversations(visit.principal.name), conversation_id)
         send, stop = gr.Button(visible=True, interactive=True), gr.Button(visible=False)
-        return chatbot, own, conversation_id, training, "", gr.Row(visible=False), send, stop
+        return chatbot, own, conversation_id, *allowed, "", gr.Row(visible=False), send, stop
+
+
+def shipped(store: Store, line: Sequence[Exchange]) -> dict[str, str]:
+    """The newest version that learnt from each exchange of a conversation."""
+    approved = [exchange.id for exchange in line if exchange.state == "approved"]
+    return lineage.shipped(store, line[0].assistant, approved) if approved else {}
 
 
 def listed(own: Sequence[dict[str, Any]], chosen: str) -> gr.Radio:

@@ -6,7 +6,9 @@ browser sends is believed: the store decides whose turn it is, and on which word
 Trail: serve/pages/review.py -> here -> feedback/queue.py, feedback/review.py
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -16,7 +18,7 @@ from feedback.errors import BadRequest, HoneError
 from feedback.queue import QUEUES, Item
 from feedback.records import Role
 from feedback.review import Verdict
-from serve.pages import cards
+from serve.pages import bulk, cards, finds
 from serve.pages.handlers import Visit, needs
 from serve.parts import Parts
 
@@ -25,6 +27,9 @@ PAGE = 50
 """Exchanges in the queue at once, and how many more each "Show more" brings."""
 MOST = 1000
 TO_JUDGE = ("pending", "skipped", "disputed")
+TICKED = ("pending", "skipped")
+"""The states that can be judged several at once: a dispute wants to be read."""
+BULK: tuple[Verdict, ...] = ("approve", "reject", "skip")
 TABLE_EXCERPT = 300
 
 
@@ -51,6 +56,8 @@ class Desk:
         self._store = parts.store
         self._assistants = parts.assistants
         self._policy = parts.policy
+        self._curation = parts.curation
+        self.bulk = {verdict: self._judging(verdict) for verdict in BULK}
 
     @needs(Role.REVIEWER)
     def load(self, visit: Visit, claim: str, *where: Any) -> tuple[Any, ...]:
@@ -64,17 +71,9 @@ class Desk:
         return *self._view(visit, longer, chosen), longer.shown
 
     @needs(Role.REVIEWER)
-    def pick(
-        self,
-        visit: Visit,
-        claim: str,
-        state: str | None,
-        assistant: str | None,
-        limit: float,
-        event: gr.EventData,
-    ) -> tuple[Any, ...]:
-        self._let_go(visit, claim)
-        return self._view(visit, Where(state, assistant, limit), str(event.exchange))
+    def pick(self, visit: Visit, wanted: str, claim: str, *where: Any) -> tuple[Any, ...]:
+        self._let_go(visit, claim, wanted)
+        return self._view(visit, Where(*where), wanted)
 
     @needs(Role.REVIEWER)
     def approve(
@@ -121,14 +120,31 @@ class Desk:
             return "", cards.notice(visit.trouble(gone))
         return held.id, cards.claimed(held.until, visit.language)
 
+    @needs(Role.REVIEWER)
+    def look_through(self, visit: Visit, text: str) -> str:
+        """What is private in the editor's words."""
+        return finds.taught(text, self._curation, visit.language)
+
+    def _judging(self, verdict: Verdict) -> Callable[..., Any]:
+        """The handler of a button that gives one verdict to all that is ticked."""
+
+        @needs(Role.REVIEWER)
+        def judge(visit: Visit, ticked: str, reason: str, chosen: str, *where: Any) -> tuple[Any, ...]:
+            came = bulk.judge(self._store, visit.principal, self._policy, ticked, verdict, reason)
+            return *self._view(visit, Where(*where), chosen), "", bulk.told(came, visit.language)
+
+        return judge
+
     def _renewed(self, visit: Visit, chosen: str, claim: str) -> claims.Claim:
         try:
             return claims.beat(self._store, visit.principal, claim, self._policy)
         except HoneError:
             return claims.take(self._store, visit.principal, chosen, self._policy)
 
-    def _let_go(self, visit: Visit, claim: str) -> None:
-        if claim:
+    def _let_go(self, visit: Visit, claim: str, wanted: str = "") -> None:
+        """End a claim, unless it is of what is wanted: a verdict on that may be on its way."""
+        held = claims.of(self._store, visit.principal.name) if claim and wanted else []
+        if claim and not any((one.id, one.exchange_id) == (claim, wanted) for one in held):
             claims.release(self._store, visit.principal, claim)
 
     def _judge(
@@ -170,15 +186,16 @@ class Desk:
         item = next((i for i in found if i.exchange.id == chosen), free[0] if free else None)
         item = self._claimed(visit, item) if item else None
         exchange = item.exchange if item else None
-        held = {other.exchange.id for other in found if other.held}
-        listed = [other.exchange for other in found]
+        words = self._words(visit, item) if item else ""
         return (
             self._state_choice(visit, where),
             self._assistant_choice(visit, where.assistant),
-            cards.queue(listed, exchange, visit.language, held),
+            cards.queue(
+                found, exchange.id if exchange else None, visit.language, ticks=where.queue in TICKED
+            ),
             gr.Button(visible=len(found) == where.shown < MOST),
-            cards.detail(exchange, visit.language) + (cards.standing(item, visit.language) if item else ""),
-            self._words(visit, item) if item else "",
+            self._whole(visit, item),
+            words,
             "",
             exchange.id if exchange else "",
             item.proposed if item else "",
@@ -186,6 +203,18 @@ class Desk:
             item.claim.id if item and item.claim else "",
             cards.claim(item, visit.language) if item else "",
             _table(item),
+            finds.taught(words, self._curation, visit.language),
+        )
+
+    def _whole(self, visit: Visit, item: Item | None) -> str:
+        """The exchange and how it stands, with what is private in it marked."""
+        if item is None:
+            return cards.detail(None, visit.language)
+        mark = partial(finds.marked, allowed=self._curation.allowed, language=visit.language)
+        return (
+            cards.detail(item.exchange, visit.language, mark)
+            + finds.asked(item.exchange.messages, self._curation, visit.language)
+            + cards.standing(item, visit.language, mark)
         )
 
     def _claimed(self, visit: Visit, item: Item) -> Item:

@@ -77,9 +77,9 @@ def build_pages(parts: Parts) -> dict[str, gr.Blocks]:
 
 
 def snippet(build_id: str) -> str:
-    """The script that must run before Gradio's: language, build header, reload and sign-in redirects."""
+    """What must run before Gradio's scripts: language, build header, reload, sign-in; a stream that lasts."""
     source = _source("early.js").replace("BUILD_ID", build_id).replace("LANGUAGES", "|".join(LANGUAGES))
-    return f"<script>{source}</script>"
+    return f"<script>{source}{_source('stream.js')}</script>"
 
 
 class Header:
@@ -114,7 +114,13 @@ class Header:
 
 
 def _theme() -> gr.themes.Base:
-    return gr.themes.Base(primary_hue="indigo", neutral_hue="slate", font=FONTS, font_mono=MONO)
+    theme = gr.themes.Base(primary_hue="indigo", neutral_hue="slate", font=FONTS, font_mono=MONO)
+    # Gradio's own greys are too pale to read on white (2.6 to 1), and too dark on black.
+    return theme.set(
+        body_text_color_subdued="*neutral_500",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
+    )
 
 
 def _source(name: str) -> str:

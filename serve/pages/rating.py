@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from feedback import ratings
+from feedback import lineage, ratings
 from feedback.errors import BadRequest, HoneError, NotAllowed
 from feedback.records import REASONS_DOWN, REASONS_UP, Exchange, Role
+from serve.pages import fates
 from serve.pages.bubbles import thumbs
 from serve.pages.handlers import Visit, needs
 from serve.pages.turns import exchange_at
@@ -83,7 +84,8 @@ class Rating:
         if not rated:
             visit.warn(visit.say("rate_none"))
             return closed()
-        return _opened(visit, rated[-1])
+        told = lineage.fate(self._store, visit.principal, rated[-1].id)
+        return _opened(visit, rated[-1], fates.fate(told["where"], visit.language))
 
     def _rate(self, visit: Visit, exchange_id: str, liked: bool | str) -> Exchange:
         exchange = self._own(visit, exchange_id)
@@ -109,10 +111,10 @@ class Rating:
 
 def closed() -> tuple[Any, ...]:
     """The panel shut and empty."""
-    return gr.Column(visible=False), gr.skip(), gr.CheckboxGroup(value=[]), "", "", ""
+    return gr.Column(visible=False), gr.skip(), gr.CheckboxGroup(value=[]), "", "", "", ""
 
 
-def _opened(visit: Visit, exchange: Exchange) -> tuple[Any, ...]:
+def _opened(visit: Visit, exchange: Exchange, fate: str = "") -> tuple[Any, ...]:
     down = exchange.rating == "down"
     keys = REASONS_DOWN if down else REASONS_UP
     head = f"**{visit.say(f'rate_saved_{exchange.rating}')}** {visit.say('rate_optional')}"
@@ -123,4 +125,5 @@ def _opened(visit: Visit, exchange: Exchange) -> tuple[Any, ...]:
         exchange.comment,
         gr.Textbox(value=exchange.correction or exchange.response or ""),
         exchange.id,
+        fate,
     )

@@ -1,81 +1,93 @@
 """The review page: a queue on the left, one exchange with its editor on the right.
 
 Elements by id: `review-state`, `review-assistant`, `queue`, `queue-more`, `detail`, `claim`, `table`,
-`editor`, `review-reason`, `approve`, `reject`, `skip`, `reopen`, `header`. In the queue every item is
-`[data-exchange]`. Keys (queue.js): J, K, A, E, R, S; none of them while something is typed.
+`editor`, `taught`, `review-reason`, `approve`, `reject`, `skip`, `reopen`, `header`; `bulk` with
+`bulk-reason`, `bulk-approve`, `bulk-reject`, `bulk-skip`; `bulk-result`. In the queue every item is
+`[data-exchange]`, its box `[data-tick]`. Keys (queue.js): J, K, A, E, R, S, X; none while something is typed.
+The second tab is `quality`, with `agreement`, `golds`, `gold-...` of the form, `gold-retire`.
 
-Trail: a browser -> here -> serve/pages/desk.py
+Trail: a browser -> here -> serve/pages/desk.py, serve/pages/quality.py
 """
 
+import json
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
 
 import gradio as gr
 
-from serve.pages.desk import PAGE, Desk
+from serve.pages.desk import Desk
 from serve.pages.handlers import QUIET, Guard, Visit
-from serve.pages.words import label
+from serve.pages.quality import Quality
+from serve.pages.review_layout import View
+from serve.pages.texts import TEXTS
 from serve.parts import Parts
 
 BEAT = 45
 """Seconds between two signs of life of an open page."""
+WANTED = "(_, ...given) => [document.querySelector('[data-wanted]')?.dataset.wanted ?? '', ...given]"
 
 
 def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Blocks:
     """The page; `header` is the handler that draws what stands above every page."""
-    desk = Desk(parts)
     with gr.Blocks(title="Hone · Review", analytics_enabled=False) as page:
         top = gr.HTML(elem_id="header", js_on_load=None)
-        with gr.Row(elem_id="review-filters"):
-            state = gr.Radio([], label=label("state"), show_label=False, elem_id="review-state", scale=3)
-            assistant = gr.Dropdown(
-                [], show_label=False, elem_id="review-assistant", scale=1, container=False
-            )
-        with gr.Row(elem_id="review-desk"):
-            with gr.Column(scale=2, min_width=280):
-                source = files("serve.pages").joinpath("queue.js").read_text("utf-8")
-                items = gr.HTML(elem_id="queue", js_on_load=source)
-                more = gr.Button(label("queue_more"), elem_id="queue-more", size="sm", visible=False)
-            with gr.Column(scale=5, min_width=300):
-                shown = gr.HTML(elem_id="detail", js_on_load=None)
-                note = gr.HTML(elem_id="claim", js_on_load=None)
-                table = gr.Radio([], label=label("table"), elem_id="table", visible=False)
-                editor = gr.Textbox(
-                    label=label("editor"), info=label("editor_info"), lines=6, max_lines=24, elem_id="editor"
-                )
-                reason = gr.Textbox(
-                    label=label("review_reason"),
-                    placeholder=label("review_reason_hint"),
-                    max_lines=4,
-                    elem_id="review-reason",
-                )
-                with gr.Row(elem_id="verdicts"):
-                    approve = gr.Button(label("approve"), elem_id="approve", variant="primary", min_width=120)
-                    reject = gr.Button(label("reject"), elem_id="reject", variant="stop", min_width=120)
-                    skip = gr.Button(label("skip"), elem_id="skip", min_width=90)
-                    reopen = gr.Button(label("reopen"), elem_id="reopen", min_width=90, visible=False)
-                gr.Markdown(label("keys"), elem_id="keys")
-        chosen = gr.Textbox(visible="hidden", elem_id="review-exchange")
-        proposed = gr.Textbox(visible="hidden", elem_id="review-proposed")
-        claim = gr.Textbox(visible="hidden", elem_id="review-claim")
-        limit = gr.Number(PAGE, visible="hidden", precision=0)
-        view = [state, assistant, items, more, shown, editor, reason, chosen, proposed]
-        view += [approve, reject, skip, reopen, claim, note, table]
-        filters = [state, assistant, limit]
+        view = View()
         page.load(guard(header), None, top, **QUIET)
-        page.load(guard(desk.load), [claim, *filters], view, **QUIET)
-        gr.on([state.input, assistant.input], guard(desk.load), [claim, *filters], view, **QUIET)
-        more.click(guard(desk.longer), [chosen, claim, *filters], [*view, limit], **QUIET)
-        items.select(guard(desk.pick), [claim, *filters], view, **QUIET)
-        table.input(None, table, editor, js="(words) => words")
-        once: dict[str, Any] = {"trigger_mode": "once", **QUIET}
-        judged = [chosen, reason, claim, *filters]
-        approve.click(guard(desk.approve), [editor, proposed, *judged], view, **once)
-        reject.click(guard(desk.reject), judged, view, **once)
-        skip.click(guard(desk.skip), judged, view, **once)
-        reopen.click(guard(desk.reopen), judged, view, **once)
-        editor.blur(guard(desk.keep), [chosen, claim, editor, proposed], None, **QUIET)
-        kept = [chosen, claim, editor, proposed]
-        gr.Timer(BEAT).tick(guard(desk.beat), kept, [claim, note], trigger_mode="once", **QUIET)
+        _wire_desk(page, view, guard, Desk(parts))
+        _wire_quality(view, guard, Quality(parts))
     return page
+
+
+def _wire_desk(page: gr.Blocks, view: View, guard: Guard, desk: Desk) -> None:
+    shown, filters, judged = view.shown(), view.filters(), view.judged()
+    page.load(guard(desk.load), [view.claim, *filters], shown, **QUIET)
+    chosen_otherwise = [view.state.input, view.assistant.input]
+    gr.on(chosen_otherwise, guard(desk.load), [view.claim, *filters], shown, **QUIET)
+    view.more.click(guard(desk.longer), [view.chosen, view.claim, *filters], [*shown, view.limit], **QUIET)
+    # What is chosen while another choice is under way comes next. Gradio would send the older one again,
+    # so the page is asked.
+    asked = [view.scripted, view.claim, *filters]
+    view.items.select(guard(desk.pick), asked, shown, js=WANTED, trigger_mode="always_last", **QUIET)
+    # What came of many is read once.
+    gr.on([view.items.select, *chosen_otherwise], None, None, view.result, js="() => ''")
+    once: dict[str, Any] = {"trigger_mode": "once", **QUIET}
+    view.approve.click(guard(desk.approve), [view.editor, view.proposed, *judged], shown, **once)
+    view.reject.click(guard(desk.reject), judged, shown, **once)
+    view.skip.click(guard(desk.skip), judged, shown, **once)
+    view.reopen.click(guard(desk.reopen), judged, shown, **once)
+    several = [view.scripted, view.why, view.chosen, *filters]
+    for verdict, button in view.bulk.items():
+        ticks = _ticks("sure_bulk" if verdict == "approve" else "")
+        button.click(guard(desk.bulk[verdict]), several, [*shown, view.why, view.result], js=ticks, **once)
+    _wire_editor(view, guard, desk)
+
+
+def _wire_editor(view: View, guard: Guard, desk: Desk) -> None:
+    # Not `input`, which Gradio tells of key presses alone: not of pasting, deleting, or composing Hangul.
+    looked: dict[str, Any] = {"trigger_mode": "always_last", **QUIET}
+    view.editor.change(guard(desk.look_through), view.editor, view.taught, **looked)
+    view.table.input(None, view.table, view.editor, js="(words) => words")
+    kept = [view.chosen, view.claim, view.editor, view.proposed]
+    view.editor.blur(guard(desk.keep), kept, None, **QUIET)
+    gr.Timer(BEAT).tick(guard(desk.beat), kept, [view.claim, view.note], trigger_mode="once", **QUIET)
+
+
+def _wire_quality(view: View, guard: Guard, quality: Quality) -> None:
+    relied, once = view.relied(), {"trigger_mode": "once", **QUIET}
+    gr.on([view.quality.select, view.of.input], guard(quality.load), view.of, relied, **QUIET)
+    view.rating.input(guard(quality.reasons), view.rating, view.reasons, **QUIET)
+    view.set_gold.click(guard(quality.add), [view.of, *view.form()], [*relied, *view.emptied()], **once)
+    view.retire.click(guard(quality.retire), [view.of, view.gold], relied, **once)
+
+
+def _ticks(question: str) -> str:
+    """A browser script that gives what is ticked as the first input, after a question if there is one."""
+    english, korean = (json.dumps(text, ensure_ascii=False) for text in TEXTS.get(question, ("", "")))
+    return (
+        "(_, ...given) => {"
+        "const boxes = [...document.querySelectorAll('#queue [data-tick]:checked')];"
+        f"const text = document.documentElement.lang === 'ko' ? {korean} : {english};"
+        "if (text && boxes.length && !confirm(text.replace('{count}', boxes.length)))"
+        " throw new Error('not confirmed');"
+        "return [JSON.stringify(boxes.map((box) => [box.value, box.dataset.words])), ...given]; }"
+    )

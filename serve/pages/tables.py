@@ -28,7 +28,7 @@ def versions(listed: Sequence[Version], language: Language) -> str:
     ]
     heads = [say(language, key) for key in ("version", "state", "since", "by", "reason")]
     heads[1] = say(language, "state_head")
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _by_hand(version: Version, language: Language) -> str:
@@ -75,7 +75,7 @@ def runs(listed: Sequence[Run], language: Language) -> str:
         for r in listed
     ]
     heads = ("run", "state_head", "since", "version", "reason")
-    return _table([say(language, key) for key in heads], rows)
+    return table([say(language, key) for key in heads], rows)
 
 
 def gate(told: Mapping[str, Any] | None, language: Language) -> str:
@@ -132,7 +132,7 @@ def _word(key: str, otherwise: str, language: Language) -> str:
     return say(language, key) if key in TEXTS else escape(otherwise)
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of cells that are HTML already; each cell carries its head, for narrow screens."""
     head = "".join(f"<th>{name}</th>" for name in heads)
     body = "".join(f"<tr>{_cells(heads, row)}</tr>" for row in rows)
@@ -212,7 +212,7 @@ def _flips(items: Sequence[Mapping[str, Any]], language: Language) -> str:
         asked = escape(str(item.get("instruction", "")))
         rows.append((mark + asked, _said(item, "incumbent"), _said(item, "candidate")))
     title = say(language, "flipped", count=len(flipped))
-    return f"<details open><summary>{title}</summary>{_table(heads, rows)}</details>"
+    return f"<details open><summary>{title}</summary>{table(heads, rows)}</details>"
 
 
 def _right(item: Mapping[str, Any], side: str) -> bool:

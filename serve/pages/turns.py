@@ -15,11 +15,12 @@ from typing import Any
 
 import gradio as gr
 
+from feedback import consent
 from feedback.errors import HoneError, NotFound
 from feedback.records import Exchange, Role
 from serve.conversation import Turn
 from serve.pages.bubbles import asked, bubbles, speaking, thumbs
-from serve.pages.conversations import listed
+from serve.pages.conversations import listed, shipped
 from serve.pages.handlers import Visit, needs
 from serve.parts import Parts
 
@@ -38,19 +39,28 @@ class Turns:
     def __init__(self, parts: Parts) -> None:
         self._conversations = parts.conversations
         self._exchanges = parts.exchanges
+        self._store = parts.store
 
     @needs(Role.USER)
     async def send(
-        self, visit: Visit, text: str, assistant: str, conversation_id: str, editing: str, training: bool
+        self,
+        visit: Visit,
+        text: str,
+        assistant: str,
+        conversation_id: str,
+        editing: str,
+        training: bool,
+        review: bool,
     ) -> AsyncGenerator[tuple[Any, ...]]:
         """The next turn, or, while editing, the last one again in other words."""
         if editing:
             turn = await self._conversations.again(visit.principal, editing, text)
         else:
             turn = await self._conversations.say(
-                visit.principal, assistant, text, conversation_id or None, training=training
+                visit.principal, assistant, text, conversation_id or None, training=bool(training)
             )
-        async with aclosing(self._show(visit, turn)) as views:
+        begun = None if conversation_id or editing else (bool(training), bool(review))
+        async with aclosing(self._show(visit, turn, begun)) as views:
             async for view in views:
                 yield view
 
@@ -74,20 +84,30 @@ class Turns:
         while line and line[-1].finish_reason is None and time.monotonic() < patience:
             await asyncio.sleep(SHOW_EVERY)
             line = await self._line(visit, conversation_id)
-        return self._whole(visit, line), *_buttons(answering=False)
+        return await self._whole(visit, line), *_buttons(answering=False)
 
-    async def _show(self, visit: Visit, turn: Turn) -> AsyncGenerator[tuple[Any, ...]]:
-        """Views of one turn from its first moment to its recorded end; closes it however that comes."""
-        rest = gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
+    async def _show(
+        self, visit: Visit, turn: Turn, begun: tuple[bool, bool] | None = None
+    ) -> AsyncGenerator[tuple[Any, ...]]:
+        """Views of one turn from its first moment to its recorded end; closes it however that comes.
+
+        `begun` is what a new conversation's author allows, as they sent it: a box that was changed since
+        goes back, because nothing was there yet to change.
+        """
+        rest = (gr.skip(),) * 7
         trouble: dict[str, str] = {}
         try:
+            if begun and begun[1] and not turn.unkept:
+                await self._share(visit, turn)
             before = await self._before(visit, turn)
-            shown = [*bubbles(before, visit.language), asked(turn.exchange)]
+            learnt = await asyncio.to_thread(shipped, self._store, before)
+            shown = [*bubbles(before, visit.language, shipped=learnt), asked(turn.exchange)]
             beginning = [*shown, speaking(turn.exchange, "")]
             first = gr.Chatbot(value=beginning, feedback_value=[*thumbs(before), None])
             own = await asyncio.to_thread(self._exchanges.conversations, visit.principal.name)
             chosen = turn.exchange.conversation_id if before or not turn.unkept else ""
-            yield first, *_buttons(answering=True), "", "", chosen, listed(own, chosen), gr.Row(visible=False)
+            side = "", "", chosen, listed(own, chosen), gr.Row(visible=False)
+            yield first, *_buttons(answering=True), *side, *(begun or (gr.skip(), gr.skip()))
             try:
                 async with aclosing(_growing(turn)) as texts:
                     async for text in texts:
@@ -104,7 +124,12 @@ class Turns:
             yield [*shown, speaking(turn.exchange, turn.text)], *_buttons(answering=False), *rest
             return
         line = await self._line(visit, turn.exchange.conversation_id)
-        yield self._whole(visit, line, trouble), *_buttons(answering=False), *rest
+        yield await self._whole(visit, line, trouble), *_buttons(answering=False), *rest
+
+    async def _share(self, visit: Visit, turn: Turn) -> None:
+        """Let reviewers read the conversation that this turn begins."""
+        shown = turn.exchange.conversation_id
+        await asyncio.to_thread(consent.allow, self._store, visit.principal, shown, review=True)
 
     async def _before(self, visit: Visit, turn: Turn) -> list[Exchange]:
         """The line before this turn; a conversation that could not be kept has none."""
@@ -119,8 +144,11 @@ class Turns:
     async def _line(self, visit: Visit, conversation_id: str) -> list[Exchange]:
         return await asyncio.to_thread(self._exchanges.conversation, conversation_id, visit.principal.name)
 
-    def _whole(self, visit: Visit, line: list[Exchange], trouble: dict[str, str] | None = None) -> gr.Chatbot:
-        return gr.Chatbot(value=bubbles(line, visit.language, trouble), feedback_value=thumbs(line))
+    async def _whole(
+        self, visit: Visit, line: list[Exchange], trouble: dict[str, str] | None = None
+    ) -> gr.Chatbot:
+        learnt = await asyncio.to_thread(shipped, self._store, line)
+        return gr.Chatbot(value=bubbles(line, visit.language, trouble, learnt), feedback_value=thumbs(line))
 
 
 async def _growing(turn: Turn) -> AsyncGenerator[str]:
