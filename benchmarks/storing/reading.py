@@ -98,19 +98,23 @@ def turns(store: Store, times: Times, calls: int, owner: str) -> None:
     times.measure("turn: admit", lambda n: spoken.append(_admit(told, begun[n], owner)), calls=calls)
     closing = count()
     times.measure("turn: close", lambda _: _close(told, spoken[next(closing)], owner), calls=calls)
-    rating, judging = count(), count()
+    rating, claiming, judging = count(), count(), count()
     times.measure(
         "rate",
         lambda _: ratings.rate(store, ana, spoken[next(rating)], rating="down", correction="Better."),
         calls=calls,
     )
-    times.measure("verdict: claim and judge", lambda _: _judge(store, spoken[next(judging)]), calls=calls)
+    times.measure("claim and let go", lambda _: _claim(store, spoken[next(claiming)]), calls=calls)
+    times.measure(
+        "verdict: approve",
+        lambda _: review.review(store, RITA, spoken[next(judging)], "approve", policy=POLICY),
+        calls=calls,
+    )
     times.measure("read a conversation", lambda n: told.conversation(begun[n], owner), calls=calls)
 
 
-def _judge(store: Store, exchange_id: str) -> None:
-    held = claims.take(store, RITA, exchange_id, POLICY)
-    review.review(store, RITA, exchange_id, "approve", claim=held.id, policy=POLICY)
+def _claim(store: Store, exchange_id: str) -> None:
+    claims.release(store, RITA, claims.take(store, RITA, exchange_id, POLICY).id)
 
 
 def _admit(told: Exchanges, conversation: str, owner: str) -> str:
