@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from conftest import RunningHone, chromium
 from playwright.sync_api import Dialog, Page, expect, sync_playwright
@@ -25,11 +26,13 @@ def hone(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator
 
 @pytest.fixture(autouse=True)
 def nothing_waits(hone: RunningHone) -> None:
-    """Whatever the test before left there is judged."""
-    left = [item["id"] for item in hone.get("/v1/reviews?limit=500").json()["data"]]
-    if left:
-        said = [{"exchange_id": identity, "verdict": "reject"} for identity in left]
-        assert all(one["ok"] for one in hone.post("/v1/reviews/bulk", {"verdicts": said}).json()["data"])
+    """Whatever the test before left there is judged, by the page's own visitor, who may hold a claim."""
+    with httpx.Client(base_url=hone.url, timeout=120, trust_env=False) as visitor:
+        left = [item["id"] for item in visitor.get("/v1/reviews?limit=500").json()["data"]]
+        if left:
+            said = [{"exchange_id": identity, "verdict": "reject"} for identity in left]
+            done = visitor.post("/v1/reviews/bulk", json={"verdicts": said})
+            assert all(one["ok"] for one in done.json()["data"]), done.text
 
 
 @pytest.fixture
