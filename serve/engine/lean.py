@@ -157,7 +157,7 @@ class LeanNetwork:
         if version in self._settled[0]:
             self._settled = (frozenset(), 0)
 
-    def settle(self, versions: frozenset[str]) -> None:
+    def settle(self, versions: frozenset[str]) -> bool:
         """Settle one more layer on these versions, where memory has room for a copy of the weights."""
         known, done = self._settled
         if known != versions:
@@ -172,6 +172,7 @@ class LeanNetwork:
                 linear.settle(own, pure=len(versions) == 1)
             done += 1
         self._settled = (versions, done)
+        return done == len(self._layers)
 
     def _linears(self) -> list[VersionedLinear]:
         return [linear for layer in self._layers for linear in layer.linears()] + [self._head]

@@ -78,6 +78,9 @@ class Network(Protocol):
         """Forget a version that no span will name again."""
         ...
 
-    def settle(self, versions: frozenset[str]) -> None:
-        """Prepare a little for batches of just these, the base perhaps among them; to be called each step."""
+    def settle(self, versions: frozenset[str]) -> bool:
+        """Prepare a little for batches of just these, the base perhaps among them; to be called each step.
+
+        True once there is nothing left to prepare.
+        """
         ...

@@ -118,8 +118,9 @@ class WholeNetwork:
         for layer in self._layers.values():
             layer.deltas.pop(version, None)
 
-    def settle(self, versions: frozenset[str]) -> None:
+    def settle(self, versions: frozenset[str]) -> bool:
         """There is nothing to prepare."""
+        return True
 
 
 def _cut(memory: DynamicCache, length: int) -> None:
