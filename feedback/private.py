@@ -65,7 +65,7 @@ _BOUNDED_KEYS = re.compile(
     r"eyJ[A-Za-z0-9_=-]{1,1000}\.[A-Za-z0-9_=-]{1,4000}(?:\.[A-Za-z0-9_.+/=-]{1,4000})?"
     r"|sk-[A-Za-z0-9_-]{0,100}[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}"
     r"|//[^\s]{1,200}/:_authToken=[ \t]{0,8}(?:npm_[^\s]{1,200}|[A-Fa-f0-9-]{36})"
-    r"|(?i:(?<!\w)(?:cloudant|clou|cl)[_-]?(?:api)?(?:key|pwd|pw|password|pass|token)"
+    r"|(?i:(?<!\w)(?:cloudant|clou|cl)[_-]?(?:api[_-]?)?(?:key|pwd|pw|password|pass|token)"
     r"[\"']?\]?[ ]{0,8}[:=> ]{1,3}[ ]{0,8}[\"']?(?:[0-9a-f]{64}|[a-z]{24}(?![a-z])))"
 )
 _REBUILT = {"JSON Web Token", "OpenAI Token", "NPM tokens", "Cloudant Credentials"}
