@@ -31,10 +31,10 @@ GOALS = {
     "queue_p95_ms": 100,
     "counts_p95_ms": 100,
     "verdict_p95_ms": 100,
-    "verdict_on_the_page_p95_ms": 200,
+    "verdict_on_the_page_p95_ms": None,
     "search_p95_ms": 300,
 }
-"""A verdict on the page is the verdict, and the page anew."""
+"""A verdict on the page is the verdict, and the page before and after it; it has no bar of its own."""
 EVENTS_A_SECOND, ACK_P99_MS = 3_000, 60
 
 
@@ -107,13 +107,17 @@ def bars(figures: dict[str, Any]) -> dict[str, Bar]:
         "verdict_on_the_page_p95_ms": times.p95("verdict on the page"),
         "search_p95_ms": times.p95("search"),
     }
-    told = {name: Bar(value, GOALS[name], value <= GOALS[name]) for name, value in found.items()}
+    told = {name: _bar(value, GOALS[name]) for name, value in found.items()}
     rates = Spread.of([load.rate for load in figures["loads"]])
     waits = Spread.of([load.wait(0.99) for load in figures["loads"]])
     return told | {
         "events_per_second": Bar.at_least(rates, EVENTS_A_SECOND),
         "ack_p99_ms": Bar.at_most(waits, ACK_P99_MS),
     }
+
+
+def _bar(value: float, goal: float | None) -> Bar:
+    return Bar(value, goal, None if goal is None else value <= goal)
 
 
 def table(times: Times) -> Table:

@@ -189,9 +189,12 @@ _STOOD = """
 
 
 def without_projection(sql: str) -> str:
-    """The query `sql` with what `exchange_state` should be in its place."""
+    """The query `sql` with what `exchange_state` should be in its place.
+
+    A row's place is then its exchange's, which is as good to find it by.
+    """
     rest = sql.lstrip()
-    named = f"WITH exchange_state AS ({truth()})"
+    named = f"WITH exchange_state AS (SELECT *, seq AS rowid FROM ({truth()}))"  # noqa: S608
     return f"{named}, {rest[5:]}" if rest[:5].upper() == "WITH " else f"{named} {rest}"
 
 

@@ -19,7 +19,10 @@ ERASED = "erased"
 _STATE = """SELECT s.exchange_id, s.at AS at, s.owner, s.conversation_id, s.assistant, s.version, s.source,
     s.replaces, s.finish_reason, s.rating, s.state, s.verdict, s.reviewed_by, s.answer_id, s.rating_id,
     s.review_id, s.reviewable, s.setter, s.said_at
-FROM exchange_state s WHERE s.seq IN (SELECT unnest($1::BIGINT[]))"""
+FROM exchange_state s WHERE """
+# Some that lie far apart are found by their places, or every column would be read to its end.
+_BY_SEQ = "seq IN (SELECT unnest($1::BIGINT[]))"
+_BY_PLACE = f"s.rowid IN (SELECT rowid FROM exchange_state WHERE {_BY_SEQ})"  # noqa: S608
 _ASKED = "exchanges", "seq, context, instruction, sampling"
 _SAID = {
     "answer_id": ("answers", "response"),
@@ -55,7 +58,8 @@ def states(store: Store | Transaction, ids: Sequence[str]) -> list[dict[str, Any
     """
     asked = by_key(store, *_ASKED, ids)
     seqs = [row["seq"] for row in asked.values()]
-    found = {row["exchange_id"]: row for row in store.rows(_STATE, [seqs])} if seqs else {}
+    these = _STATE + (_BY_PLACE if len(seqs) > 1 else _BY_SEQ)
+    found = {row["exchange_id"]: row for row in store.rows(these, [seqs])} if seqs else {}
     return [asked[identity] | found[identity] for identity in ids if identity in found]
 
 

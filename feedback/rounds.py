@@ -155,9 +155,10 @@ def _doubtful(transaction: Transaction, exchange: Exchange, words: Wording, poli
     if exchange.principal == COMMAND_LINE or exchange.principal in reviewers(transaction):
         return False
     approved = transaction.row(
-        """SELECT count(*) AS pairs FROM exchange_state
-        WHERE owner = $1 AND state = 'approved' AND exchange_id <> $2 AND source NOT LIKE 'proposal:%'""",
-        [exchange.principal, exchange.id],
+        """SELECT count(*) AS pairs FROM (SELECT 1 FROM exchange_state
+        WHERE owner = $1 AND state = 'approved' AND exchange_id <> $2
+            AND source NOT LIKE 'proposal:%' LIMIT $3)""",
+        [exchange.principal, exchange.id, policy.trusted_after],
     )
     return approved is not None and int(approved["pairs"]) < policy.trusted_after
 

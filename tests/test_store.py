@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stories import ANA, RITA, ask
 
-from feedback import ratings, review, schema
+from feedback import lookup, ratings, review, schema
 from feedback.errors import BadRequest, Conflict, HomeBusy, StoreError
 from feedback.exchange_state import EXCHANGE_STATE
 from feedback.exchanges import Exchanges
@@ -246,6 +246,24 @@ def test_a_file_whose_projection_knew_no_queue_has_the_same_queues(tmp_path, mon
     assert [identity[-1] for identity in ids(store, "otto")] == ["1", "3"]
     assert store.check()
     store.close()
+
+
+def test_where_no_projection_can_be_written_pages_are_read_from_the_events(store, monkeypatch):
+    asked = [ask(store, instruction=f"question {number}") for number in range(3)]
+    for exchange in asked[:2]:
+        ratings.rate(store, ANA, exchange.id, rating="down")
+    waiting, loaded = review.pending(store, viewer="rita"), lookup.load(store, [one.id for one in asked])
+    counted = review.counts(store, viewer="rita")
+    store.decide(lambda transaction: transaction.rows("DELETE FROM exchange_state"))
+
+    def refuse():
+        raise StoreError("The disk is full.", "Make room.")
+
+    monkeypatch.setattr(store._projector, "catch_up", refuse)
+    assert [exchange.id for exchange in waiting] == [exchange.id for exchange in asked[:2]]
+    assert review.pending(store, viewer="rita") == waiting
+    assert lookup.load(store, [one.id for one in asked]) == loaded
+    assert review.counts(store, viewer="rita") == counted
 
 
 def test_a_failing_migration_leaves_the_file_as_it_was(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.storing.reading import POLICY, RITA
 from benchmarks.storing.times import Times
-from feedback import claims, queue
+from feedback import claims, queue, screen
 from feedback.assistants import Assistants
 from feedback.records import Principal, Role
 from feedback.store import Store
@@ -34,7 +34,9 @@ def use(store: Store, times: Times, calls: int) -> None:
     """Open the page in every state and judge what it shows."""
     for item in queue.items(store, ROB, POLICY, limit=HELD):
         claims.take(store, ROB, item.exchange.id, POLICY)
-    parts: Any = SimpleNamespace(store=store, assistants=Assistants(store), policy=POLICY)
+    parts: Any = SimpleNamespace(
+        store=store, assistants=Assistants(store), policy=POLICY, curation=screen.Policy()
+    )
     desk, visit = Desk(parts), Quiet(RITA, "en")
     for name, where in {
         "review page: pending": ("pending", "", PAGE),
