@@ -117,6 +117,10 @@ CHAT: dict[str, tuple[str, str]] = {
     "left_contradicted": ("another approved answer says the opposite", "다른 승인된 답변과 모순됨"),
     "left_contributor_cap": ("enough of one person's are in it", "한 사람의 몫이 이미 참"),
     "left_reviewer_cap": ("enough of one reviewer's are in it", "한 검토자의 몫이 이미 참"),
+    "left_approved_by_suspended": (
+        "only somebody who may not review any more approved it",
+        "더 이상 검토할 수 없는 사람만 승인했음",
+    ),
     "left_joins_two_sides": (
         "it would join what is learnt to what is tested",
         "학습과 평가 자료를 이어 버림",
