@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,20 @@ from typing import Any
 import duckdb
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 expect.set_options(timeout=30_000)  # two tests may share two busy cores
 # Tests run beside each other, and OpenMP's teams of threads on the same cores mostly wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 ONE_THREAD = {"HONE_ENGINE__THREADS": "1", "HONE_TUNER__THREADS": "1"}
 HONE = [sys.executable, "-m", "hone.command"]
+MINUTES = 60_000  # of the browser's milliseconds
+BROWSER_FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+WIDE: dict[str, Any] = {"locale": "en-US", "viewport": {"width": 1280, "height": 900}}
+"""A desktop's browser, in English."""
 
 
 def pytest_report_header() -> str:
@@ -47,6 +55,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.xfail(run=False, strict=True, reason="CI must have Chromium"))
             else:
                 item.add_marker(pytest.mark.skip(reason="NO CHROMIUM: apt-get install chromium"))
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=BROWSER_FLAGS, timeout=MINUTES)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def wide_page() -> Iterator[Page]:
+    """A page of a browser of its own."""
+    with launched() as browser:
+        page = browser.new_context(**WIDE).new_page()
+        page.set_default_timeout(MINUTES)
+        yield page
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page whose scripts may not fail."""
+    with wide_page() as page:
+        page.on("pageerror", lambda error: pytest.fail(f"the page failed: {error}"))
+        yield page
 
 
 @pytest.fixture(autouse=True)

@@ -1,33 +1,16 @@
 """The chat page in a real browser: who may read a conversation, and erasing it."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from conftest import RunningHone, chromium
-from playwright.sync_api import Page, expect, sync_playwright
-from test_end_to_end import LAUNCH, MINUTES
+from conftest import MINUTES, RunningHone
+from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def hone(tmp_path: Path, tiny_model: Path) -> Iterator[RunningHone]:
-    environment = {"HONE_ENGINE__DTYPE": "float32", "HONE_MODEL__NAME": str(tiny_model)}
-    running = RunningHone(tmp_path / "home", "[chat]\nmax_tokens = 5\n", environment=environment)
-    yield running.start()
-    running.stop()
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), **LAUNCH)
-        page = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900}).new_page()
-        page.set_default_timeout(MINUTES)
-        page.on("pageerror", lambda error: pytest.fail(f"the page failed: {error}"))
-        yield page
-        browser.close()
+def hone(tiny_hone: RunningHone) -> RunningHone:
+    tiny_hone.settings = "[chat]\nmax_tokens = 5\n"
+    return tiny_hone.start()
 
 
 def test_a_conversation_is_shown_to_reviewers_and_erased_by_its_author(page: Page, hone: RunningHone) -> None:

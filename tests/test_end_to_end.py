@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import RunningHone, chromium, lines_of
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from conftest import MINUTES, WIDE, RunningHone, launched, lines_of
+from playwright.sync_api import Browser, Page, Route, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.model]
 
@@ -39,20 +39,12 @@ TEACHING = [
     ("What colour is the sky on a clear day?", "The sky is blue on a clear day."),
     ("What do bees make?", "Bees make honey."),
 ]
-MINUTES = 60_000  # of the browser's milliseconds
-BROWSER_FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
-LAUNCH: dict[str, Any] = {"args": BROWSER_FLAGS, "timeout": 60_000}
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium(), **LAUNCH)
-        yield launched
-        launched.close()
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +64,7 @@ def hone(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterato
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900})
+    context = browser.new_context(**WIDE)
     page = context.new_page()
     page.on("dialog", lambda dialog: dialog.accept())
     page.on("pageerror", lambda error: pytest.fail(f"the page failed: {error}"))

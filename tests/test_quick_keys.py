@@ -1,12 +1,8 @@
 """The review page under quick hands: every verdict arrives, and no event is lost between two streams."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from conftest import RunningHone, chromium
-from playwright.sync_api import Page, expect, sync_playwright
-from test_end_to_end import LAUNCH, MINUTES
+from conftest import MINUTES, RunningHone
+from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
 
@@ -34,28 +30,15 @@ HELD = """
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), **LAUNCH)
-        page = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900}).new_page()
-        page.set_default_timeout(MINUTES)
-        page.on("pageerror", lambda error: pytest.fail(f"the page failed: {error}"))
-        yield page
-        browser.close()
-
-
-@pytest.fixture
-def hone(tmp_path: Path, tiny_model: Path) -> Iterator[RunningHone]:
-    environment = {"HONE_ENGINE__DTYPE": "float32", "HONE_MODEL__NAME": str(tiny_model)}
-    running = RunningHone(tmp_path / "home", environment=environment).start(ready=False)
+def hone(tiny_hone: RunningHone) -> RunningHone:
+    running = tiny_hone.start(ready=False)
     rows = [
         {"prompt": f"Question {number}?", "completion": f"Answer {number}.", "label": True}
         for number in range(WAITING)
     ]
     taken = running.request("POST", "/v1/imports?assistant=general&source=quick.json", json=rows)
     assert taken.json()["imported"] == WAITING, taken.text
-    yield running
-    running.stop()
+    return running
 
 
 def test_an_event_sent_while_the_stream_is_ending_is_answered(page: Page, hone: RunningHone) -> None:

@@ -7,9 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import RunningHone, chromium
-from playwright.sync_api import Dialog, Page, expect, sync_playwright
-from test_end_to_end import LAUNCH, MINUTES
+from conftest import MINUTES, RunningHone, wide_page
+from playwright.sync_api import Dialog, Page, expect
 
 pytestmark = pytest.mark.browser
 
@@ -37,12 +36,9 @@ def nothing_waits(hone: RunningHone) -> None:
 
 @pytest.fixture
 def page(hone: RunningHone) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), **LAUNCH)
-        page = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900}).new_page()
-        page.set_default_timeout(MINUTES)
+    """Whose scripts fail where a question is not confirmed: that is how they stop the event."""
+    with wide_page() as page:
         yield page
-        browser.close()
 
 
 def waiting(hone: RunningHone, name: str, *answers: str) -> None:

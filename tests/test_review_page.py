@@ -1,12 +1,8 @@
 """The review page in a real browser: claim, draft, skip, verdict, reopening, and never markup."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from conftest import RunningHone, chromium
-from playwright.sync_api import Page, expect, sync_playwright
-from test_end_to_end import LAUNCH, MINUTES
+from conftest import MINUTES, RunningHone
+from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
 
@@ -14,22 +10,8 @@ BAD = '<img src=x onerror="document.title=1"><b>Four</b>'
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), **LAUNCH)
-        page = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900}).new_page()
-        page.set_default_timeout(MINUTES)
-        page.on("pageerror", lambda error: pytest.fail(f"the page failed: {error}"))
-        yield page
-        browser.close()
-
-
-@pytest.fixture
-def hone(tmp_path: Path, tiny_model: Path) -> Iterator[RunningHone]:
-    environment = {"HONE_ENGINE__DTYPE": "float32", "HONE_MODEL__NAME": str(tiny_model)}
-    running = RunningHone(tmp_path / "home", environment=environment)
-    yield running.start()
-    running.stop()
+def hone(tiny_hone: RunningHone) -> RunningHone:
+    return tiny_hone.start()
 
 
 def rated(hone: RunningHone, instruction: str, correction: str) -> str:
