@@ -7,8 +7,7 @@ from html import escape
 
 from feedback.queue import Item
 from feedback.records import Exchange
-from serve.pages.texts import TEXTS
-from serve.pages.words import Language, say
+from serve.pages.words import Language, say, say_known
 
 EXCERPT = 140
 WHOLE = 600
@@ -152,7 +151,8 @@ def _context(exchange: Exchange, language: Language, mark: Mark) -> str:
 def _opinion(exchange: Exchange, language: Language, mark: Mark) -> str:
     if exchange.rating is None:
         return ""
-    reasons = "".join(f"<li>{escape(_reason(key, language))}</li>" for key in exchange.reasons)
+    told = (say_known(language, f"reason_{key}", key) for key in exchange.reasons)
+    reasons = "".join(f"<li>{reason}</li>" for reason in told)
     comment = f"<blockquote>{mark(exchange.comment)}</blockquote>" if exchange.comment else ""
     return (
         f'<section class="opinion"><h3>{say(language, "said")}</h3><p>{_thumb(exchange, language)}</p>'
@@ -164,10 +164,6 @@ def _thumb(exchange: Exchange, language: Language) -> str:
     if exchange.rating is None:
         return ""
     return f'<span class="state {exchange.rating}">{say(language, exchange.rating)}</span>'
-
-
-def _reason(key: str, language: Language) -> str:
-    return say(language, f"reason_{key}") if f"reason_{key}" in TEXTS else key
 
 
 def _quote(title: str, text: str, kind: str, mark: Mark) -> str:

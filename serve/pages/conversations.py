@@ -16,6 +16,7 @@ from feedback.records import Assistant, Exchange, Role
 from feedback.store import Store
 from serve.pages.bubbles import bubbles, inert, thumbs
 from serve.pages.handlers import Visit, needs
+from serve.pages.words import assistant_choices
 from serve.parts import Parts
 
 UNTITLED = "…"
@@ -97,8 +98,7 @@ class Lines:
             row = own[conversation_id]
             chosen = next((a for a in assistants if a.name == row["assistant"]), chosen)
             allowed = bool(row["training"]), bool(row["review"])
-        choices = [(assistant.title or assistant.name, assistant.name) for assistant in assistants]
-        dropdown = gr.Dropdown(choices=choices, value=chosen.name)
+        dropdown = gr.Dropdown(choices=assistant_choices(assistants), value=chosen.name)
         return dropdown, *self._opened(visit, conversation_id, line, chosen, allowed)
 
     def _opened(

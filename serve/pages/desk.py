@@ -20,6 +20,7 @@ from feedback.records import Role
 from feedback.review import Verdict
 from serve.pages import bulk, cards, finds
 from serve.pages.handlers import Visit, needs
+from serve.pages.words import assistant_choices
 from serve.parts import Parts
 
 ANY = ""
@@ -237,8 +238,7 @@ class Desk:
         return gr.Radio(choices=choices, value=where.queue)
 
     def _assistant_choice(self, visit: Visit, assistant: str | None) -> gr.Dropdown:
-        choices = [(visit.say("all_assistants"), ANY)]
-        choices += [(known.title or known.name, known.name) for known in self._assistants.list()]
+        choices = [(visit.say("all_assistants"), ANY), *assistant_choices(self._assistants.list())]
         return gr.Dropdown(choices=choices, value=assistant or ANY)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from html import escape
 
 from feedback import private
+from feedback.private import Span
 from feedback.records import Message
 from feedback.screen import Policy
 from serve.pages.words import Language, say
@@ -16,9 +17,13 @@ from serve.pages.words import Language, say
 
 def marked(text: str, allowed: Collection[str], language: Language) -> str:
     """The text as HTML, each find in a `mark` that names its kind."""
+    return _html(text, private.find(text, allowed), language)
+
+
+def _html(text: str, spans: Sequence[Span], language: Language) -> str:
     parts: list[str] = []
     at = 0
-    for span in private.find(text, allowed):
+    for span in spans:
         name = say(language, f"find_{span.kind}")
         found = escape(text[span.start : span.end])
         parts += [
@@ -32,24 +37,24 @@ def marked(text: str, allowed: Collection[str], language: Language) -> str:
 def asked(messages: Sequence[Message], policy: Policy, language: Language) -> str:
     """A sentence on what was asked, where it holds private data; a system prompt is the operator's own."""
     said = [message.content for message in messages if message.role != "system"]
-    return _sentence("finds_asked", _kinds(said, policy), policy, language)
+    spans = [span for text in said for span in private.find(text, policy.allowed)]
+    return _sentence("finds_asked", spans, policy, language)
 
 
 def taught(words: str, policy: Policy, language: Language) -> str:
     """The words about to be taught with their finds, and what a run makes of them; empty without any."""
-    sentence = _sentence("finds_taught", _kinds([words], policy), policy, language)
-    shown = marked(words, policy.allowed, language)
-    return sentence and f'{sentence}<section class="quote"><div>{shown}</div></section>'
-
-
-def _kinds(texts: Sequence[str], policy: Policy) -> list[str]:
-    found = {span.kind for text in texts for span in private.find(text, policy.allowed)}
-    return [kind for kind in private.KINDS if kind in found]
-
-
-def _sentence(key: str, kinds: Sequence[str], policy: Policy, language: Language) -> str:
-    if not kinds:
+    spans = private.find(words, policy.allowed)
+    if not spans:
         return ""
+    shown = f'<section class="quote"><div>{_html(words, spans, language)}</div></section>'
+    return _sentence("finds_taught", spans, policy, language) + shown
+
+
+def _sentence(key: str, spans: Sequence[Span], policy: Policy, language: Language) -> str:
+    if not spans:
+        return ""
+    found = {span.kind for span in spans}
+    kinds = [kind for kind in private.KINDS if kind in found]
     names = ", ".join(say(language, f"find_{kind}") for kind in kinds)
     return f'<p class="flags">{say(language, key, kinds=names)} {say(language, _then(kinds, policy))}</p>'
 

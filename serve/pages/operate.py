@@ -20,8 +20,7 @@ from feedback.orders import Order
 from feedback.records import Role, Version
 from serve.pages import rollouts, tables
 from serve.pages.handlers import QUIET, Guard, Visit, needs
-from serve.pages.texts import TEXTS
-from serve.pages.words import label
+from serve.pages.words import assistant_choices, label, scripted
 from serve.parts import Parts
 
 SECONDS = 2.0
@@ -103,10 +102,9 @@ def _section(name: str) -> gr.HTML:
 
 def _confirm(key: str, place: int) -> str:
     """A browser script that asks first, naming the input at `place`; a throw is what stops the event."""
-    english, korean = (json.dumps(text, ensure_ascii=False) for text in TEXTS[key])
     return (
         "(...given) => {"
-        f"const text = document.documentElement.lang === 'ko' ? {korean} : {english};"
+        f"const text = {scripted(key)};"
         f"const name = given[{place}];"
         "if (name && !confirm(text.replace('{name}', name))) throw new Error('not confirmed');"
         "return given; }"
@@ -127,10 +125,9 @@ class Desk:
     async def load(self, visit: Visit, assistant: str | None) -> tuple[Any, ...]:
         known = await asyncio.to_thread(self._assistants.list)
         chosen = next((a.name for a in known if a.name == assistant), known[0].name)
-        choices = [(a.title or a.name, a.name) for a in known]
         view = await self._view(visit, chosen, "")
         ready = [gr.Button(interactive=True)] * BUTTONS
-        return gr.Dropdown(choices=choices, value=chosen), *view, *ready
+        return gr.Dropdown(choices=assistant_choices(known), value=chosen), *view, *ready
 
     @needs(Role.OPERATOR)
     async def look(self, visit: Visit, assistant: str | None, offered: str) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ from feedback.records import REASONS_DOWN, REASONS_UP, Exchange, Role
 from serve.pages.cards import short, when
 from serve.pages.handlers import Visit, needs
 from serve.pages.tables import table
-from serve.pages.words import Language, reason_choices, say
+from serve.pages.words import Language, assistant_choices, reason_choices, say
 from serve.parts import Parts
 
 ANY = ""
@@ -73,7 +73,7 @@ class Quality:
         return self._view(visit, shown)
 
     def _view(self, visit: Visit, assistant: str | None) -> tuple[Any, ...]:
-        known = [(a.title or a.name, a.name) for a in self._assistants.list()]
+        known = assistant_choices(self._assistants.list())
         every = [(visit.say("all_assistants"), ANY), *known]
         figures = agreement.figures(self._store, assistant or None)
         operates = visit.principal.role.covers(Role.OPERATOR)

@@ -9,7 +9,6 @@ The second tab is `quality`, with `agreement`, `golds`, `gold-...` of the form, 
 Trail: a browser -> here -> serve/pages/desk.py, serve/pages/quality.py
 """
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +18,7 @@ from serve.pages.desk import Desk
 from serve.pages.handlers import QUIET, Guard, Visit
 from serve.pages.quality import Quality
 from serve.pages.review_layout import View
-from serve.pages.texts import TEXTS
+from serve.pages.words import scripted
 from serve.parts import Parts
 
 BEAT = 45
@@ -82,11 +81,11 @@ def _wire_quality(view: View, guard: Guard, quality: Quality) -> None:
 
 def _ticks(question: str) -> str:
     """A browser script that gives what is ticked as the first input, after a question if there is one."""
-    english, korean = (json.dumps(text, ensure_ascii=False) for text in TEXTS.get(question, ("", "")))
+    text = scripted(question) if question else "''"
     return (
         "(_, ...given) => {"
         "const boxes = [...document.querySelectorAll('#queue [data-tick]:checked')];"
-        f"const text = document.documentElement.lang === 'ko' ? {korean} : {english};"
+        f"const text = {text};"
         "if (text && boxes.length && !confirm(text.replace('{count}', boxes.length)))"
         " throw new Error('not confirmed');"
         "return [JSON.stringify(boxes.map((box) => [box.value, box.dataset.words])), ...given]; }"

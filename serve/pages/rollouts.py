@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from serve.pages.texts import TEXTS
-from serve.pages.words import Language, say
+from serve.pages.words import Language, say, say_known
 
 STAGES = (0.05, 0.25, 0.5, 1.0)
 EVENTS_SHOWN = 12
@@ -64,7 +63,7 @@ def _drift(drift: Mapping[str, Any] | None, language: Language) -> str:
 
 def _orders(orders: Mapping[str, Mapping[str, Any]], language: Language) -> str:
     items = "".join(
-        f'<li data-order="{escape(kind)}"><b>{_word(f"order_{kind}", kind, language)}</b> '
+        f'<li data-order="{escape(kind)}"><b>{say_known(language, f"order_{kind}", kind)}</b> '
         f"<code>{escape(str(order.get('version', '')))}</code> "
         f"{escape(str(order.get('principal', '')))}: {escape(str(order.get('reason', '')))}</li>"
         for kind, order in orders.items()
@@ -86,12 +85,8 @@ def _event(event: Mapping[str, Any], language: Language) -> str:
     return (
         f"<li><time>{escape(str(event['at'])[:16].replace('T', ' '))} UTC</time> "
         f"<code>{escape(str(event['version']))}</code> "
-        f"<b>{_word(f'state_{state}', state, language)}{share}</b> {escape(str(event['reason']))}</li>"
+        f"<b>{say_known(language, f'state_{state}', state)}{share}</b> {escape(str(event['reason']))}</li>"
     )
-
-
-def _word(key: str, otherwise: str, language: Language) -> str:
-    return say(language, key) if key in TEXTS else escape(otherwise)
 
 
 def _percent(share: float) -> str:

@@ -8,8 +8,7 @@ from typing import Any
 from feedback.records import Run, Version, now
 from serve.pages.cards import when
 from serve.pages.curve import curve
-from serve.pages.texts import TEXTS
-from serve.pages.words import Language, say
+from serve.pages.words import Language, say, say_known
 
 FLIPS_SHOWN = 50
 
@@ -84,7 +83,7 @@ def gate(told: Mapping[str, Any] | None, language: Language) -> str:
     verdict = str(judged.get("verdict") or judged.get("decision") or "").lower()
     if not verdict:
         return f'<p class="empty">{say(language, "gate_none")}</p>'
-    word = _word(f"gate_{verdict}", verdict, language)
+    word = say_known(language, f"gate_{verdict}", verdict)
     reasons = "".join(f"<li>{escape(str(reason))}</li>" for reason in judged.get("reasons") or ())
     head = f'<p><span class="state {escape(verdict)}" data-verdict="{escape(verdict)}">{word}</span></p>'
     return f"{head}<ul>{reasons}</ul>{_flips(judged.get('items') or (), language)}"
@@ -105,7 +104,7 @@ def decisions(listed: Sequence[Mapping[str, Any]], language: Language) -> str:
 def engine(state: str, facts: Mapping[str, Any], router: Mapping[str, Any], language: Language) -> str:
     """Whether the engine answers, on what, and which versions it holds."""
     mark = f'class="state {escape(state)}" data-engine="{escape(state)}"'
-    head = [f"<span {mark}>{_word(f'engine_{state}', state, language)}</span>"]
+    head = [f"<span {mark}>{say_known(language, f'engine_{state}', state)}</span>"]
     head += [escape(str(facts[key])) for key in ("device", "dtype") if facts.get(key)]
     if facts.get("restarts"):
         head.append(say(language, "engine_restarts", count=facts["restarts"]))
@@ -124,12 +123,7 @@ def engine(state: str, facts: Mapping[str, Any], router: Mapping[str, Any], lang
 
 
 def _state(state: str, language: Language) -> str:
-    return f'<span class="state {escape(state)}">{_word(f"state_{state}", state, language)}</span>'
-
-
-def _word(key: str, otherwise: str, language: Language) -> str:
-    """A word of the pages, or, for a state they don't know, the state itself."""
-    return say(language, key) if key in TEXTS else escape(otherwise)
+    return f'<span class="state {escape(state)}">{say_known(language, f"state_{state}", state)}</span>'
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

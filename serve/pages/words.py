@@ -4,13 +4,16 @@ Labels go through Gradio's own translation (`label`); what a handler writes itse
 looked up by the visitor's language (`say`). Knows no page.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
+from html import escape
 from typing import Literal, Protocol
 
 import gradio as gr
 from gradio.i18n import I18nData
 
 from feedback.errors import HoneError
+from feedback.records import Assistant
 from serve.pages.texts import ERRORS, TEXTS
 
 Language = Literal["en", "ko"]
@@ -49,12 +52,28 @@ def say(language: Language, key: str, **values: object) -> str:
     return TEXTS[key][LANGUAGES.index(language)].format(**values)
 
 
+def say_known(language: Language, key: str, otherwise: str) -> str:
+    """A text as HTML; for a key that the pages don't know, what the layers below call it."""
+    return say(language, key) if key in TEXTS else escape(otherwise)
+
+
+def scripted(key: str) -> str:
+    """A text in the language that the page shows, as an expression of a browser's script."""
+    english, korean = (json.dumps(text, ensure_ascii=False) for text in TEXTS[key])
+    return f"(document.documentElement.lang === 'ko' ? {korean} : {english})"
+
+
 def say_error(language: Language, error: HoneError) -> str:
     """What happened and what to do: translated by its code, the exact sentence kept after it."""
     if language == "en":
         return str(error)
     translated = ERRORS.get(error.code)
     return f"{translated} ({error})" if translated else str(error)
+
+
+def assistant_choices(assistants: Iterable[Assistant]) -> list[tuple[str, str]]:
+    """Assistants as choices: the title, or the name where there is none, and the name."""
+    return [(known.title or known.name, known.name) for known in assistants]
 
 
 def reason_choices(language: Language, keys: tuple[str, ...]) -> list[tuple[str, str]]:
