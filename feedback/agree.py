@@ -26,7 +26,7 @@ _NO = re.compile(
 )
 _NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:,\d{3})*(?:\.\d+)?")
 _DIGITS = re.compile(r"\d+")
-_LIST_MARK = re.compile(r"^[^\S\n]*\d+[.)]\s", re.M)
+LIST_MARK = re.compile(r"^[^\S\n]*\d+[.)]\s", re.M)
 _NOT = re.compile(
     r"\b(?:not|never|no|none|nor|neither|without|cannot)\b|n['’]t\b"
     r"|않|(?<!잘)못|아니|아닙|없|금지|불가(?!피)|(?<![가-힣])안\s|지\s?(?:마|말)",
@@ -56,7 +56,7 @@ def same_facts(one: str, other: str) -> bool:
 def numbers(text: str) -> frozenset[Decimal]:
     """The numbers that a text states in digits, the marks of its lists aside."""
     found = set()
-    for digits in _NUMBER.findall(_LIST_MARK.sub("", text)):
+    for digits in _NUMBER.findall(LIST_MARK.sub("", text)):
         try:
             found.add(Decimal(digits.replace(",", "")).normalize())
         except InvalidOperation:  # digits of another script, which Decimal may not take

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from feedback.records import Pair, is_import
+from feedback.records import Pair
 
 UNSECONDED = "unseconded"
 CONTRIBUTOR_CAP = "contributor_cap"
@@ -29,19 +29,14 @@ class Caps:
     reviewer_share: float = 0.40
 
 
-def imported(pair: Pair) -> bool:
-    """Whether an operator brought it in."""
-    return is_import(pair.source)
-
-
 def contributors(pairs: Sequence[Pair]) -> Counter[str]:
     """The pairs of each end user who asked, corrected or praised; imports are nobody's."""
-    return Counter(pair.contributor for pair in pairs if not imported(pair))
+    return Counter(pair.contributor for pair in pairs if not pair.imported)
 
 
 def reviewers(pairs: Sequence[Pair]) -> Counter[str]:
     """The pairs that each reviewer approved; imports are nobody's."""
-    return Counter(pair.reviewer for pair in pairs if not imported(pair))
+    return Counter(pair.reviewer for pair in pairs if not pair.imported)
 
 
 Reasons = dict[int, tuple[str, str]]
@@ -60,7 +55,7 @@ def unseconded(pairs: Sequence[Pair], caps: Caps) -> Reasons:
     return {
         place: (UNSECONDED, why)
         for place, pair in enumerate(pairs)
-        if not imported(pair) and pair.contributor == pair.reviewer and not pair.alone
+        if not pair.imported and pair.contributor == pair.reviewer and not pair.alone
     }
 
 
@@ -94,7 +89,7 @@ def _beyond(
     held: Counter[str] = Counter()
     found = {}
     for place, pair in enumerate(pairs):
-        if imported(pair) or (gone and place in gone):
+        if pair.imported or (gone and place in gone):
             continue
         held[who(pair)] += 1
         if held[who(pair)] > allowed[who(pair)]:

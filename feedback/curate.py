@@ -99,8 +99,8 @@ class Curated:
         return {
             "approved": len(kept) + len(self.left_out),
             "kept": len(kept),
-            "imported": sum(caps.imported(pair) for pair in kept),
-            "own": sum(pair.own and not caps.imported(pair) for pair in kept),
+            "imported": sum(pair.imported for pair in kept),
+            "own": sum(pair.own and not pair.imported for pair in kept),
             "contributors": len(caps.contributors(kept)),
             "reviewers": len(caps.reviewers(kept)),
             "left_out": dict(self.dropped),

@@ -32,18 +32,18 @@ TOUCHES = {
 """Tables whose rows change the projection: of one exchange, of all in a conversation or of all that a
 reviewer said something of; and the column that names it."""
 
+TOUCHED = {
+    "conversation": "SELECT id FROM exchanges WHERE conversation_id IN (SELECT unnest($1::UUID[]))",
+    "reviewer": "SELECT DISTINCT exchange_id FROM opinions WHERE principal IN (SELECT unnest($1::VARCHAR[]))",
+}
+"""SQL for the exchanges of such conversations, and of such reviewers."""
+
 # Corrections, thumbs down with reasons, thumbs down, thumbs up, the rest; the oldest first. In one number,
 # so that the best are found without a look at most of the others: the digits behind `worth` hold any year.
 _CLASS = 10**16
 UNCLEAR = 2 * _CLASS
 """Ranks below this are of corrections and of thumbs down with reasons."""
 RANK = f"(4 - worth) * {_CLASS} + coalesce(epoch_us(rated_at), {9 * 10**15})"
-
-TOUCHED = {
-    "conversation": "SELECT id FROM exchanges WHERE conversation_id IN (SELECT unnest($1::UUID[]))",
-    "reviewer": "SELECT DISTINCT exchange_id FROM opinions WHERE principal IN (SELECT unnest($1::VARCHAR[]))",
-}
-"""The exchanges of what is more than one."""
 
 GONE = """(SELECT name FROM accounts GROUP BY name HAVING bool_or(change = 'erased')
     OR arg_max(change, seq) FILTER (WHERE change IN ('suspended', 'restored')) = 'suspended'

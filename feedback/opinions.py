@@ -9,7 +9,7 @@ from typing import Any
 
 from feedback import rounds
 from feedback.errors import BadRequest, Conflict, NotAllowed
-from feedback.policy import SKIP, Wording, is_import
+from feedback.policy import SKIP, Wording
 from feedback.ratings import MAX_CORRECTION
 from feedback.records import Exchange, Principal, Role, new_id
 from feedback.rounds import Standing
@@ -104,7 +104,7 @@ def reopening(stand: Standing, principal: Principal, reason: str) -> dict[str, A
 
 def check_not_own(transaction: Transaction, exchange: Exchange, principal: Principal, author: str) -> None:
     """Nobody approves their own words where somebody else could."""
-    if author == principal.name and not is_import(exchange) and rounds.others(transaction, principal):
+    if author == principal.name and not exchange.imported and rounds.others(transaction, principal):
         raise NotAllowed(
             "Nobody approves their own correction where another reviewer exists.",
             "Leave it in the queue for them.",

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from feedback import records
 from feedback.records import Exchange
 
 SKIP = "skip"
@@ -85,12 +84,8 @@ def wording(exchange: Exchange, opinions: Sequence[Opinion]) -> Wording:
     edits = [opinion for opinion in opinions if opinion.verdict == "edit"]
     if edits:
         return Wording(edits[-1].response or "", edits[-1].author or edits[-1].principal, edited=True)
-    written = exchange.correction or is_import(exchange)
+    written = exchange.correction or exchange.imported
     return Wording(exchange.proposed, exchange.principal if written else "model")
-
-
-def is_import(exchange: Exchange) -> bool:
-    return records.is_import(exchange.source)
 
 
 # Bounded wherever the next character may begin again: what people write must not take its length squared.

@@ -129,6 +129,10 @@ class Exchange:
         return (*self.context, Message("user", self.instruction))
 
     @property
+    def imported(self) -> bool:
+        return is_import(self.source)
+
+    @property
     def asked(self) -> int:
         """The characters of all its messages."""
         return sum(len(message.content) for message in self.messages)
@@ -197,6 +201,10 @@ class Pair:
     contributor: str = ""
     alone: bool = False
     disowned: bool = False
+
+    @property
+    def imported(self) -> bool:
+        return is_import(self.source)
 
 
 VersionState = Literal[

@@ -16,7 +16,7 @@ from feedback import lookup
 from feedback.accounts import reviewers
 from feedback.errors import NotAllowed
 from feedback.exchange_state import GONE
-from feedback.policy import SKIP, Opinion, Policy, Wording, flags, is_import, outcome, wording
+from feedback.policy import SKIP, Opinion, Policy, Wording, flags, outcome, wording
 from feedback.records import COMMAND_LINE, Exchange, Principal, Role, is_id
 from feedback.store import Store
 from feedback.writer import Transaction
@@ -113,9 +113,9 @@ def needed(
 ) -> int:
     """How many reviewers must think the same of these words; never more than could."""
     able = others(transaction, principal) | {principal.name}
-    if not words.edited and words.author != "model" and not is_import(standing.exchange):
+    if not words.edited and words.author != "model" and not standing.exchange.imported:
         able.discard(words.author)
-    own = standing.exchange.principal == principal.name and not is_import(standing.exchange)
+    own = standing.exchange.principal == principal.name and not standing.exchange.imported
     doubtful = words.edited or own or _doubtful(transaction, standing.exchange, words, policy)
     # What two have settled, or somebody for two who disagreed, is not overturned by one.
     wanted = 2 if doubtful or len(_settled(transaction, standing)) > 1 else 1
@@ -148,7 +148,7 @@ def others(transaction: Transaction, principal: Principal) -> set[str]:
 
 def _doubtful(transaction: Transaction, exchange: Exchange, words: Wording, policy: Policy) -> bool:
     """Whether one opinion is too few: a new contributor, a flag, or the luck of the draw."""
-    if is_import(exchange):
+    if exchange.imported:
         return False
     if flags(exchange, words.text) or policy.sampled(exchange.id):
         return True

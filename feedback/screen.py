@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from feedback import private, suspect
-from feedback.caps import Caps, imported
+from feedback.caps import Caps
 from feedback.normal import asked, normal
 from feedback.private import Span
 from feedback.records import Exchange, Message, Pair
@@ -74,7 +74,7 @@ def _operators(pair: Pair, message: Message, prompts: Collection[str]) -> int:
     """How much of its beginning is an operator's: of a system text all but what a program added."""
     if message.role != "system":
         return 0
-    if pair.source == "chat" or imported(pair):
+    if pair.source == "chat" or pair.imported:
         return len(message.content)
     known = (
         prompt for prompt in map(normal, prompts) if f"{message.content}\n\n".startswith(f"{prompt}\n\n")

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from feedback.agree import LIST_MARK
 from tuner.wording import plain
 
 LOWEST_NEARNESS = 0.80
@@ -34,7 +35,6 @@ DIGITS = re.compile(
     r"(?<![A-Za-z\d.])(?<![A-Za-z]-)"  # not within a name such as COVID-19 or v1.5
     r"(-?)((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)\s?([%°]|[A-Za-zµ]+\b)?"
 )
-LIST_MARK = re.compile(r"^[^\S\n]*\d+[.)]\s", re.MULTILINE)
 UNITS = frozenset(_words("% ° mcg µg mg g kg ml l mm cm m km min minute hour day week month year"))
 NUMBER_WORDS = {
     word: Decimal(value)
