@@ -1,8 +1,8 @@
 """How fast: tokens a second and time to the first words, by load and by number of streams.
 
 Every cell is asked of all contenders, one after the other, in an order that rotates from repeat to repeat;
-only one of them works at a time. Before a load is timed each has answered one stream of it, so that what is
-measured is traffic that lasts. Knows contenders by what they can do, not what they are.
+only one of them works at a time. Before a cell is timed each has answered a stream of each of its versions, so
+that what is measured is traffic that lasts. Knows contenders by what they can do, not what they are.
 """
 
 import asyncio
@@ -135,8 +135,8 @@ async def measure(
             for who in takers[turn:] + takers[:turn]:
                 with alone(who, [contender.who for contender in contenders]):
                     await asyncio.sleep(PAUSE)
-                    if cell[1] == streams[0]:
-                        await who.burst(LOADS[cell[0]][:1], materials.prompts(1, -100 - repeat), tokens)
+                    untimed = LOADS[cell[0]][: cell[1]]
+                    await who.burst(untimed, materials.prompts(len(untimed), -100 - repeat), tokens // 2)
                     burst = await _ask(who, LOADS[cell[0]], prompts, tokens)
                 figures.bursts[cell][who.name].append(burst)
             speeds = {who.name: round(figures.speeds(cell, who.name)[-1], 1) for who in takers}

@@ -42,7 +42,8 @@ class Plan:
     """One step's tokens in the order in which they are computed, and what attends to what."""
 
     ids: torch.Tensor
-    places: torch.Tensor
+    rows: torch.Tensor
+    positions: torch.Tensor
     cosines: torch.Tensor
     sines: torch.Tensor
     groups: list[_Group]
@@ -69,23 +70,23 @@ class Attention:
         device = self._cosines.device
         order = sorted(range(len(spans)), key=lambda i: (len(spans[i].ids) > 1, spans[i].row))
         ids: list[int] = []
-        places: list[int] = []
+        rows: list[int] = []
         positions: list[int] = []
         versions: list[str] = []
         begins = [0] * len(spans)
         for i in order:
             span = spans[i]
             begins[i] = len(ids)
-            where = range(span.start, span.start + len(span.ids))
             ids += span.ids
-            positions += where
-            places += [span.row * self._arena.longest + position for position in where]
+            rows += [span.row] * len(span.ids)
+            positions += range(span.start, span.start + len(span.ids))
             versions += [span.version] * len(span.ids)
         at = torch.tensor(positions, device=device)
         wanted, wanted_versions = _wanted(spans, begins)
         return Plan(
             torch.tensor(ids, device=device),
-            torch.tensor(places, device=device),
+            torch.tensor(rows, device=device),
+            at,
             self._cosines.index_select(0, at)[:, None],
             self._sines.index_select(0, at)[:, None],
             self._groups([(spans[i], begins[i]) for i in order]),
@@ -111,7 +112,7 @@ class Attention:
         turned = torch.cat((rotated[..., half:], rotated[..., :half]), dim=-1)
         rotated = torch.addcmul(rotated * plan.cosines, turned, plan.sines)
         apart[:, self._heads : self._heads + arena.heads] = rotated[:, self._heads :]
-        arena.write(layer, plan.places, qkv[:, self._heads * arena.head_dim :])
+        arena.write(layer, plan.rows, plan.positions, apart[:, self._heads :])
         queries = rotated[:, : self._heads]
         parts = [self._group(layer, queries[group.begin : group.end], group) for group in plan.groups]
         return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -29,6 +29,9 @@ FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma")
 ROTARY = ("default", "linear", "llama3", "yarn")
 """Position encodings that do not depend on how long the text has become."""
 
+SETTLED_AT_ONCE = 2
+"""Layers that settle between two steps: a few milliseconds, where all of them would make everyone wait."""
+
 
 def fits(config: Any) -> bool:
     """Whether this file's arithmetic is that of a model with this configuration."""
@@ -158,7 +161,7 @@ class LeanNetwork:
             self._settled = (frozenset(), 0)
 
     def settle(self, versions: frozenset[str]) -> bool:
-        """Settle one more layer on these versions, where memory has room for a copy of the weights."""
+        """Settle a few more layers on these versions, where memory has room for a copy of the weights."""
         known, done = self._settled
         if known != versions:
             for linear in self._linears():
@@ -166,9 +169,9 @@ class LeanNetwork:
             done = 0
             if free_memory(self.device) < 2 * self._copied:
                 done = len(self._layers)
-        if done < len(self._layers):
-            own = tuple(sorted(versions - {BASE}))
-            for linear in self._layers[done].linears():
+        own = tuple(sorted(versions - {BASE}))
+        for layer in self._layers[done : done + SETTLED_AT_ONCE]:
+            for linear in layer.linears():
                 linear.settle(own, pure=len(versions) == 1)
             done += 1
         self._settled = (versions, done)

@@ -29,7 +29,7 @@ from serve.engine.row import Row
 
 log = logging.getLogger(__name__)
 
-TOGETHER = 16
+TOGETHER = 8
 """Steps in a row that the same versions must have to themselves before the network settles on them."""
 
 Chore = Callable[[], object]
