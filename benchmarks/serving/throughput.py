@@ -1,8 +1,8 @@
 """How fast: tokens a second and time to the first words, by load and by number of streams.
 
 Every cell is asked of all contenders, one after the other, in an order that rotates from repeat to repeat;
-only one of them works at a time. Before a cell is timed each has answered a stream of each of its versions, so
-that what is measured is traffic that lasts. Knows contenders by what they can do, not what they are.
+only one of them works at a time. Before a cell is timed each has answered a stream of each of its versions:
+what is measured is traffic that lasts. Knows contenders by what they can do, not what they are.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """The rows of keys and values that requests in progress remember, in one block a model.
 
-Rows in use stand together from 0 on, so that a step's attention reads slices and copies nothing. Each head's
-tokens stand together, for attention reads a head from end to end (docs/log.md). What lies behind a row's length is stale but always a number: attention masks it, and a mask cannot hide NaN.
+Rows in use stand together from 0 on, so that a step's attention reads slices and copies nothing; each
+head's tokens stand together, for attention reads a head from end to end (docs/log.md). What lies behind
+a row's length is stale but always a number: attention masks it, and a mask cannot hide NaN.
 
 Trail: serve/engine/lean.py -> here
 """
