@@ -24,6 +24,7 @@ from serve.pages.cards import detail, queue, standing
 from serve.pages.curve import curve
 from serve.pages.texts import ERRORS, TEXTS
 from serve.pages.words import LANGUAGES, language_of, say, say_error
+from tuner import cycle
 
 BAD = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 AT = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
@@ -164,6 +165,7 @@ def _refusals(source: str) -> Iterator[str]:
 
 def test_whatever_the_layers_below_tell_by_a_key_has_its_words() -> None:
     told = [f"find_{kind}" for kind in private.KINDS] + [f"left_{reason}" for reason in curate.REASONS]
+    told += [f"step_{step}" for step in (*cycle.ORDER, "score")]
     told += [f"fate_{code}" for code in lineage.SUMMARIES] + [f"fate_side_{side}" for side in lineage.SIDES]
     assert not set(told) - set(TEXTS)
 
