@@ -17,7 +17,7 @@ from serve.engine.asking import Ask, Drawing, Ended, Piece
 from serve.engine.lora import read
 from serve.engine.model import Loaded
 from serve.engine.network import Span
-from serve.engine.pace import FIRST, LARGEST, SMALLEST, Pace
+from serve.engine.pace import FIRST, GENTLE, LARGEST, SMALLEST, Pace
 from serve.engine.prefixes import Prefixes
 from serve.engine.refusals import DeadlineExceeded, GenerationFailed
 from serve.engine.row import Row
@@ -295,6 +295,24 @@ def test_background_work_takes_half_the_rows_and_one_step_in_some(house: House) 
     assert own == list(range(own[0], own[-1] + 1))
     assert 60 // BACKGROUND_SHARE - 1 <= len(beside) <= 60 // BACKGROUND_SHARE + 1
     assert {b - a for a, b in pairwise(beside)} == {BACKGROUND_SHARE}
+
+
+def test_background_prompts_are_read_in_small_pieces_beside_an_answer(house: House) -> None:
+    beside: list[int] = []
+
+    def note(spans: Sequence[Span]) -> None:
+        if any(len(span.ids) == 1 for span in spans):
+            beside.extend(len(span.ids) for span in spans if len(span.ids) > 1)
+
+    house.before = note
+    person = house.ask(prompt(50, 5), 300)
+    house.worker.start()
+    while not person.heard:
+        time.sleep(0.001)
+    house.ask(prompt(51, 120), 4, background=True)
+    house.wait()
+    assert beside
+    assert max(beside) <= GENTLE
 
 
 def test_people_come_before_background_work_that_came_first(house: House) -> None:

@@ -18,6 +18,8 @@ STEP_SECONDS = 0.12
 """What a mixed step is to take in all."""
 ADDED_SHARE = 0.5
 """Prompts may make a step longer by this share of what it takes without, however slow the machine is."""
+GENTLE = 24
+"""Prompt tokens of a step that nobody waits for, beside somebody's answer."""
 LEAST = 8
 """Tokens below which a share of a step is not worth its attention call."""
 LEARNING = 0.3
@@ -29,8 +31,8 @@ class Pace:
         self._alone: float | None = None
         self._each: float | None = None
 
-    def shares(self, reading: Sequence[Row], *, answering: bool) -> list[tuple[Row, int]]:
-        """Which prompts are read in this step, and how many tokens of each.
+    def shares(self, reading: Sequence[Row], *, answering: Sequence[Row]) -> list[tuple[Row, int]]:
+        """Which prompts are read in this step beside these answers, and how many tokens of each.
 
         Half is for whoever has waited longest, the rest for the shortest first: a short prompt passes a
         long one, and a long one goes on whatever comes. What that leaves is the longest waiting one's.
@@ -38,6 +40,8 @@ class Pace:
         if not reading:
             return []
         left = self._mixed() if answering else LARGEST
+        if all(row.background for row in reading) and not all(row.background for row in answering):
+            left = min(left, GENTLE)
         eldest = min(reading, key=lambda row: row.asked_at)
         given = {eldest: min(eldest.unread, max(LEAST, left // 2))}
         left -= given[eldest]

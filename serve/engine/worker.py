@@ -180,7 +180,7 @@ class Worker:
         reading = [row for row in places if not row.answering]
         answering = [row for row in places if row.answering]
         turns = [(row, 1) for row in answering]
-        turns += self._pace.shares(reading, answering=bool(answering))
+        turns += self._pace.shares(reading, answering=answering)
         spans = [row.span(places[row], budget) for row, budget in turns]
         begun = time.monotonic()
         self._advance([row for row, _ in turns], spans)
