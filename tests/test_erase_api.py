@@ -1,5 +1,6 @@
 """Who may erase what over HTTP, and what a Hone does with an erasure while no engine runs."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from starlette.testclient import TestClient
 from stories import ask
 
 from feedback import erasure, purge
+from feedback.errors import NotFound
 from feedback.ledger import Ledger
 from feedback.records import Principal, Role, new_id
 from feedback.store import Store
@@ -116,6 +118,31 @@ def test_an_erasure_that_failed_is_ended_before_the_next_begins(
     assert not list((hone.home.folder / "erasing").iterdir())
     first = signed_in(hone, "una").get(f"/v1/erasures/{left.stem}").json()
     assert (first["proof"]["clean"], first["removed"]["exchanges"]) == (True, 1)
+
+
+def test_erasures_asked_for_together_share_one_rewriting_and_each_has_its_own_receipt(
+    hone: Hone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"My {count} hedgehogs are called after rivers." for count in ("three", "four", "five")]
+    exchanges = [asked(hone, "una", text)[0] for text in texts]
+    written: list[str] = []
+    compact = hone.store.compact
+    monkeypatch.setattr(hone.store, "compact", lambda *given: (written.append("anew"), compact(*given)))
+
+    async def together() -> list[dict[str, object] | BaseException]:
+        every = [hone.erasing.erase(ADMIN, "exchange", target) for target in (*exchanges, new_id())]
+        return await asyncio.gather(*every, return_exceptions=True)
+
+    *receipts, unknown = asyncio.run(together())
+    assert written == ["anew"]
+    assert isinstance(unknown, NotFound)
+    known = {row["id"]: row["target"] for row in hone.store.rows("SELECT id, target FROM erasures")}
+    assert [known[told["erasure"]] for told in receipts] == exchanges  # type: ignore[index]
+    for told in receipts:
+        assert told["removed"]["exchanges"] == 1  # type: ignore[index]
+        assert told["proof"]["clean"]  # type: ignore[index]
+        assert told["proof"]["rows_with_words"] == 0  # type: ignore[index]
+    assert not list((hone.home.folder / "erasing").iterdir())
 
 
 def test_an_operator_erases_a_user_but_not_an_admin_and_only_operators_choose_the_policy(hone: Hone) -> None:

@@ -73,8 +73,9 @@ def _list(told: dict[str, Any]) -> None:
 
 
 def _say(told: dict[str, Any], home: Path) -> None:
-    removed = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in told["removed"].items())
-    screen.print(f"Erased: {removed}", soft_wrap=True)
+    removed = [f"{count} {kind.replace('_', ' ')}" for kind, count in told["removed"].items()]
+    gone = [*removed, *(["the account"] if told["account_ended"] else [])]
+    screen.print(f"Erased: {', '.join(gone) or 'nothing was left'}", soft_wrap=True)
     for version in told["versions"]:
         screen.print(f"{version['version']} is {version['state']}", markup=False)
     proof = told["proof"]
