@@ -91,9 +91,7 @@ class Store:
     def check(self) -> bool:
         """Whether the projection equals what the events say."""
         self._projector.catch_up()
-        stale = self.row(exchange_state.difference())
-        assert stale is not None
-        return bool(stale["rows"] == 0)
+        return all(self.rows(query)[0]["rows"] == 0 for query in exchange_state.differences())
 
     @property
     def newest(self) -> int:

@@ -110,7 +110,7 @@ async def test_what_is_kept_from_training_is_so_before_its_first_row(
     assert begun["training"] is False
     turn = await talk.say(MINA, "general", "Hi", begun["id"])
     await turn.close()
-    assert store.rows("SELECT training FROM exchange_state") == [{"training": False}]
+    assert store.rows("SELECT training FROM exchange_state") == [{"training": False}] * 2
 
 
 async def test_the_next_turn_hears_the_system_prompt_and_what_was_said_before(
