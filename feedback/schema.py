@@ -6,7 +6,8 @@ only; knows no connection.
 
 To change the tables: append a migration. To change the projection: change `exchange_state.py`, and append a
 migration that drops `exchange_state`, creates it as `EXCHANGE_STATE` then is, and sets `projected` to 0; the
-store fills it, at the next start if this one is killed. What an older migration created stays as it was.
+store fills it, at the next start if this one is killed. Likewise for the tables of `queue_tables.py`. What an
+older migration created stays as it was.
 """
 
 from typing import Any

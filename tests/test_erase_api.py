@@ -15,6 +15,7 @@ from feedback.ledger import Ledger
 from feedback.records import Principal, Role, new_id
 from feedback.store import Store
 from hone.app import Hone
+from hone.commands.erase import say
 from hone.home import Home
 from hone.settings import read
 
@@ -207,3 +208,14 @@ def test_what_a_killed_process_left_is_finished_before_a_hone_serves(tmp_path: P
         assert Ledger(hone.store).live("general").version == past.versions[0]
     finally:
         hone.close()
+
+
+def test_the_command_says_so_where_only_an_account_is_gone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proof = {"fragments": 0, "files": 1, "clean": True, "found": {}}
+    told = {"erasure": "x", "removed": {}, "account_ended": True, "versions": [], "proof": proof}
+    say({**told, "engine": "It keeps nothing."}, tmp_path)
+    say({**told, "removed": {"exchanges": 2}, "engine": "It keeps nothing."}, tmp_path)
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Erased")]
+    assert said == ["Erased: the account", "Erased: 2 exchanges, the account"]
