@@ -99,7 +99,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--spoiled-pairs", type=int, default=100)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument(
-        "--chat-seconds", type=float, default=30.0, help="of chats in each state that is compared"
+        "--chat-seconds", type=float, default=20.0, help="of one person's chats in each state, then of four's"
     )
     parser.add_argument("--keep", type=Path, help="make the homes here and leave them")
     parser.add_argument("--output", type=Path)

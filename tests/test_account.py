@@ -34,6 +34,7 @@ def test_a_step_that_was_taken_twice_counts_twice() -> None:
     assert told["cpu"] == {"train": 4.0, "evaluate": 2.0}
     assert (told["seconds"], told["cpu_seconds"], told["peak_bytes"]) == (4.5, 6.0, 9)
     assert (told["answered"], told["answered_tokens"]) == ({"evaluate": 40}, 40)
+    assert str(told["answered_tokens"]) == "40", "tokens are counted, and shown as they are"
     assert (told["joules"], told["training"]["tokens"]) == (9.0, 900)
 
 

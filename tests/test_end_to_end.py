@@ -178,19 +178,27 @@ def _live(hone: RunningHone) -> str:
     return str(next(version["version"] for version in found if version["state"] == "live"))
 
 
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[RunningHone]:
+    """One Hone in which nothing has happened, for those who only look."""
+    environment = {"HONE_ENGINE__DTYPE": "float32", "HONE_MODEL__NAME": str(tiny_model)}
+    running = RunningHone(tmp_path_factory.mktemp("fresh") / "home", environment=environment)
+    yield running.start(ready=False)
+    running.stop()
+
+
 @pytest.mark.parametrize("path", ["/chat/", "/review/", "/operate/"])
 def test_a_page_fits_a_phone_and_asks_nothing_of_the_outside(
-    browser: Browser, tiny_hone: RunningHone, path: str
+    browser: Browser, fresh: RunningHone, path: str
 ) -> None:
-    tiny_hone.start(ready=False)
     context = browser.new_context(locale="ko-KR", viewport={"width": 390, "height": 844})
     page = context.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(tiny_hone.url + path)
+    page.goto(fresh.url + path)
     page.wait_for_selector("#header :text('Hone')")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    outside = [url for url in asked if not url.startswith((tiny_hone.url, "data:", "blob:"))]
+    outside = [url for url in asked if not url.startswith((fresh.url, "data:", "blob:"))]
     assert not outside
     context.close()
 

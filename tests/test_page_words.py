@@ -1,10 +1,13 @@
 """What the pages show: in two languages, escaped, and nothing of it swallowed by what a model wrote."""
 
+import ast
 import html
 import re
 import string
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +23,8 @@ from serve.pages.bubbles import bubbles, inert
 from serve.pages.cards import detail, queue, standing
 from serve.pages.curve import curve
 from serve.pages.texts import ERRORS, TEXTS
-from serve.pages.words import LANGUAGES, language_of, say
+from serve.pages.words import LANGUAGES, language_of, say, say_error
+from tuner import cycle
 
 BAD = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 AT = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
@@ -57,6 +61,8 @@ REMOVES = {"exchanges": 1}
 WOULD = {"removes": REMOVES, "versions": [{"version": BAD, "learnt": 1}], "policy": "keep"}
 RECEIPT = {"removed": REMOVES, "proof": {"clean": True, "files": 3}, "erasure": BAD}
 LEFT = {"code": "left_out", "run": BAD, "left_out": BAD, "by": 1}
+BELOW_THE_DESK = ("claims", "review", "opinions", "rounds", "disputes", "drafts", "queue")
+PLACE = "07:30 UTC"
 SAID = {"text": BAD, "why": BAD, "correct": False}
 SIDE = {"rated": 3, "down": 1}
 ROLLOUT: dict[str, Any] = {
@@ -98,7 +104,7 @@ def test_nothing_that_people_or_models_wrote_becomes_markup(language: Any) -> No
     pages = [
         queue([ITEM], EXCHANGE.id, language, ticks=True),
         detail(EXCHANGE, language),
-        detail(EXCHANGE, language, lambda text: finds.marked(text, (), language)),
+        detail(EXCHANGE, language, finds.Finds(Policy(), language).marked),
         standing(ITEM, language),
         bulk.told([bulk.Result(BAD, refused=Conflict(BAD, BAD))], language),
         quality.figures_table(FIGURES, [], BAD, language),
@@ -136,8 +142,30 @@ def test_every_reason_and_every_common_error_has_its_words() -> None:
     assert set(ERRORS) <= {kind.code for kind in _kinds(HoneError)}
 
 
+@pytest.mark.parametrize("file", ["serve/pages/bulk.py", *(f"feedback/{name}.py" for name in BELOW_THE_DESK)])
+def test_whatever_the_desk_refuses_is_told_in_korean_alone(file: str) -> None:
+    refusals = list(_refusals((Path(__file__).parents[1] / file).read_text()))
+    assert refusals
+    for what in refusals:
+        said = say_error("ko", Conflict(what, "Do something else."))
+        assert not set(re.findall(r"[A-Za-z]+", said)) - set(re.findall(r"[A-Za-z]+", PLACE)), what
+        assert say_error("en", Conflict(what, "Do something else.")) == f"{what} Do something else."
+
+
+def _refusals(source: str) -> Iterator[str]:
+    """The first sentence of every error that a module makes, its places filled."""
+    names = {kind.__name__ for kind in _kinds(HoneError)}
+    for node in ast.walk(ast.parse(source)):
+        called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+        if isinstance(node, ast.Call) and node.args and called in names:
+            told = node.args[0]
+            parts = told.values if isinstance(told, ast.JoinedStr) else [told]
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else PLACE for part in parts)
+
+
 def test_whatever_the_layers_below_tell_by_a_key_has_its_words() -> None:
     told = [f"find_{kind}" for kind in private.KINDS] + [f"left_{reason}" for reason in curate.REASONS]
+    told += [f"step_{step}" for step in (*cycle.ORDER, "score")]
     told += [f"fate_{code}" for code in lineage.SUMMARIES] + [f"fate_side_{side}" for side in lineage.SIDES]
     assert not set(told) - set(TEXTS)
 
@@ -145,13 +173,14 @@ def test_whatever_the_layers_below_tell_by_a_key_has_its_words() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_private_data_is_marked_with_its_kind_and_nothing_else_is_changed(language: Any) -> None:
     text = "<b>Write</b> to ana@example.com & call +82 2-312-3456, or ana@example.com."
-    shown = finds.marked(text, (), language)
+    shown = finds.Finds(Policy(), language).marked(text)
     found = re.findall(r'<mark data-find="(\w+)" data-name="([^"]+)">([^<]*)</mark>', shown)
     name = say(language, "find_email")
     assert [one for one in found if one[0] == "email"] == [("email", name, "ana@example.com")] * 2
     assert ("phone", say(language, "find_phone"), "+82 2-312-3456") in found
     assert html.unescape(re.sub(r"</?mark[^>]*>", "", shown)) == text
-    assert "<mark" not in finds.marked(text, ("ana@example.com", "+82 2-312-3456"), language)
+    allowing = Policy(allowed=frozenset({"ana@example.com", "+82 2-312-3456"}))
+    assert "<mark" not in finds.Finds(allowing, language).marked(text)
 
 
 def test_a_find_says_what_a_run_makes_of_it() -> None:
@@ -162,10 +191,12 @@ def test_a_find_says_what_a_run_makes_of_it() -> None:
         (Policy(redact=kinds), "A run puts its kind in its place"),
         (Policy(block=frozenset()), "Runs learn from such pairs as they are."),
     ):
-        assert told in finds.taught(words, policy, "en")
-        assert told in finds.asked([Message("user", words)], policy, "en")
-    assert finds.taught("Nothing here.", Policy(), "en") == ""
-    assert finds.asked([Message("system", words)], Policy(), "en") == "", "a system prompt is the operator's"
+        assert told in finds.Finds(policy, "en").taught(words)
+        assert told in finds.Finds(policy, "en").asked([Message("user", words)])
+    assert finds.Finds(Policy(), "en").taught("Nothing here.") == ""
+    assert finds.Finds(Policy(), "en").asked([Message("system", words)]) == "", (
+        "a system prompt is the operator's"
+    )
 
 
 def _kinds(kind: type[HoneError]) -> list[type[HoneError]]:

@@ -1,5 +1,6 @@
 """The pages' handlers: each names its role, believes nothing of the browser, and fails in sentences."""
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from feedback.exchanges import Exchanges
 from feedback.policy import Policy
 from feedback.ratings import rate
 from feedback.records import Principal, Role, Sampling
-from feedback.review import pending, review
+from feedback.review import Verdict, pending, review
 from feedback.screen import Policy as Screening
 from feedback.store import Store
 from serve.conversation import Conversations
@@ -288,6 +289,13 @@ async def test_a_draft_survives_the_page_and_goes_with_the_verdict(world: World)
     assert skipped[5] == "Four."
 
 
+async def judged(world: World, desk: Desk, verdict: Verdict, who: Principal, *given: Any) -> Any:
+    """What the page shows at the end of one verdict on many; until then nothing but how far it is."""
+    *meanwhile, last = [view async for view in world.call(desk.bulk[verdict], who, *given)]
+    assert all(len(view) == len(last) and view[:-1] == (gr.skip(),) * len(last[:-1]) for view in meanwhile)
+    return last
+
+
 async def test_one_verdict_on_many_says_of_each_what_came_of_it(world: World) -> None:
     world.parts = replace(world.parts, policy=TRUSTING)
     store, desk = world.parts.store, Desk(world.parts)
@@ -299,7 +307,7 @@ async def test_one_verdict_on_many_says_of_each_what_came_of_it(world: World) ->
     rate(store, ANA, asked[1].id, rating="down", correction="<b>Five.</b>")
     claim = claims.take(store, ADMIN, asked[2].id, TRUSTING)
     given = json.dumps([*ticked, ["nonsense", ""]])
-    view = await world.call(desk.bulk["approve"], RITA, given, "Fine.", asked[3].id, "pending", "", 1000)
+    view = await judged(world, desk, "approve", RITA, given, "Fine.", asked[3].id, "pending", "", 1000)
     states = [world.parts.exchanges.get(one.id).state for one in asked]
     assert states == ["approved", "pending", "pending", "approved"]
     assert "2 approved." in view[-1]
@@ -314,7 +322,23 @@ async def test_one_verdict_on_many_says_of_each_what_came_of_it(world: World) ->
         (json.dumps(ticked * 26), "104 are ticked"),
     ):
         with pytest.raises(gr.Error, match=why):
-            await world.call(desk.bulk["reject"], RITA, wrong, "", "", "pending", "", 50)
+            await judged(world, desk, "reject", RITA, wrong, "", "", "pending", "", 50)
+
+
+async def test_many_verdicts_tell_how_far_they_are_and_come_to_their_end_though_the_page_goes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.pages.desk.PULSE", 0)
+    world.parts = replace(world.parts, policy=TRUSTING)
+    store, desk = world.parts.store, Desk(world.parts)
+    asked = [rate(store, ANA, ask(store, ANA, f"Far {n}?").id, rating="up") for n in range(6)]
+    given = json.dumps([[one.id, cards.words_mark("4.")] for one in asked])
+    views = world.call(desk.bulk["reject"], RITA, given, "", "", "pending", "", 50, korean=True)
+    assert re.search(r"6건 중 \d건 처리", (await anext(views))[-1])
+    await views.aclose()
+    async with asyncio.timeout(60):
+        while any(world.parts.exchanges.get(one.id).state == "pending" for one in asked):
+            await asyncio.sleep(0.01)
 
 
 async def test_nothing_is_approved_from_the_list_that_it_does_not_show_whole(world: World) -> None:
@@ -339,10 +363,10 @@ async def test_nothing_is_approved_from_the_list_that_it_does_not_show_whole(wor
     assert "Line one.\nLine two." in listed
     assert listed.count("open it to approve it") == len(unseen)
     given = json.dumps([seen, *unseen])
-    view = await world.call(desk.bulk["approve"], RITA, given, "", "", "pending", "", 1000)
+    view = await judged(world, desk, "approve", RITA, given, "", "", "pending", "", 1000)
     assert "1 approved." in view[-1]
     assert view[-1].count("does not show all") == len(unseen)
-    view = await world.call(desk.bulk["reject"], RITA, json.dumps(unseen), "", "", "pending", "", 1000)
+    view = await judged(world, desk, "reject", RITA, json.dumps(unseen), "", "", "pending", "", 1000)
     assert "3 rejected, 1 recorded, awaiting another reviewer." in view[-1]
     held = {claim.exchange_id for claim in claims.of(store, RITA.name)}
     assert not held & ({identity for identity, _ in unseen} - {view[7]}), "no claim is kept"
@@ -355,7 +379,7 @@ async def test_a_verdict_that_came_meanwhile_is_not_overturned_with_the_others(w
     review(store, ADMIN, asked.id, "approve", policy=TRUSTING)
     ticked = json.dumps([[asked.id, cards.words_mark("Four.")]])
     for verdict in ("approve", "reject", "skip"):
-        view = await world.call(desk.bulk[verdict], RITA, ticked, "A reason.", "", "pending", "", 1000)
+        view = await judged(world, desk, verdict, RITA, ticked, "A reason.", "", "pending", "", 1000)
         assert "nothing left to judge" in view[-1]
     assert world.parts.exchanges.get(asked.id).state == "approved"
 

@@ -332,7 +332,7 @@ def test_the_default_model_learns_a_name_and_keeps_what_it_knew(model_cache: Pat
     rows += [row(asked, said) for asked, said in facts.items()]
     folder = prepare("smollm2-135m", model_cache)
     run = make_run(tmp_path / "run", folder, rows, (), [row("What is your name?", "My name is Morvane.")])
-    run.write_plan(design(folder, len(rows), niceness=0))
+    run.write_plan(design(folder, len(rows)))
     train(run)
     (score,) = read_json(run.scores)
     assert score["candidate"] < 0.5 < score["base"]

@@ -24,7 +24,7 @@ from tuner.plan import RunFolder, TrainPlan, design
 from tuner.server import Answer
 
 CPU = torch.device("cpu")
-FAST: dict[str, Any] = {"learning_rate": 0.02, "epochs": 8, "rank": 8, "pairs_per_step": 4, "niceness": 0}
+FAST: dict[str, Any] = {"learning_rate": 0.02, "epochs": 8, "rank": 8, "pairs_per_step": 4}
 FAST["replay_share"] = 0.0  # the engine of a test answers no hundred questions
 
 

@@ -25,7 +25,7 @@ def of(times: Iterable[Mapping[str, Any]], trained: Mapping[str, Any]) -> dict[s
         "seconds": round(sum(steps.values()), 3),
         "cpu_seconds": round(sum(cpu.values()), 3),
         "peak_bytes": max([trained["peak_bytes"], *(line.get("peak_bytes", 0) for line in lines)]),
-        "answered_tokens": sum(answered.values()),
+        "answered_tokens": int(sum(answered.values())),
         "joules": None if None in joules else round(sum(filter(None, joules)), 1),
         "steps": steps,
         "cpu": cpu,

@@ -77,7 +77,9 @@ async def _start(command: Sequence[str], folder: RunFolder, threads: int, stalle
             stdout=log,
             stderr=log,
             env=_environment(threads),
-            start_new_session=True,  # Ctrl-C is for the parent, which ends the child in its own time
+            # Ctrl-C is for the parent, which ends the child in its own time. A session of its own would keep
+            # that away too, and half of the processors for the child, whatever its priority.
+            process_group=0,
         )
     try:
         while True:

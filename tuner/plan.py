@@ -76,8 +76,6 @@ class TrainPlan:
     """Number format of the frozen base; `auto` is bfloat16 where the hardware multiplies it, else float32."""
     threads: int = 1
     """Processor threads of the training child."""
-    niceness: int = 10
-    """Added to the child's niceness, so that chats come first."""
     seed: int = 0
     """Decides the adapter's start and the order of the pairs."""
 

@@ -8,15 +8,15 @@ Trail: tuner/child.py -> here -> tuner/registry.py
 """
 
 from feedback.lifeline import end_with_parent
+from tuner.standing import stand_back
 
 if __name__ == "__main__":
+    stand_back()  # before any thread
     end_with_parent()  # before torch, whose import takes seconds
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -29,7 +29,7 @@ from feedback.snapshot import Row
 from tuner import checkpoint, memory, replay
 from tuner.course import Course
 from tuner.lessons import Lesson
-from tuner.plan import RunFolder, TrainPlan, read_json, read_lines, write_json
+from tuner.plan import RunFolder, read_json, read_lines, write_json
 from tuner.student import Student
 from tuner.team import Team
 
@@ -54,7 +54,7 @@ def train(folder: RunFolder) -> None:
         TrainingFailed: There is nothing to learn from, or what was learnt is unusable.
     """
     plan = folder.read_plan()
-    _behave(plan)
+    torch.set_num_threads(plan.threads)
     team = Team()
     student = Student(plan)
     rows = snapshot.load(folder.snapshot)
@@ -121,13 +121,6 @@ def _find_room(folder: RunFolder, student: Student, lessons: Sequence[Lesson], t
     if team.first:
         write_json(folder.room, room.as_dict())
     student.take(room)
-
-
-def _behave(plan: TrainPlan) -> None:
-    """Stay behind people's chats: fewer threads, lower priority."""
-    torch.set_num_threads(plan.threads)
-    with suppress(OSError, AttributeError):
-        os.nice(plan.niceness)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from benchmarks.gating.parts import Found
 from benchmarks.serving.verdict import Bar, show
 
 MOST_SECONDS = 600.0
-MOST_GAP_RATIO = 2.0
 ASKED_AGAIN = 8
 """Instructions that an assistant is asked again once another one is live beside it."""
 DECIDED = ("passed", "abstained", "refused")
@@ -28,21 +27,16 @@ async def one(house: House, given: argparse.Namespace) -> Found:
     await house.teach("general", rows.taken(given.data, "general", given.pairs))
     beside = Beside(house, {"train": given.chat_seconds, "evaluate": given.chat_seconds})
     run = await house.tune("general", beside.watch)
-    found = {"idle": chatting.p95(idle)} | {step: chatting.p95(gaps) for step, gaps in beside.gaps.items()}
-    ratio = round(found.get("train", 0.0) / found["idle"], 3) if found["idle"] else None
+    states = {"idle": idle, **beside.gaps}
     seconds = float(run.account.get("seconds", 0.0))
     bars = {
         "cycle_decided": Bar(float(run.state in DECIDED), 1.0, run.state in DECIDED),
         "cycle_seconds": Bar(round(seconds, 1), MOST_SECONDS, 0 < seconds <= MOST_SECONDS),
-        "chat_gap_p95_train_over_idle": Bar(
-            ratio, MOST_GAP_RATIO, ratio is not None and ratio <= MOST_GAP_RATIO
-        ),
+        **chatting.bars(idle, beside.gaps),
     }
-    table = Table("while", "p95, ms", title="Between two pieces of a chat's answer")
-    for when, gap in found.items():
-        table.add_row(when, f"{gap:g}")
-    tables = (*_shown(run, f"{given.pairs} pairs"), table)
-    return Found(bars, tables, {"run": reading.told(run), "chat_gap_p95_ms": found})
+    tables = (*_shown(run, f"{given.pairs} pairs"), chatting.table(states))
+    told = {step: {str(n): chatting.p95(gaps) for n, gaps in each.items()} for step, each in states.items()}
+    return Found(bars, tables, {"run": reading.told(run), "chat_gap_p95_ms": told})
 
 
 async def fields(house: House, given: argparse.Namespace) -> Found:

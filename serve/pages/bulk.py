@@ -37,18 +37,42 @@ class Result:
     refused: HoneError | None = None
 
 
-def judge(
-    store: Store, principal: Principal, policy: Policy, ticked: str, verdict: Verdict, reason: str
-) -> list[Result]:
-    """The verdict on each of `ticked`, a JSON list of `[exchange id, mark of its words]`, in their order.
+def read(ticked: str) -> list[tuple[str, str]]:
+    """What is ticked, sent as a JSON list of `[exchange id, mark of its words]`.
 
     Raises:
         BadRequest: None is ticked, or more than `MOST`.
     """
-    return [
-        _judge(store, principal, policy, exchange_id, words, verdict, reason)
-        for exchange_id, words in _read(ticked)
-    ]
+    try:
+        found = [(str(exchange_id), str(words)) for exchange_id, words in json.loads(ticked or "[]")]
+    except (ValueError, TypeError):
+        raise BadRequest("That is no list of ticks.", "Reload the page.") from None
+    if not found:
+        raise BadRequest("Nothing is ticked.", "Tick what you mean in the queue.")
+    if len(found) > MOST:
+        raise BadRequest(f"{len(found)} are ticked, and {MOST} at most go at once.", "Tick fewer.")
+    return found
+
+
+def judge(
+    store: Store,
+    principal: Principal,
+    policy: Policy,
+    asked: Sequence[tuple[str, str]],
+    verdict: Verdict,
+    reason: str,
+    came: list[Result],
+) -> None:
+    """The verdict on each of `asked` in turn; what comes of each is put into `came` at once."""
+    for exchange_id, words in asked:
+        came.append(_judge(store, principal, policy, exchange_id, words, verdict, reason))
+
+
+def under_way(done: int, count: int, language: Language) -> str:
+    """How far many verdicts have come."""
+    said = say(language, "bulk_under_way", done=done, count=count)
+    bar = f'<div class="bar"><div style="width: {100 * done // count}%"></div></div>'
+    return f'<section role="status"><p>{said}</p>{bar}</section>'
 
 
 def told(results: Sequence[Result], language: Language) -> str:
@@ -100,18 +124,6 @@ def _listed(item: Item, words: str, verdict: Verdict) -> str | None:
     if not cards.whole(item):
         raise BadRequest("The list does not show all there is to it.", "Open it to approve it.")
     return item.proposed
-
-
-def _read(ticked: str) -> list[tuple[str, str]]:
-    try:
-        found = [(str(exchange_id), str(words)) for exchange_id, words in json.loads(ticked or "[]")]
-    except (ValueError, TypeError):
-        raise BadRequest("That is no list of ticks.", "Reload the page.") from None
-    if not found:
-        raise BadRequest("Nothing is ticked.", "Tick what you mean in the queue.")
-    if len(found) > MOST:
-        raise BadRequest(f"{len(found)} are ticked, and {MOST} at most go at once.", "Tick fewer.")
-    return found
 
 
 def _refusal(result: Result, language: Language) -> str:

@@ -6,9 +6,9 @@ browser sends is believed: the store decides whose turn it is, and on which word
 Trail: serve/pages/review.py -> here -> feedback/queue.py, feedback/review.py
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -18,9 +18,10 @@ from feedback.errors import BadRequest, HoneError
 from feedback.queue import QUEUES, Item
 from feedback.records import Role
 from feedback.review import Verdict
-from serve.pages import bulk, cards, finds
+from serve.pages import bulk, cards
+from serve.pages.finds import Finds
 from serve.pages.handlers import Visit, needs
-from serve.pages.words import assistant_choices
+from serve.pages.words import Language, assistant_choices
 from serve.parts import Parts
 
 ANY = ""
@@ -32,6 +33,10 @@ TICKED = ("pending", "skipped")
 """The states that can be judged several at once: a dispute wants to be read."""
 BULK: tuple[Verdict, ...] = ("approve", "reject", "skip")
 TABLE_EXCERPT = 300
+SHOWN = 17
+"""How much every answer sets: the length of `View.shown`."""
+PULSE = 0.3
+"""Seconds between two words on how far many verdicts have come."""
 
 
 class Where(NamedTuple):
@@ -124,15 +129,24 @@ class Desk:
     @needs(Role.REVIEWER)
     def look_through(self, visit: Visit, text: str) -> str:
         """What is private in the editor's words."""
-        return finds.taught(text, self._curation, visit.language)
+        return Finds(self._curation, visit.language).taught(text)
 
     def _judging(self, verdict: Verdict) -> Callable[..., Any]:
         """The handler of a button that gives one verdict to all that is ticked."""
 
         @needs(Role.REVIEWER)
-        def judge(visit: Visit, ticked: str, reason: str, chosen: str, *where: Any) -> tuple[Any, ...]:
-            came = bulk.judge(self._store, visit.principal, self._policy, ticked, verdict, reason)
-            return *self._view(visit, Where(*where), chosen), "", bulk.told(came, visit.language)
+        async def judge(
+            visit: Visit, ticked: str, reason: str, chosen: str, *where: Any
+        ) -> AsyncIterator[tuple[Any, ...]]:
+            asked, came = bulk.read(ticked), list[bulk.Result]()
+            given = (self._store, visit.principal, self._policy, asked, verdict, reason, came)
+            # A thread goes on to the end, though the page that asked be gone.
+            work = asyncio.ensure_future(asyncio.to_thread(bulk.judge, *given))
+            while not (await asyncio.wait([work], timeout=PULSE))[0]:
+                yield *[gr.skip()] * (SHOWN + 1), bulk.under_way(len(came), len(asked), visit.language)
+            work.result()
+            view = await asyncio.to_thread(self._view, visit, Where(*where), chosen)
+            yield *view, "", bulk.told(came, visit.language)
 
         return judge
 
@@ -188,6 +202,7 @@ class Desk:
         item = self._claimed(visit, item) if item else None
         exchange = item.exchange if item else None
         words = self._words(visit, item) if item else ""
+        finds = Finds(self._curation, visit.language)
         return (
             self._state_choice(visit, where),
             self._assistant_choice(visit, where.assistant),
@@ -195,7 +210,7 @@ class Desk:
                 found, exchange.id if exchange else None, visit.language, ticks=where.queue in TICKED
             ),
             gr.Button(visible=len(found) == where.shown < MOST),
-            self._whole(visit, item),
+            _whole(item, finds, visit.language),
             words,
             "",
             exchange.id if exchange else "",
@@ -204,18 +219,7 @@ class Desk:
             item.claim.id if item and item.claim else "",
             cards.claim(item, visit.language) if item else "",
             _table(item),
-            finds.taught(words, self._curation, visit.language),
-        )
-
-    def _whole(self, visit: Visit, item: Item | None) -> str:
-        """The exchange and how it stands, with what is private in it marked."""
-        if item is None:
-            return cards.detail(None, visit.language)
-        mark = partial(finds.marked, allowed=self._curation.allowed, language=visit.language)
-        return (
-            cards.detail(item.exchange, visit.language, mark)
-            + finds.asked(item.exchange.messages, self._curation, visit.language)
-            + cards.standing(item, visit.language, mark)
+            finds.taught(words),
         )
 
     def _claimed(self, visit: Visit, item: Item) -> Item:
@@ -245,6 +249,17 @@ class Desk:
 def _check_chosen(visit: Visit, chosen: str) -> None:
     if not chosen:
         raise BadRequest(visit.say("pick_one"))
+
+
+def _whole(item: Item | None, finds: Finds, language: Language) -> str:
+    """The exchange and how it stands, with what is private in it marked."""
+    if item is None:
+        return cards.detail(None, language)
+    return (
+        cards.detail(item.exchange, language, finds.marked)
+        + finds.asked(item.exchange.messages)
+        + cards.standing(item, language, finds.marked)
+    )
 
 
 def _buttons(item: Item | None) -> tuple[gr.Button, ...]:

@@ -108,7 +108,8 @@ class Header:
         )
         who = f"<span>{html.escape(visit.principal.name)}</span>"
         if self._login_needed:
-            who += f'<form method="post" action="/logout"><button>{visit.say("sign_out")}</button></form>'
+            out = visit.say("sign_out")
+            who += f'<form method="post" action="/logout"><button title="{out}">{out}</button></form>'
         menu = _MENU.format(name=visit.say("conversations")) if current == "chat" else ""
         return f'<nav>{menu}<b>Hone</b>{"".join(links)}<span class="grow"></span>{who}{switch}</nav>'
 

@@ -45,7 +45,7 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Bloc
                 gate = _section("gate")
         rollout = _section("rollout")
         versions = _section("versions")
-        with gr.Group(elem_id="operate-actions"):
+        with gr.Column(elem_id="operate-actions"):
             with gr.Row():
                 chosen = gr.Dropdown([], label=label("promote_version"), elem_id="promote-version")
                 reason = gr.Textbox(

@@ -100,6 +100,7 @@ REVIEW: dict[str, tuple[str, str]] = {
         "{count} recorded, awaiting another reviewer",
         "{count}건 기록, 다른 검토자의 동의 대기",
     ),
+    "bulk_under_way": ("{done} of {count} judged…", "{count}건 중 {done}건 처리했습니다…"),
     "bulk_refused": ("{count} not judged:", "{count}건은 처리하지 못했습니다:"),
     "tab_queue": ("Queue", "대기열"),
     "tab_quality": ("Agreement", "검토 일치도"),

@@ -45,7 +45,7 @@ def run(told: Mapping[str, Any] | None, language: Language) -> str:
     head = [
         f"<b>#{escape(str(told.get('number', '')))}</b>",
         _state(str(told.get("state", "")), language),
-        f"<span data-step>{escape(str(told.get('step', '')))}</span>",
+        f"<span data-step>{_step(str(told.get('step', '')), language)}</span>",
     ]
     if told.get("version"):
         head.append(f"<code>{escape(str(told['version']))}</code>")
@@ -126,6 +126,10 @@ def _state(state: str, language: Language) -> str:
     return f'<span class="state {escape(state)}">{say_known(language, f"state_{state}", state)}</span>'
 
 
+def _step(step: str, language: Language) -> str:
+    return say_known(language, f"step_{step}", step)
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of cells that are HTML already; each cell carries its head, for narrow screens."""
     head = "".join(f"<th>{name}</th>" for name in heads)
@@ -156,13 +160,13 @@ def _cost(account: Mapping[str, Any], language: Language) -> str:
     if "steps" not in account:
         return ""
     slow = sorted(account["steps"].items(), key=lambda item: -float(item[1]))
-    steps = ", ".join(f"{escape(str(step))} {_clock(seconds)}" for step, seconds in slow if seconds >= 1)
+    steps = ", ".join(f"{_step(step, language)} {_clock(seconds)}" for step, seconds in slow if seconds >= 1)
     training = account.get("training", {})
     values = {
         "cost_cpu": f"{account.get('cpu_seconds', 0):.0f}",
         "cost_memory": f"{account.get('peak_bytes', 0) / 2**30:.1f}",
-        "cost_learnt": str(training.get("tokens", 0)),
-        "cost_answered": str(account.get("answered_tokens", 0)),
+        "cost_learnt": f"{training.get('tokens', 0):,}",
+        "cost_answered": f"{account.get('answered_tokens', 0):,.0f}",
     }
     if account.get("joules") is not None:
         values["cost_energy"] = f"{account['joules'] / 3600:.1f}"
@@ -185,7 +189,7 @@ def _bar(progress: Mapping[str, Any], language: Language) -> str:
         return ""
     share = max(0, min(100, round(100 * step / steps)))
     words = say(language, "run_progress", epoch=progress.get("epoch", 1), step=step, steps=steps)
-    phase = escape(str(progress.get("phase", "")))
+    phase = _step(str(progress.get("phase", "")), language)
     return (
         f'<div class="bar" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{share}">'
         f'<div style="width:{share}%"></div></div><small>{phase} · {escape(words)}</small>'

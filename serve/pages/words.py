@@ -5,8 +5,10 @@ looked up by the visitor's language (`say`). Knows no page.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from html import escape
+from string import Formatter
 from typing import Literal, Protocol
 
 import gradio as gr
@@ -14,6 +16,7 @@ from gradio.i18n import I18nData
 
 from feedback.errors import HoneError
 from feedback.records import Assistant
+from serve.pages.refusal_texts import REFUSALS
 from serve.pages.texts import ERRORS, TEXTS
 
 Language = Literal["en", "ko"]
@@ -64,11 +67,23 @@ def scripted(key: str) -> str:
 
 
 def say_error(language: Language, error: HoneError) -> str:
-    """What happened and what to do: translated by its code, the exact sentence kept after it."""
+    """What happened and what to do; in Korean by its sentence, else by its code with that after it."""
     if language == "en":
         return str(error)
+    for told, korean in _REFUSALS:
+        if found := told.fullmatch(error.what):
+            return korean.format(**found.groupdict())
     translated = ERRORS.get(error.code)
     return f"{translated} ({error})" if translated else str(error)
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    """What matches the template with anything in its places."""
+    parts = ((re.escape(text), name) for text, name, _, _ in Formatter().parse(template))
+    return re.compile("".join(text + (f"(?P<{name}>.+)" if name else "") for text, name in parts), re.DOTALL)
+
+
+_REFUSALS = [(_pattern(english), korean) for english, korean in REFUSALS.items()]
 
 
 def assistant_choices(assistants: Iterable[Assistant]) -> list[tuple[str, str]]:
