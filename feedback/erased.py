@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 from feedback.erasure_jobs import Job
 from feedback.errors import NotFound
 from feedback.reach import Reach
+from feedback.records import now
 from feedback.store import Store
 from feedback.transaction import Transaction
 
@@ -102,3 +103,20 @@ def versions(store: Store, erasure: str) -> list[dict[str, Any]]:
     changes = store.rows("SELECT version, arg_max(state, seq) AS state FROM rollouts GROUP BY version")
     states = {row["version"]: row["state"] for row in changes}
     return [{**row, "state": states.get(row["version"], "training")} for row in touched]
+
+
+def told(store: Store, job: Job) -> dict[str, Any]:
+    """What a receipt says was done, without the proof."""
+    return {
+        "erasure": job.id,
+        "scope": job.scope,
+        "target": job.target,
+        "account_ended": bool(job.account),
+        "asked_by": job.asked_by,
+        "asked_at": job.asked_at,
+        "finished_at": now().isoformat(),
+        "again_after_a_restore": job.again,
+        "removed": job.removed,
+        "versions": versions(store, job.id),
+        "policy": job.policy,
+    }

@@ -16,10 +16,9 @@ feedback/scrub.py
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,23 @@ from feedback import accounts, affected, erased, erasure_jobs, purge, reach, rec
 from feedback.erasure_jobs import Job, new
 from feedback.errors import Conflict, HoneError
 from feedback.reach import Reach, Scope
-from feedback.records import Principal, Role, now
+from feedback.records import Principal, Role
 from feedback.scan import Found, Needles
 from feedback.store import Store
 from feedback.transaction import Transaction
 
-__all__ = ["Job", "finish", "new", "none_under_way", "preview", "reapply", "resume", "settle", "take"]
+__all__ = [
+    "Job",
+    "finish",
+    "finish_all",
+    "new",
+    "none_under_way",
+    "preview",
+    "reapply",
+    "resume",
+    "settle",
+    "take",
+]
 
 NOTHING_KEPT = "The engine keeps nothing of it."
 ELSEWHERE_SHOWN = 20
@@ -123,38 +133,52 @@ def settle(store: Store, job: Job) -> None:
     affected.settle(store, job.id, job.exchanges, job.policy)
 
 
-def finish(
-    store: Store, home: Path, job: Job, *, engine: str = NOTHING_KEPT, files: Path | None = None
-) -> dict[str, Any]:
-    """Clean the files, prove that nothing is left, and write the receipt.
+def finish(store: Store, home: Path, job: Job, **where: Any) -> dict[str, Any]:
+    """Clean the files, prove that nothing is left, and write the receipt; the rest as `finish_all` says."""
+    return finish_all(store, home, [job], **where)[0]
+
+
+def finish_all(
+    store: Store, home: Path, jobs: Sequence[Job], *, engine: str = NOTHING_KEPT, files: Path | None = None
+) -> list[dict[str, Any]]:
+    """Finish erasures that were settled, with one look and one rewriting of the store's file for all.
 
     `engine` says in a sentence what the engine still keeps; `files` is where runs and versions lie, if
-    that is not the home.
+    that is not the home. Where something is left, each is looked for alone, so that each receipt is its own.
     """
     files = files or home
     with _ONE:
-        everything = Needles(scan.looked_for(store, job.texts))
-        said = scan.said_elsewhere(store, everything, {*job.exchanges, *job.conversations})
-        needles = everything.without(said)
-        purge.clean(store, files, job, needles)
+        everything = Needles(scan.looked_for(store, [text for job in jobs for text in job.texts]))
+        gone = {name for job in jobs for name in (*job.exchanges, *job.conversations)}
+        needles = everything.without(scan.said_elsewhere(store, everything, gone))
+        purge.clean(store, files, [name for job in jobs for name in job.exchanges], needles)
         found = purge.look(store, files, needles)
-        for folder in purge.asides(home):
-            found.add(folder.name, _aside(folder, job, everything))
-        left = words.left(store, job.exchanges, job.conversations)
-        proof = {
-            "clean": not found.where and not left,
-            "rows_with_words": left,
-            "fragments": len(everything.fragments),  # how many others said too is theirs, not the author's
-            "too_short": scan.too_short(job.texts),
-            "files": found.files,
-            "bytes": found.bytes,
-            "found": found.where,
-        }
-        told = {**_told(store, job), "engine": engine, "proof": proof}
-        kept = erased.end(store, job, receipt.sign(told, receipt.key(home)))
-        receipt.save(home, kept)
-        erasure_jobs.drop(files, job)
-        return kept
+        if len(jobs) == 1 or not found.where:
+            return [_ended(store, home, files, job, found, engine) for job in jobs]
+    return [finish(store, home, job, engine=engine, files=files) for job in jobs]
+
+
+def _ended(store: Store, home: Path, files: Path, job: Job, looked: Found, engine: str) -> dict[str, Any]:
+    """The receipt of one that was looked for, with which the job is done."""
+    everything = Needles(scan.looked_for(store, job.texts))
+    found = Found(looked.files, looked.bytes, dict(looked.where))
+    for folder in purge.asides(home):
+        found.add(folder.name, _aside(folder, job, everything))
+    left = words.left(store, job.exchanges, job.conversations)
+    proof = {
+        "clean": not found.where and not left,
+        "rows_with_words": left,
+        "fragments": len(everything.fragments),  # how many others said too is theirs, not the author's
+        "too_short": scan.too_short(job.texts),
+        "files": found.files,
+        "bytes": found.bytes,
+        "found": found.where,
+    }
+    told = {**erased.told(store, job), "engine": engine, "proof": proof}
+    kept = erased.end(store, job, receipt.sign(told, receipt.key(home)))
+    receipt.save(home, kept)
+    erasure_jobs.drop(files, job)
+    return kept
 
 
 def take_up(store: Store, home: Path) -> Iterator[Job]:
@@ -171,11 +195,21 @@ def take_up(store: Store, home: Path) -> Iterator[Job]:
         yield ready
 
 
-def resume(store: Store, home: Path, *, engine: str = NOTHING_KEPT) -> list[dict[str, Any]]:
-    """End what a killed process left behind, before anything else happens in the home."""
+def resume(
+    store: Store,
+    home: Path,
+    *,
+    engine: str = NOTHING_KEPT,
+    forget: Callable[[], None] = lambda: None,
+) -> list[dict[str, Any]]:
+    """End what a killed process left behind, before anything else happens in the home.
+
+    `forget` takes the words out of what was made of the store beside it.
+    """
     done = []
     for ready in take_up(store, home):
         settle(store, ready)
+        forget()
         done.append(finish(store, home, ready, engine=engine))
     if affected.fail_runs(store):
         purge.sweep(store, home)
@@ -210,7 +244,7 @@ def _aside(folder: Path, job: Job, everything: Needles) -> Found:
             settle(old, again)
             said = scan.said_elsewhere(old, everything, {*again.exchanges, *again.conversations})
             needles = everything.without(said)
-            purge.clean(old, folder, again, needles)
+            purge.clean(old, folder, again.exchanges, needles)
             found = purge.look(old, folder, needles)
     except HoneError as broken:
         log.warning("%s could not be erased from: %s", folder, broken)
@@ -228,8 +262,8 @@ def _meant(transaction: Transaction, job: Job, principal: Principal | None) -> R
         return meant
     exchanges, conversations = reach.owned(transaction, job.target)
     if not job.account:
-        exchanges = _asked_before(transaction, "exchanges", exchanges, job)
-        conversations = _asked_before(transaction, "conversations", conversations, job)
+        exchanges = reach.before(transaction, "exchanges", exchanges, job.asked_at)
+        conversations = reach.before(transaction, "conversations", conversations, job.asked_at)
     return replace(
         meant,
         exchanges=tuple(dict.fromkeys([*meant.exchanges, *exchanges])),
@@ -250,13 +284,6 @@ def _there(store: Store | Transaction, job: Job) -> Reach:
     return Reach(exchanges, job.conversations, job.owners, job.account if account else "")
 
 
-def _asked_before(transaction: Transaction, table: str, ids: Sequence[str], job: Job) -> list[str]:
-    """Those that were there when the job was asked for: somebody who stays may have written since."""
-    until = datetime.fromisoformat(job.asked_at).replace(tzinfo=None)
-    asked = f'SELECT id FROM {table} WHERE id IN (SELECT unnest($1::UUID[])) AND "at" <= $2'  # noqa: S608
-    return [row["id"] for row in transaction.rows(asked, [list(ids), until])]
-
-
 def _filled(transaction: Transaction, job: Job, meant: Reach) -> Job:
     """The job with all that it takes; what an earlier try of it took stays counted and looked for."""
     texts = words.gather(transaction, meant.exchanges, meant.conversations)
@@ -270,20 +297,3 @@ def _filled(transaction: Transaction, job: Job, meant: Reach) -> Job:
         removed=dict(sorted(counted.items())),
         texts=tuple(dict.fromkeys([*job.texts, *texts])),
     )
-
-
-def _told(store: Store, job: Job) -> dict[str, Any]:
-    """What a receipt says was done."""
-    return {
-        "erasure": job.id,
-        "scope": job.scope,
-        "target": job.target,
-        "account_ended": bool(job.account),
-        "asked_by": job.asked_by,
-        "asked_at": job.asked_at,
-        "finished_at": now().isoformat(),
-        "again_after_a_restore": job.again,
-        "removed": job.removed,
-        "versions": erased.versions(store, job.id),
-        "policy": job.policy,
-    }

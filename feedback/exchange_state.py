@@ -5,6 +5,8 @@ equal. It holds the keys of the events that count, because a text is found by it
 anything else in hundreds, and what decides who may review it. Holds SQL text only; knows no connection.
 """
 
+from feedback import queue_tables
+
 # `seq` is the exchange's own, `rated_seq` its newest rating's. `reviewable` is what reviewers may see, but
 # for gold items that they set themselves (`setter`). `rank` is its place in the queue, the lowest first,
 # where it is in it. `said_at` and what follows are what was said in this round of what is not settled.
@@ -17,7 +19,8 @@ EXCHANGE_STATE = f"""CREATE TABLE exchange_state (
     rating_id UUID, rated_seq BIGINT, rating VARCHAR, has_correction BOOLEAN, rated_at TIMESTAMP,
     worth TINYINT, state VARCHAR, verdict VARCHAR, review_id UUID, reviewed_by VARCHAR,
     reviewed_at TIMESTAMP, training BOOLEAN, reviewable BOOLEAN, setter VARCHAR, rank BIGINT,
-    said_at TIMESTAMP, disputed BOOLEAN, judged_by VARCHAR[], skipped_by VARCHAR[])"""
+    said_at TIMESTAMP, disputed BOOLEAN, judged_by VARCHAR[], skipped_by VARCHAR[],
+    opinions UUID[])"""
 
 TOUCHES = {
     **dict.fromkeys(
@@ -64,8 +67,10 @@ def refresh() -> tuple[str, ...]:
     """
     return (
         f"CREATE OR REPLACE TEMP TABLE fresh AS {truth('$1::UUID[]')}",
+        *queue_tables.leave(),
         "DELETE FROM exchange_state WHERE exchange_id IN (SELECT unnest($1::UUID[]))",
         "INSERT INTO exchange_state SELECT * FROM fresh",
+        *queue_tables.enter("fresh"),
     )
 
 
@@ -79,6 +84,7 @@ def rebuild() -> tuple[str, ...]:
         "DROP TABLE exchange_state",
         EXCHANGE_STATE,
         f"INSERT INTO exchange_state SELECT * FROM ({truth()}) ORDER BY seq",  # noqa: S608
+        *queue_tables.rebuild(),
     )
 
 
@@ -94,13 +100,14 @@ def truth(only: str = "") -> str:
     withdrawn AS (SELECT proposed.exchange_id
         FROM proposed LEFT JOIN stood origin ON origin.exchange_id = proposed.origin_id
         WHERE NOT coalesce(origin.shown, false))
-    SELECT stood.* EXCLUDE (shown, retired, setter, said_at, disputed, judged_by, skipped_by),
+    SELECT stood.* EXCLUDE (shown, retired, setter, said_at, disputed, judged_by, skipped_by,
+            opinions),
         training AND shown AND state <> 'erased' AND NOT retired
             AND withdrawn.exchange_id IS NULL AS reviewable,
         setter,
         CASE WHEN reviewable AND (state = 'pending' OR state = 'unrated' AND finish_reason IS NOT NULL)
             THEN {RANK} END AS rank,
-        said_at, disputed, judged_by, skipped_by
+        said_at, disputed, judged_by, skipped_by, opinions
     FROM stood LEFT JOIN withdrawn ON withdrawn.exchange_id = stood.exchange_id"""  # noqa: S608
 
 
@@ -123,7 +130,8 @@ def _events(only: str) -> str:
     seen AS (SELECT judged.exchange_id, arg_max(said.correction, said.seq) AS correction
         FROM judged JOIN said ON said.exchange_id = judged.exchange_id AND said.seq < judged.seq
         GROUP BY judged.exchange_id),
-    heard AS (SELECT exchange_id, round, principal, max("at") AS "at", arg_max(
+    heard AS (SELECT exchange_id, round, principal, max("at") AS "at", max(seq) AS seq,
+            arg_max(id, seq) AS id, arg_max(
             CASE WHEN verdict IN ('reject', 'skip') THEN verdict
                 ELSE 'approve ' || coalesce(response, '') END, seq) AS stance
         FROM (SELECT * FROM opinions {these}) WHERE principal NOT IN {GONE}
@@ -131,7 +139,8 @@ def _events(only: str) -> str:
     voiced AS (SELECT exchange_id, round, max("at") AS "at",
             count(DISTINCT stance) FILTER (stance <> 'skip') > 1 AS disputed,
             list(principal ORDER BY principal) FILTER (stance <> 'skip') AS judged_by,
-            list(principal ORDER BY principal) FILTER (stance = 'skip') AS skipped_by
+            list(principal ORDER BY principal) FILTER (stance = 'skip') AS skipped_by,
+            list(id ORDER BY seq) AS opinions
         FROM heard GROUP BY exchange_id, round),
     golden AS (SELECT exchange_id, arg_min(principal, seq) AS setter, arg_max(retired, seq) AS retired
         FROM golds {these} GROUP BY exchange_id),
@@ -174,7 +183,8 @@ _STOOD = """
         coalesce(consented.training, true) AS training,
         state <> 'unrated' OR coalesce(shared.review, false) AS shown,
         coalesce(golden.retired, false) AS retired, golden.setter,
-        voiced.at AS said_at, voiced.disputed, voiced.judged_by, voiced.skipped_by
+        voiced.at AS said_at, voiced.disputed, voiced.judged_by, voiced.skipped_by,
+        voiced.opinions
     FROM asked
     LEFT JOIN answered ON answered.exchange_id = asked.id
     LEFT JOIN owned ON owned.id = asked.conversation_id
@@ -194,14 +204,16 @@ def without_projection(sql: str) -> str:
     A row's place is then its exchange's, which is as good to find it by.
     """
     rest = sql.lstrip()
-    named = f"WITH exchange_state AS (SELECT *, seq AS rowid FROM ({truth()}))"  # noqa: S608
+    projected = f"exchange_state AS (SELECT *, seq AS rowid FROM ({truth()}))"  # noqa: S608
+    named = f"WITH {projected}, {queue_tables.computed()}"
     return f"{named}, {rest[5:]}" if rest[:5].upper() == "WITH " else f"{named} {rest}"
 
 
-def difference() -> str:
-    """A query that counts the rows in which projection and events disagree."""
-    return f"""
+def differences() -> tuple[str, ...]:
+    """Queries that each count rows in which the events and what is made of them disagree."""
+    whole = f"""
     SELECT count(*) AS rows FROM (
         ((SELECT * FROM exchange_state) EXCEPT ALL (SELECT * FROM ({truth()})))
         UNION ALL
         ((SELECT * FROM ({truth()})) EXCEPT ALL (SELECT * FROM exchange_state)))"""  # noqa: S608
+    return whole, *queue_tables.difference()

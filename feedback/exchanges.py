@@ -24,24 +24,29 @@ class Exchanges:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def open(self, exchange: Exchange) -> None:
+    def open(self, exchange: Exchange, *, begins: bool = False, training: bool = True) -> None:
         """Record an admitted turn; durable when this returns. Opening it again changes nothing.
+
+        Where it `begins` its conversation, that is recorded with it unless it is there: both or neither.
 
         Raises:
             NotAllowed: The conversation, or an exchange with this id, is someone else's.
             NotFound: There is no such conversation.
             PromptTooLong: It holds more than any exchange may.
         """
-        conversation = self._own(exchange.conversation_id, exchange.principal)
+        conversation = {} if begins else self._own(exchange.conversation_id, exchange.principal)
         known = self._store.row(
             "SELECT conversation_id, principal FROM exchanges WHERE id = try_cast($1 AS UUID)", [exchange.id]
         )
         if known and known["principal"] != exchange.principal:
             raise NotAllowed("An exchange with this id is someone else's.", "Send the message again.")
         if exchange.replaces is not None:
-            self._check_replaced(exchange.replaces, conversation["id"])
+            self._check_replaced(exchange.replaces, conversation.get("id", exchange.conversation_id))
 
         def admit(transaction: Transaction) -> None:
+            if begins:
+                asker, title = exchange.principal, " ".join(exchange.instruction.split())[:60]
+                _begin(transaction, exchange.conversation_id, asker, exchange.assistant, title, training)
             _refuse_erased(transaction, exchange)
             transaction.append({"exchanges": [as_row(exchange)]})
 
@@ -119,31 +124,9 @@ class Exchanges:
             NotAllowed: A conversation with this id is someone else's.
         """
         identity = id or new_id()
-
-        def begin(transaction: Transaction) -> str:
-            held = transaction.row(
-                "SELECT owner FROM conversations WHERE id = try_cast($1 AS UUID)", [identity]
-            )
-            spoken = transaction.row(
-                """SELECT 1 FROM exchanges
-                WHERE conversation_id = try_cast($1 AS UUID) AND principal <> $2
-                    AND source NOT LIKE 'proposal:%' LIMIT 1""",
-                [identity, owner],
-            )
-            # Imports have exchanges and no conversation row; their ids are in every export.
-            if spoken or (held and held["owner"] != owner):
-                raise _not_yours()
-            if has_ended(transaction, owner):
-                raise NotSignedIn("That account was erased.", "Sign in with another one.")
-            _refuse_erased_conversation(transaction, identity)
-            row = {"id": identity, "principal": owner, "owner": owner, "assistant": assistant, "title": title}
-            kept = (
-                [{"principal": owner, "conversation_id": identity, "training": False}] if not training else []
-            )
-            transaction.append({"conversations": [row], "consents": kept})
-            return identity
-
-        return self._store.decide(begin, about=identity)
+        given = owner, assistant, title, training
+        self._store.decide(lambda transaction: _begin(transaction, identity, *given), about=identity)
+        return identity
 
     def conversations(self, owner: str, limit: int = 200) -> list[dict[str, Any]]:
         """One's own, the last spoken in first: `id, title, assistant, at, last_at, exchanges`, and what their
@@ -221,6 +204,27 @@ class Exchanges:
             raise BadRequest(
                 "The exchange to replace is not in this conversation.", "Load the conversation again."
             )
+
+
+def _begin(
+    transaction: Transaction, identity: str, owner: str, assistant: str, title: str, training: bool
+) -> None:
+    """Record a conversation, unless it is there already; the checks are `begin_conversation`'s."""
+    held = transaction.row("SELECT owner FROM conversations WHERE id = try_cast($1 AS UUID)", [identity])
+    spoken = transaction.row(
+        """SELECT 1 FROM exchanges WHERE conversation_id = try_cast($1 AS UUID) AND principal <> $2
+            AND source NOT LIKE 'proposal:%' LIMIT 1""",
+        [identity, owner],
+    )
+    # Imports have exchanges and no conversation row; their ids are in every export.
+    if spoken or (held and held["owner"] != owner):
+        raise _not_yours()
+    if has_ended(transaction, owner):
+        raise NotSignedIn("That account was erased.", "Sign in with another one.")
+    _refuse_erased_conversation(transaction, identity)
+    row = {"id": identity, "principal": owner, "owner": owner, "assistant": assistant, "title": title}
+    kept = [] if training else [{"principal": owner, "conversation_id": identity, "training": False}]
+    transaction.append({"conversations": [row], "consents": kept})
 
 
 def visible(line: Sequence[tuple[str, str | None]]) -> list[str]:

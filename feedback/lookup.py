@@ -18,7 +18,7 @@ ERASED = "erased"
 # A text by its key, one table at a time: that is an index each, where a join would read a million texts.
 _STATE = """SELECT s.exchange_id, s.at AS at, s.owner, s.conversation_id, s.assistant, s.version, s.source,
     s.replaces, s.finish_reason, s.rating, s.state, s.verdict, s.reviewed_by, s.answer_id, s.rating_id,
-    s.review_id, s.reviewable, s.setter, s.said_at
+    s.review_id, s.reviewable, s.setter, s.opinions
 FROM exchange_state s WHERE """
 # Some that lie far apart are found by their places, or every column would be read to its end.
 _BY_SEQ = "seq IN (SELECT unnest($1::BIGINT[]))"

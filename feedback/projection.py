@@ -10,12 +10,15 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from typing import Any
 
-from feedback import exchange_state
+from feedback import exchange_state, queue_tables
 
 LINGER = 0.2
 """Seconds in which touched exchanges gather before they are computed unasked: many take hardly longer."""
+FOLD_EVERY = 1_000
+"""Computings after which the rows of the counts are made few again."""
 PATIENCE = 5.0
 """Seconds until computing is tried again after it failed."""
 MANY = 50_000
@@ -33,14 +36,18 @@ class Projector:
         self._table = threading.RLock()
         self._notes = threading.Lock()
         self._touched = _nothing()
+        self._computed = count(1)
         self._noted = self._made = self._read("SELECT seq FROM projected")
         self._stirred = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="store-projector", daemon=True)
 
     def start(self, last_seq: int, *, anew: bool) -> None:
-        """Make what was committed before the process ended, or all of it `anew`, and go on from there."""
-        if anew:
+        """Make what was committed before the process ended, or all of it `anew`, and go on from there.
+
+        Of a projection that a migration emptied all is missing, whoever did that and was killed.
+        """
+        if anew or self._made == 0:
             self._compute(exchange_state.rebuild(), [], last_seq)
         elif last_seq > self._made:
             self._note_since(self._made)
@@ -115,7 +122,7 @@ class Projector:
             seq = self._noted
         try:
             ids = self._with_proposals(self._exchanges(touched))
-            self._compute(_statements(len(ids)), list(ids), seq)
+            self._compute(_statements(len(ids), next(self._computed)), list(ids), seq)
         except BaseException:
             with self._notes:
                 for kind, names in touched.items():
@@ -167,7 +174,8 @@ def _nothing() -> dict[str, set[str]]:
     return {"exchange": set(), **{kind: set() for kind in exchange_state.TOUCHED}}
 
 
-def _statements(touched: int) -> Sequence[str]:
+def _statements(touched: int, computed: int) -> Sequence[str]:
     if touched > MANY:
         return exchange_state.rebuild()
-    return exchange_state.refresh() if touched else ()
+    fold = queue_tables.FOLD if computed % FOLD_EVERY == 0 else ()
+    return (*exchange_state.refresh(), *fold) if touched else ()

@@ -1,7 +1,7 @@
 """Takes an erasure's words out of one store's file and the folder around it, and looks whether any is left.
 
 The folder is the home, or one that a restore moved aside, with a store, runs and versions of its own. Which
-rows the words were in is the job's to say; the rows themselves are empty by now.
+rows the words were in is the erasure's to say; the rows themselves are empty by now.
 
 Trail: feedback/erasure.py -> here -> feedback/scrub.py, feedback/scan.py, feedback/word_files.py
 """
@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 from feedback import affected, scan, scrub, word_files, words
-from feedback.erasure_jobs import Job
 from feedback.scan import Found, Needles
 from feedback.store import Store
 from feedback.transaction import Transaction
@@ -21,13 +20,13 @@ ASIDE = "before-restore-*"
 """Folders with what was there before a restore."""
 
 
-def clean(store: Store, folder: Path, job: Job, needles: Needles) -> None:
+def clean(store: Store, folder: Path, exchanges: Sequence[str], needles: Needles) -> None:
     """Take the words out of runs, withdrawn versions, scorecards and logs."""
     runs = list(_run_folders(store, folder))
     for run in runs:
-        scrub.run_folder(run, job.exchanges, needles)
+        scrub.run_folder(run, exchanges, needles)
     for table, column in words.RUN_WORDS.items():
-        _redact(store, table, column, job, needles)
+        _redact(store, table, column, exchanges, needles)
     scrub.withdrawn_versions(store, folder)
     scrub.overwrite(word_files.logs(folder, runs), needles)
 
@@ -61,10 +60,10 @@ def asides(home: Path) -> list[Path]:
     return [folder for folder in sorted(home.glob(ASIDE)) if (folder / "hone.duckdb").exists()]
 
 
-def _redact(store: Store, table: str, column: str, job: Job, needles: Needles) -> None:
+def _redact(store: Store, table: str, column: str, exchanges: Sequence[str], needles: Needles) -> None:
     hit = affected.runs(store)
     for row in words.kept(store, table, "run_id"):
-        cleaned = scrub.redacted(row[column], job.exchanges, needles) if row["run_id"] in hit else row[column]
+        cleaned = scrub.redacted(row[column], exchanges, needles) if row["run_id"] in hit else row[column]
         if cleaned != row[column]:
             given = [json.dumps(cleaned, ensure_ascii=False), row["seq"]]
             change = f"UPDATE {table} SET {column} = $1::JSON WHERE seq = $2"  # noqa: S608

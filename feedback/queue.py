@@ -17,6 +17,7 @@ from feedback.claims import Claim
 from feedback.errors import BadRequest, Conflict, NotFound
 from feedback.exchange_state import UNCLEAR
 from feedback.policy import SKIP, Opinion, Policy, flags
+from feedback.queue_tables import BEGUN, COUNTS
 from feedback.records import Exchange, Principal, Role
 from feedback.rounds import Standing
 from feedback.store import Store
@@ -27,16 +28,18 @@ QUEUES = ("pending", "waiting", "skipped", "disputed", "approved", "rejected")
 
 # $1 is the viewer, $2 the assistant.
 _ASKED = "($2 IS NULL OR assistant = $2)"
-_ROOM = f"rank IS NOT NULL AND setter IS DISTINCT FROM $1 AND {_ASKED}"
+_MINE = f"setter IS DISTINCT FROM $1 AND {_ASKED}"
+_ROOM = f"rank IS NOT NULL AND {_MINE}"
 _PLACE = """CASE WHEN disputed THEN 'disputed' WHEN list_contains(skipped_by, $1) THEN 'skipped'
     WHEN list_contains(judged_by, $1) THEN 'waiting' ELSE 'pending' END"""
-_BEGUN = f"""SELECT exchange_id FROM exchange_state
-WHERE said_at IS NOT NULL AND {_ROOM} AND {_PLACE} = $3
+_BEGUN = f"""SELECT exchange_id FROM {BEGUN} WHERE {_MINE} AND {_PLACE} = $3
 ORDER BY said_at DESC, exchange_id LIMIT $4 OFFSET $5"""  # noqa: S608
 _OPEN = f"{_ROOM} AND (said_at IS NULL OR {_PLACE} = 'pending')"
 # As few columns as can be, since all that waits is looked at; then the rest of those that are weighed.
-_BEST = f"""SELECT seq, rank, owner FROM exchange_state
-WHERE {_OPEN} AND owner NOT IN (SELECT unnest($4::VARCHAR[])) ORDER BY rank, seq LIMIT $3"""  # noqa: S608
+_BEST = f"""SELECT seq, rank, owner FROM (
+    SELECT seq, rank, owner, setter, assistant FROM exchange_state WHERE rank IS NOT NULL AND said_at IS NULL
+    UNION ALL SELECT seq, rank, owner, setter, assistant FROM {BEGUN} WHERE {_PLACE} = 'pending')
+WHERE {_MINE} AND owner NOT IN (SELECT unnest($4::VARCHAR[])) ORDER BY rank, seq LIMIT $3"""  # noqa: S608
 _IDS = "SELECT seq, exchange_id FROM exchange_state WHERE seq IN (SELECT unnest($1::BIGINT[]))"
 _WEIGHED = """
 WITH shown AS (SELECT exchange_id, seq, rank, worth, rating, source, finish_reason,
@@ -51,12 +54,9 @@ ORDER BY rank, seq LIMIT $4 OFFSET $5"""  # noqa: S608
 _JUDGED = f"""SELECT exchange_id FROM exchange_state
 WHERE reviewable AND state = $3 AND setter IS DISTINCT FROM $1 AND {_ASKED}
 ORDER BY reviewed_at DESC, exchange_id LIMIT $4 OFFSET $5"""  # noqa: S608
-# Apart, because one query with both reads the projection more often than the two do.
-_STATES = f"""SELECT state, count(*) AS kept, count(*) FILTER (reviewable) AS shown,
-    count(rank) FILTER (said_at IS NULL) AS fresh
-FROM exchange_state WHERE training AND setter IS DISTINCT FROM $1 AND {_ASKED} GROUP BY state"""  # noqa: S608
-_PLACES = f"""SELECT {_PLACE} AS state, count(*) AS exchanges
-FROM exchange_state WHERE said_at IS NOT NULL AND {_ROOM} GROUP BY ALL"""  # noqa: S608
+_STATES = f"""SELECT state, sum(kept)::BIGINT AS kept, sum(shown)::BIGINT AS shown,
+    sum(fresh)::BIGINT AS fresh FROM {COUNTS} WHERE {_MINE} GROUP BY state"""  # noqa: S608
+_PLACES = f"""SELECT {_PLACE} AS state, count(*) AS exchanges FROM {BEGUN} WHERE {_MINE} GROUP BY ALL"""  # noqa: S608
 
 VISIBLE = "s.reviewable AND s.setter IS DISTINCT FROM $1"
 """SQL of `exchange_state s`: what the reviewer $1 may look at, whatever its state."""

@@ -10,6 +10,7 @@ Trail: feedback/erasure.py -> here -> feedback/store.py
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from feedback.accounts import admins
@@ -146,3 +147,10 @@ def _nothing(scope: str, identity: str, principal: Principal) -> NotFound | NotA
     if principal.role.covers(Role.OPERATOR):
         return NotFound(f"There is no {scope} {identity}.", "Give the id as it is listed.")
     return NotAllowed("That is somebody else's.", "You can erase what is your own.")
+
+
+def before(transaction: Transaction, table: str, ids: Sequence[str], asked_at: str) -> list[str]:
+    """Those that were there at that time: somebody who stays may have written since."""
+    until = datetime.fromisoformat(asked_at).replace(tzinfo=None)
+    asked = f'SELECT id FROM {table} WHERE id IN (SELECT unnest($1::UUID[])) AND "at" <= $2'  # noqa: S608
+    return [row["id"] for row in transaction.rows(asked, [list(ids), until])]

@@ -8,6 +8,7 @@ it, and conversations of which nothing is left go too. The words stay in the fil
 from datetime import datetime, timedelta
 from typing import Any
 
+from feedback import queue_tables
 from feedback.records import now
 from feedback.store import Store
 from feedback.writer import Transaction
@@ -40,6 +41,8 @@ def _forget_some(transaction: Transaction, before: datetime, days: int, principa
     if not old:
         return 0
     exchanges = [row["exchange_id"] for row in old]
+    for statement in queue_tables.leave():
+        transaction.rows(statement, [exchanges])
     for table, column, keys in (
         ("answers", "id", [row["answer_id"] for row in old]),
         ("exchanges", "id", exchanges),

@@ -15,18 +15,12 @@ from typing import Any
 from feedback import lookup
 from feedback.accounts import reviewers
 from feedback.errors import NotAllowed
-from feedback.exchange_state import GONE
 from feedback.policy import SKIP, Opinion, Policy, Wording, flags, outcome, wording
 from feedback.records import COMMAND_LINE, Exchange, Principal, Role, is_id
 from feedback.store import Store
 from feedback.writer import Transaction
 
-_OPINIONS = f"""
-SELECT o.id, o.exchange_id, o.round, o.principal, o.verdict, o.response, o.author,
-    coalesce(o.reason, '') AS reason, o.blind, o.at AS at
-FROM opinions o WHERE o.exchange_id IN (SELECT unnest($1::UUID[])) AND o.principal NOT IN {GONE}
-QUALIFY row_number() OVER (PARTITION BY o.exchange_id, o.round, o.principal ORDER BY o.seq DESC) = 1
-ORDER BY o.seq"""  # noqa: S608
+_OPINION = """principal, verdict, response, author, coalesce(reason, '') AS reason, blind, "at" AS at"""
 
 # A verdict has the id of the opinion that settled it.
 _SETTLED = """
@@ -175,13 +169,14 @@ def _round(state: dict[str, Any]) -> str:
 
 
 def _said(source: Store | Transaction, states: Sequence[dict[str, Any]]) -> dict[str, list[Opinion]]:
-    """The opinions of the round of each that has any: few, so nearly always none is looked for."""
-    rounds = {row["exchange_id"]: _round(row) for row in states if row["said_at"]}
-    said: dict[str, list[Opinion]] = {}
-    for row in source.rows(_OPINIONS, [list(rounds)]) if rounds else []:
-        if row["round"] == rounds[row["exchange_id"]]:
-            said.setdefault(row["exchange_id"], []).append(_opinion(row))
-    return said
+    """The opinions of the open round of each, the newest of everybody who may review."""
+    ids = [identity for row in states for identity in row["opinions"] or ()]
+    told = lookup.by_key(source, "opinions", _OPINION, ids)
+    return {
+        row["exchange_id"]: [_opinion(told[str(identity)]) for identity in row["opinions"]]
+        for row in states
+        if row["opinions"]
+    }
 
 
 def _reasons(source: Store | Transaction, states: Sequence[dict[str, Any]]) -> dict[str, str]:

@@ -172,7 +172,9 @@ def in_store(store: Store, needles: Needles, runs: Collection[str]) -> tuple[Fou
     """
     found, facts = Found(), needles.inside(_joined(words.schema(store)))
     for table in words.columns(store):
-        if table in ("exchange_state", "hone_schema"):  # their names and states are in the others too
+        if (
+            table.startswith("exchange_state") or table == "hone_schema"
+        ):  # their names and states are in the others too
             continue
         quoting = table in words.RUN_WORDS
         for row in words.kept(store, table, "run_id" if quoting else "id"):

@@ -6,11 +6,13 @@ only; knows no connection.
 
 To change the tables: append a migration. To change the projection: change `exchange_state.py`, and append a
 migration that drops `exchange_state`, creates it as `EXCHANGE_STATE` then is, and sets `projected` to 0; the
-store fills it, at the next start if this one is killed. What an older migration created stays as it was.
+store fills it, at the next start if this one is killed. Likewise for the tables of `queue_tables.py`. What an
+older migration created stays as it was.
 """
 
 from typing import Any
 
+from feedback import queue_tables
 from feedback.exchange_state import EXCHANGE_STATE
 
 ALWAYS = 'id UUID PRIMARY KEY, seq BIGINT NOT NULL, "at" TIMESTAMP NOT NULL, principal VARCHAR NOT NULL'
@@ -132,6 +134,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _ERASURE,
     ("DROP TABLE exchange_state", _SECOND_EXCHANGE_STATE),
     ("DROP TABLE exchange_state", EXCHANGE_STATE, "UPDATE projected SET seq = 0"),
+    (
+        "DROP TABLE exchange_state",
+        EXCHANGE_STATE,
+        *queue_tables.TABLES,
+        "UPDATE projected SET seq = 0",
+    ),
 )
 """Migration n takes a file from schema n to schema n + 1."""
 

@@ -117,6 +117,11 @@ class Search:
         while not self._ended.is_set() and self._step():
             pass
 
+    def forget(self) -> None:
+        """Write the file anew without the digests of words that were erased or deleted; others search on."""
+        with self._indexing:
+            self._store.renew(word_index.NAME, word_index.copy)
+
     def rebuild(self) -> None:
         """Forget every word and its digest, and index from the beginning; until then less is found."""
         with self._indexing:

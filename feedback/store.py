@@ -10,6 +10,7 @@ Trail: feedback/exchanges.py -> here -> feedback/review.py
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -90,9 +91,7 @@ class Store:
     def check(self) -> bool:
         """Whether the projection equals what the events say."""
         self._projector.catch_up()
-        stale = self.row(exchange_state.difference())
-        assert stale is not None
-        return bool(stale["rows"] == 0)
+        return all(self.rows(query)[0]["rows"] == 0 for query in exchange_state.differences())
 
     @property
     def newest(self) -> int:
@@ -108,14 +107,23 @@ class Store:
             if name in self._beside:
                 self._connection.execute(f"DETACH {name}")
             self._beside[name] = (path, prepare)
+            store_file.remove(store_file.beside(path))  # what a killed refill left
             self._attach(name)
 
-    def renew(self, name: str) -> None:
-        """Begin an attached file anew."""
+    def renew(self, name: str, fill: Callable[[Any, str], None] | None = None) -> None:
+        """Begin an attached file anew: empty, or as `fill(cursor, fresh)` fills the database `fresh`."""
+        path, _ = self._beside[name]
+        if fill:
+            with self.aside() as cursor:
+                store_file.fill(cursor, store_file.beside(path), partial(fill, cursor))
         with self._file.alone():
             self._connection.execute(f"DETACH {name}")
-            self._delete(name)
-            self._attach(name)
+            try:
+                store_file.remove(path)
+                if fill:
+                    store_file.put_in_place(store_file.beside(path), path)
+            finally:
+                self._attach(name)
 
     @contextmanager
     def aside(self) -> Iterator[Any]:
@@ -189,14 +197,9 @@ class Store:
             if prepare(self._connection):
                 return
             self._connection.execute(f"DETACH {name}")
-        self._delete(name)
+        store_file.remove(path)
         self._connection.execute(f"ATTACH {store_file.quoted(path)} AS {name}")
         prepare(self._connection)
-
-    def _delete(self, name: str) -> None:
-        path, _ = self._beside[name]
-        for file in (path, path.with_name(path.name + ".wal")):
-            file.unlink(missing_ok=True)
 
     def _let_go(self) -> None:
         self._projector.close()

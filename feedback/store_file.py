@@ -28,7 +28,7 @@ class Log:
     """
 
     def __init__(self, path: Path, held: Callable[[], AbstractContextManager[None]]) -> None:
-        self._log = path.with_name(path.name + ".wal")
+        self._log = log(path)
         self._held = held
         self._not_before = 0.0
 
@@ -47,15 +47,30 @@ def beside(path: Path) -> Path:
     return path.with_name(path.name + ".new")
 
 
-def rewrite(cursor: Any, target: Path) -> None:
-    """Copy the cursor's database, as of now, to a new file."""
-    current = cursor.execute("SELECT current_database()").fetchall()[0][0].replace('"', '""')
+def log(path: Path) -> Path:
+    """The log that lies beside a file, of what was written since it was last moved into it."""
+    return path.with_name(path.name + ".wal")
+
+
+def size(path: Path) -> int:
+    """Bytes of a file and its log."""
+    return sum(file.stat().st_size for file in (path, log(path)) if file.exists())
+
+
+def remove(path: Path) -> None:
+    """Delete a file and its log; the log first, which would do harm to any other file in that place."""
+    log(path).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+
+
+def fill(cursor: Any, target: Path, write: Callable[[str], None]) -> None:
+    """Make a new file of what `write(database)` writes in one transaction; on the disk when this returns."""
+    remove(target)
     fresh = f"copy_{new_id().replace('-', '')}"
     cursor.execute(f"ATTACH {quoted(target)} AS {fresh}")
     try:
         cursor.execute("BEGIN TRANSACTION")
-        cursor.execute(f'COPY FROM DATABASE "{current}" TO {fresh}')
-        counted = [_counts(cursor, name) for name in (current, fresh)]
+        write(fresh)
         cursor.execute("COMMIT")
     except BaseException:
         with suppress(Exception):
@@ -64,9 +79,21 @@ def rewrite(cursor: Any, target: Path) -> None:
     finally:
         with suppress(Exception):
             cursor.execute(f"DETACH {fresh}")
-    if counted[0] != counted[1]:
-        raise StoreError("A copy of the store is not what was copied.", "Try again; report this.")
+    if log(target).exists():
+        raise StoreError(f"{target.name} could not be written whole.", "Check the disk's space; try again.")
     durable(target)
+
+
+def rewrite(cursor: Any, target: Path) -> None:
+    """Copy the cursor's database, as of now, to a new file."""
+    current = cursor.execute("SELECT current_database()").fetchall()[0][0].replace('"', '""')
+
+    def copy(fresh: str) -> None:
+        cursor.execute(f'COPY FROM DATABASE "{current}" TO {fresh}')
+        if _counts(cursor, current) != _counts(cursor, fresh):
+            raise StoreError("A copy of the store is not what was copied.", "Try again; report this.")
+
+    fill(cursor, target, copy)
 
 
 def put_in_place(fresh: Path, path: Path) -> None:
@@ -75,7 +102,7 @@ def put_in_place(fresh: Path, path: Path) -> None:
     Raises:
         StoreError: It has one.
     """
-    if path.with_name(path.name + ".wal").exists():
+    if log(path).exists():
         raise StoreError(f"{path} was not closed cleanly, so it stays as it is.", "Start Hone again.")
     fresh.replace(path)
     durable(path.parent)

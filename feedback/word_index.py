@@ -19,6 +19,11 @@ _FORM = 2
 """Counts up whenever words are told apart otherwise, so that an index of the old form is made anew."""
 
 MADE = f"SELECT seq FROM {NAME}.made"  # noqa: S608
+_EVERY = f"CREATE VIEW IF NOT EXISTS {NAME}.every AS FROM {NAME}.postings UNION ALL FROM {NAME}.tail"
+_ERASED = "(SELECT exchange_id FROM erased_exchanges)"
+_SPEAKING = f"""SELECT seq FROM exchanges WHERE id NOT IN {_ERASED}
+UNION ALL SELECT seq FROM ratings WHERE exchange_id NOT IN {_ERASED}"""  # noqa: S608
+"""SQL for the events that a posting may name: those that are there, and whose words were not erased."""
 
 
 def pieces(text: str, *, asked: bool = False) -> str:
@@ -60,18 +65,30 @@ def prepare(cursor: Any, newest: int) -> bool:
     if tables:
         with suppress(Exception):  # another program's tables
             form, seq = cursor.execute(f"SELECT form, seq FROM {NAME}.made").fetchall()[0]  # noqa: S608
+            cursor.execute(_EVERY)
             return bool(form == mark and seq <= newest)
         return False
     for statement in (
         "BEGIN TRANSACTION",
         f"CREATE TABLE {NAME}.postings (token UBIGINT, rated BOOLEAN, event BIGINT)",
         f"CREATE TABLE {NAME}.tail (token UBIGINT, rated BOOLEAN, event BIGINT)",
-        f"CREATE VIEW {NAME}.every AS FROM {NAME}.postings UNION ALL FROM {NAME}.tail",
         f"CREATE TABLE {NAME}.made AS SELECT '{mark}' AS form, 0::BIGINT AS seq",
+        _EVERY,
         "COMMIT",
     ):
         cursor.execute(statement)
     return True
+
+
+def copy(cursor: Any, fresh: str) -> None:
+    """Write the postings of what the store still holds words of to the empty database `fresh`.
+
+    The runs keep their order.
+    """
+    cursor.execute(f"CREATE TABLE {fresh}.made AS FROM {NAME}.made")
+    for table in ("postings", "tail"):
+        kept = f"SELECT * FROM {NAME}.{table} WHERE event IN ({_SPEAKING})"  # noqa: S608
+        cursor.execute(f"CREATE TABLE {fresh}.{table} AS {kept}")
 
 
 def extend(cursor: Any, newest: int, most: int) -> bool:

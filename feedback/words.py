@@ -62,6 +62,8 @@ FACTS: dict[str, frozenset[str]] = {
             *("state", "verdict", "reviewed_by", "setter", "judged_by", "skipped_by"),
         }
     ),
+    "exchange_state_counts": frozenset({"assistant", "setter", "state"}),
+    "exchange_state_begun": frozenset({"owner", "assistant", "setter", "judged_by", "skipped_by"}),
     "hone_schema": frozenset(),
 }
 """Columns of text that hold no words of a chat; `principal` is one everywhere."""

@@ -1,7 +1,8 @@
 """Erasure in a running Hone: the words first, then whoever still holds them, then the proof.
 
 Between the steps of `feedback/erasure.py` the run in progress is stopped where it may hold what was erased,
-the engine forgets the conversations, and routes follow the versions that were withdrawn. One at a time.
+the engine forgets the conversations, and routes follow the versions that were withdrawn. Those that are asked
+for meanwhile wait, and are then done together.
 
 Trail: serve/api/erase.py -> here -> feedback/erasure.py, tuner/cleansing.py, serve/router.py
 """
@@ -9,6 +10,8 @@ Trail: serve/api/erase.py -> here -> feedback/erasure.py, tuner/cleansing.py, se
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,6 +42,23 @@ class Tuner(Protocol):
     def wake(self) -> None: ...
 
 
+@dataclass(eq=False, slots=True)
+class _Asked:
+    """An erasure that waits for its turn, and what will be told of it."""
+
+    job: Job
+    principal: Principal
+    told: asyncio.Future[dict[str, Any]] = field(default_factory=asyncio.Future)
+
+    def end(self, receipts: Sequence[dict[str, Any]]) -> None:
+        if not self.told.done():
+            self.told.set_result(next(told for told in receipts if told["erasure"] == self.job.id))
+
+    def fail(self, fault: BaseException) -> None:
+        if not self.told.done():
+            self.told.set_exception(fault)
+
+
 class Erasing:
     """The erasures of one home."""
 
@@ -50,6 +70,7 @@ class Erasing:
         self._index = index
         self._policy: Policy = policy
         self._turn = asyncio.Lock()
+        self._asked: list[_Asked] = []
         self._running: set[asyncio.Task[dict[str, Any]]] = set()
         self._rests: dict[str, float] = {}
         self.serving = False
@@ -87,8 +108,8 @@ class Erasing:
 
     def resume(self) -> None:
         """End what a killed process left behind; before anything is served."""
-        for done in erasure.resume(self._store, self._home, engine=self.kept_by_engine):
-            self._index.rebuild()
+        kept, forget = self.kept_by_engine, self._index.forget
+        for done in erasure.resume(self._store, self._home, engine=kept, forget=forget):
             log.warning("erasure %s was resumed and is finished", done["erasure"])
 
     async def settled(self) -> None:
@@ -124,25 +145,52 @@ class Erasing:
             self._rests[principal.name] = ended + REST * (ended - began)
 
     async def _erase(self, job: Job, principal: Principal) -> dict[str, Any]:
-        """One at a time, and first what one that failed has left: this one would not look for its words."""
+        """Wait for those before, who may have done this one with theirs: the file is written once for all."""
+        asked = _Asked(job, principal)
+        self._asked.append(asked)
         async with self._turn:
-            for left in await asyncio.to_thread(list, erasure.take_up(self._store, self._home)):
-                await self._carry_out(left)
-            return await self._carry_out(
-                await asyncio.to_thread(erasure.take, self._store, self._home, job, principal)
-            )
+            try:
+                if not asked.told.done():
+                    await self._all_asked()
+            finally:
+                if asked in self._asked:
+                    self._asked.remove(asked)
+        return await asked.told
 
-    async def _carry_out(self, taken: Job) -> dict[str, Any]:
+    async def _all_asked(self) -> None:
+        """First what one that failed has left, whose words these would not look for; then all that wait."""
+        if left := await asyncio.to_thread(list, erasure.take_up(self._store, self._home)):
+            await self._carry_out(left)
+        all_asked, self._asked = self._asked, []
+        try:
+            taken = [job for asked in all_asked if (job := await self._taken(asked))]
+            done = await self._carry_out(taken) if taken else []
+        except BaseException as fault:
+            for asked in all_asked:
+                asked.fail(fault)
+            return
+        for asked in all_asked:
+            asked.end(done)
+
+    async def _taken(self, asked: "_Asked") -> Job | None:
+        try:
+            return await asyncio.to_thread(erasure.take, self._store, self._home, asked.job, asked.principal)
+        except Exception as refused:
+            asked.fail(refused)
+            return None
+
+    async def _carry_out(self, taken: Sequence[Job]) -> list[dict[str, Any]]:
         if self.serving:
-            await self._tuner.cleansing.stop_learning(taken.exchanges)
-        await asyncio.to_thread(erasure.settle, self._store, taken)
+            await self._tuner.cleansing.stop_learning([name for job in taken for name in job.exchanges])
+        for job in taken:
+            await asyncio.to_thread(erasure.settle, self._store, job)
         engine = self.kept_by_engine
         if self.serving:
             await self._tuner.cleansing.follow()
-            for owner in taken.owners:
+            for owner in dict.fromkeys(owner for job in taken for owner in job.owners):
                 await self._router.forget(owner)
-        await asyncio.to_thread(self._index.rebuild)  # it holds digests of the words
-        done = await asyncio.to_thread(erasure.finish, self._store, self._home, taken, engine=engine)
+        await asyncio.to_thread(self._index.forget)  # it holds digests of the words
+        done = await asyncio.to_thread(erasure.finish_all, self._store, self._home, taken, engine=engine)
         if self.serving:
             self._tuner.wake()
         return done

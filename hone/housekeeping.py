@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
-from feedback import retention
+from feedback import retention, store_file
 from feedback.records import Principal, Role
 from feedback.search import Search
 from feedback.store import Store
@@ -58,7 +58,7 @@ class Housekeeping:
         gone = retention.forget_unrated(self._store, self._unrated_days)
         if gone:
             self._store.compact()
-            self.search.rebuild()
+            self.search.forget()
         return gone
 
     async def _every_night(self) -> None:
@@ -85,9 +85,9 @@ class Housekeeping:
         @router.post("/v1/compact")
         async def compact(principal: admin) -> dict[str, int]:
             """Rewrite the store's file without what was deleted; everyone waits for it."""
-            before = self._home.store.stat().st_size
+            before = store_file.size(self._home.store)
             await asyncio.to_thread(self._store.compact)
-            return {"before": before, "after": self._home.store.stat().st_size}
+            return {"before": before, "after": store_file.size(self._home.store)}
 
         return router
 

@@ -85,37 +85,9 @@ class Conversations:
         self.max_prompt_chars = max_prompt_chars
         self._max_running = max_running
         self._running: Counter[str] = Counter()
-        self._unkept: dict[str, StoreError] = {}
 
     async def assistant(self, name: str) -> Assistant:
         return await asyncio.to_thread(self.assistants.get, name)
-
-    async def conversation(
-        self,
-        principal: Principal,
-        assistant: str,
-        instruction: str,
-        conversation_id: str | None = None,
-        *,
-        training: bool = True,
-    ) -> str:
-        """The id of a conversation of this principal's: the one asked for, or a new one.
-
-        Raises:
-            NotAllowed: The one asked for is someone else's.
-        """
-        if conversation_id and not is_id(conversation_id):
-            raise BadRequest("The conversation_id is not a UUID.", "Leave it out to begin a conversation.")
-        title = " ".join(instruction.split())[:60]
-        begin = self.exchanges.begin_conversation
-        try:
-            return await asyncio.to_thread(
-                begin, principal.name, assistant, title, conversation_id, training=training
-            )
-        except StoreError as full:
-            passing = new_id()
-            self._unkept[passing] = full
-            return passing
 
     async def say(
         self,
@@ -132,10 +104,15 @@ class Conversations:
         line: Sequence[Exchange] = ()
         if conversation_id:
             line = await self._line(conversation_id, principal)
-        else:
-            conversation_id = await self.conversation(principal, assistant, instruction, training=training)
-        context = prompts.context(known, line)
-        return await self.begin(principal, assistant, context, instruction, conversation_id=conversation_id)
+        return await self.begin(
+            principal,
+            assistant,
+            prompts.context(known, line),
+            instruction,
+            conversation_id=conversation_id,
+            begins=not conversation_id,
+            training=training,
+        )
 
     async def again(self, principal: Principal, exchange_id: str, instruction: str | None = None) -> Turn:
         """Ask an exchange of one's own again, or with other words; it and all after it leave the line."""
@@ -164,7 +141,9 @@ class Conversations:
         context: Sequence[Message],
         instruction: str,
         *,
-        conversation_id: str,
+        conversation_id: str | None,
+        begins: bool = False,
+        training: bool = True,
         sampling: Sampling | None = None,
         version: str | None = None,
         replaces: str | None = None,
@@ -172,13 +151,20 @@ class Conversations:
     ) -> Turn:
         """Admit a turn: the version is pinned and the row is durable when this returns.
 
+        Where it `begins` a conversation, that is kept with the turn and not before, of that id or a new one;
+        `training` is for that.
+
         Raises:
-            NotAllowed: An exact `version` was asked for by someone who is not an operator.
+            NotAllowed: The conversation is someone else's, or an exact `version` was asked for by someone who
+                is not an operator.
             UnknownVersion: That version is not being served.
         """
         self.check_text(instruction, context)
         if version and not principal.role.covers(Role.OPERATOR):
             raise NotAllowed("Only operators may ask an exact version.", f"Use the assistant {assistant}.")
+        if conversation_id and begins and not is_id(conversation_id):
+            raise BadRequest("The conversation_id is not a UUID.", "Leave it out to begin a conversation.")
+        conversation_id = conversation_id or new_id()
         drawn = sampling or self.sampling
         pin = ExitStack()
         try:
@@ -199,7 +185,7 @@ class Conversations:
                 source=source,
                 replaces=replaces,
             )
-            unkept = await self._open(exchange)
+            unkept = await self._open(exchange, begins, training)
         except BaseException:
             pin.close()
             raise
@@ -207,17 +193,14 @@ class Conversations:
         turn.pieces = self._speak(turn, drawn)
         return turn
 
-    async def _open(self, exchange: Exchange) -> StoreError | None:
+    async def _open(self, exchange: Exchange, begins: bool, training: bool) -> StoreError | None:
         """Record the admission; why it could not be, where the store failed."""
-        full = self._unkept.pop(exchange.conversation_id, None)
-        if full is None:
-            try:
-                await asyncio.to_thread(self.exchanges.open, exchange)
-            except StoreError as fault:
-                full = fault
-        if full is not None:
+        try:
+            await asyncio.to_thread(self.exchanges.open, exchange, begins=begins, training=training)
+        except StoreError as full:
             log.error("a turn is answered and not kept: %s", full)
-        return full
+            return full
+        return None
 
     @contextmanager
     def _place(self, principal: Principal) -> Iterator[None]:

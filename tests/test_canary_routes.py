@@ -147,7 +147,8 @@ async def test_every_turn_of_a_conversation_gets_the_version_that_its_lot_says(
     assert seen == {ONE, TWO}  # 1 in 2,000 it is not
     named = await talk.begin(
         *(OTTO, "general", [], "Hi"),
-        conversation_id=await talk.conversation(OTTO, "general", "Hi"),
+        conversation_id=None,
+        begins=True,
         version=ONE,
     )
     await named.close()

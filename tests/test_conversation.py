@@ -97,21 +97,20 @@ async def test_the_row_is_there_before_the_first_word_and_closed_at_the_end(
 async def test_what_is_kept_from_training_is_so_before_its_first_row(
     talk: Conversations, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(exchange: Any) -> None:
+    def die(*_: Any) -> None:
         raise RuntimeError("killed")
 
-    monkeypatch.setattr(talk.exchanges, "open", die)
+    monkeypatch.setattr("feedback.exchanges.as_row", die)
     with pytest.raises(RuntimeError, match="killed"):
-        await talk.begin(
-            *(MINA, "general", (), "Hi"),
-            conversation_id=await talk.conversation(MINA, "general", "Hi", training=False),
-        )
+        await talk.say(MINA, "general", "Hi", None, training=False)
     monkeypatch.undo()
+    assert talk.exchanges.conversations("mina") == []
+    await (await talk.say(MINA, "general", "Hi", None, training=False)).close()
     (begun,) = talk.exchanges.conversations("mina")
     assert begun["training"] is False
     turn = await talk.say(MINA, "general", "Hi", begun["id"])
     await turn.close()
-    assert store.rows("SELECT training FROM exchange_state") == [{"training": False}]
+    assert store.rows("SELECT training FROM exchange_state") == [{"training": False}] * 2
 
 
 async def test_the_next_turn_hears_the_system_prompt_and_what_was_said_before(
@@ -214,16 +213,18 @@ async def test_what_cannot_be_asked_is_refused_and_leaves_no_row(talk: Conversat
     with pytest.raises(NotFound):
         await talk.say(MINA, "nobody", "Hi", None)
     with pytest.raises(NotAllowed):
-        await talk.begin(MINA, "general", (), "Hi", conversation_id="c", version="general@0")
+        await talk.begin(MINA, "general", (), "Hi", conversation_id=None, begins=True, version="general@0")
+    gone = "general@9-0badbeef"
     with pytest.raises(UnknownVersion):
-        await talk.begin(OTTO, "general", (), "Hi", conversation_id="c", version="general@9-0badbeef")
+        await talk.begin(OTTO, "general", (), "Hi", conversation_id=None, begins=True, version=gone)
     assert store.rows("SELECT 1 FROM exchanges", []) == []
+    assert store.rows("SELECT 1 FROM conversations", []) == []
 
 
 async def test_a_chat_that_is_too_long_as_a_whole_leaves_no_row(talk: Conversations, store: Store) -> None:
     """All of it is kept with each turn, also of those that the engine refuses."""
     said = [Message("user" if place % 2 == 0 else "assistant", "x" * 100) for place in range(10)]
-    conversation = await talk.conversation(MINA, "general", "Hi")
+    conversation = talk.exchanges.begin_conversation("mina", "general", "Hi")
     for _ in range(3):
         with pytest.raises(PromptTooLong, match="chat has 1,002 characters; the limit is 1,000"):
             await talk.begin(MINA, "general", said, "Hi", conversation_id=conversation, source="api")
@@ -235,6 +236,7 @@ async def test_one_person_cannot_fill_the_engine_alone(talk: Conversations) -> N
     turns = [await talk.say(MINA, "general", f"Question {number}", None) for number in range(4)]
     with pytest.raises(EngineBusy, match="4 of your answers are running"):
         await talk.say(MINA, "general", "One more", None)
+    assert len(talk.exchanges.conversations("mina")) == 4
     await (await talk.say(Principal("ned", Role.USER), "general", "Mine", None)).close()
     await turns[0].close()
     await (await talk.say(MINA, "general", "Now", None)).close()
@@ -249,7 +251,7 @@ async def test_knowing_the_id_of_an_imported_conversation_does_not_make_it_yours
     imports.save(store, OTTO, "general", rows, approve=True)
     taken = store.rows("SELECT conversation_id FROM exchanges")[0]["conversation_id"]
     with pytest.raises(NotAllowed):
-        await talk.conversation(MINA, "general", "Hi", taken)
+        await talk.begin(MINA, "general", (), "Hi", conversation_id=taken, begins=True)
     with pytest.raises(NotFound):
         await talk.say(MINA, "general", "Hi", taken)
     assert store.rows("SELECT owner FROM exchange_state")[0]["owner"] == "otto"

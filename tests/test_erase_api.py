@@ -1,5 +1,6 @@
 """Who may erase what over HTTP, and what a Hone does with an erasure while no engine runs."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,12 @@ from starlette.testclient import TestClient
 from stories import ask
 
 from feedback import erasure, purge
+from feedback.errors import NotFound
 from feedback.ledger import Ledger
 from feedback.records import Principal, Role, new_id
 from feedback.store import Store
 from hone.app import Hone
+from hone.commands.erase import say
 from hone.home import Home
 from hone.settings import read
 
@@ -118,6 +121,31 @@ def test_an_erasure_that_failed_is_ended_before_the_next_begins(
     assert (first["proof"]["clean"], first["removed"]["exchanges"]) == (True, 1)
 
 
+def test_erasures_asked_for_together_share_one_rewriting_and_each_has_its_own_receipt(
+    hone: Hone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"My {count} hedgehogs are called after rivers." for count in ("three", "four", "five")]
+    exchanges = [asked(hone, "una", text)[0] for text in texts]
+    written: list[str] = []
+    compact = hone.store.compact
+    monkeypatch.setattr(hone.store, "compact", lambda *given: (written.append("anew"), compact(*given)))
+
+    async def together() -> list[dict[str, object] | BaseException]:
+        every = [hone.erasing.erase(ADMIN, "exchange", target) for target in (*exchanges, new_id())]
+        return await asyncio.gather(*every, return_exceptions=True)
+
+    *receipts, unknown = asyncio.run(together())
+    assert written == ["anew"]
+    assert isinstance(unknown, NotFound)
+    known = {row["id"]: row["target"] for row in hone.store.rows("SELECT id, target FROM erasures")}
+    assert [known[told["erasure"]] for told in receipts] == exchanges  # type: ignore[index]
+    for told in receipts:
+        assert told["removed"]["exchanges"] == 1  # type: ignore[index]
+        assert told["proof"]["clean"]  # type: ignore[index]
+        assert told["proof"]["rows_with_words"] == 0  # type: ignore[index]
+    assert not list((hone.home.folder / "erasing").iterdir())
+
+
 def test_an_operator_erases_a_user_but_not_an_admin_and_only_operators_choose_the_policy(hone: Hone) -> None:
     exchange, line = asked(hone, "admin", "What the admin asked is the admin's.")
     operator = signed_in(hone, "oz")
@@ -180,3 +208,14 @@ def test_what_a_killed_process_left_is_finished_before_a_hone_serves(tmp_path: P
         assert Ledger(hone.store).live("general").version == past.versions[0]
     finally:
         hone.close()
+
+
+def test_the_command_says_so_where_only_an_account_is_gone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proof = {"fragments": 0, "files": 1, "clean": True, "found": {}}
+    told = {"erasure": "x", "removed": {}, "account_ended": True, "versions": [], "proof": proof}
+    say({**told, "engine": "It keeps nothing."}, tmp_path)
+    say({**told, "removed": {"exchanges": 2}, "engine": "It keeps nothing."}, tmp_path)
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Erased")]
+    assert said == ["Erased: the account", "Erased: 2 exchanges, the account"]

@@ -504,6 +504,24 @@ class TestReceipts:
         assert told["proof"]["found"] == {"engine.log": len(scan.fragments([SECRET]))}
         assert not told["proof"]["clean"]
 
+    def test_of_two_that_end_together_only_the_one_whose_words_are_left_says_so(
+        self, store, home, monkeypatch
+    ):
+        jobs = []
+        for text in (SECRET, KOREAN):
+            job = erasure.new(LEE, "exchange", ask(store, LEE, text).id, account=False, policy="keep")
+            jobs.append(erasure.take(store, home, job, LEE))
+            erasure.settle(store, jobs[-1])
+        (home / "engine.log").write_text(KOREAN)
+        monkeypatch.setattr(scrub, "overwrite", lambda *_: None)
+        told = erasure.finish_all(store, home, jobs)
+        assert [one["proof"]["clean"] for one in told] == [True, False]
+        assert [one["proof"]["found"] for one in told] == [
+            {},
+            {"engine.log": len(scan.fragments([KOREAN]))},
+        ]
+        assert not list((home / "erasing").iterdir())
+
 
 def real_adapter(folder, number):
     pretended(folder, number)

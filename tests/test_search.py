@@ -1,20 +1,28 @@
 """Search by words: every word must be there, Korean too, and nobody finds what they may not see."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 import unicodedata
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stories import ANA, BEN, RITA, ask
 
-from feedback import lookup, ratings, review, word_index
+from feedback import erasure, lookup, ratings, retention, review, word_index
 from feedback.errors import BadRequest
 from feedback.exchanges import Exchanges
+from feedback.records import now
 from feedback.search import Search
 from feedback.store import Store
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -212,3 +220,133 @@ def test_the_index_holds_no_text(store, search, tmp_path):
     search.stop()
     store.close()
     assert b"ncommonwordofmine" not in (tmp_path / "words.duckdb").read_bytes().lower()
+
+
+def postings(store):
+    return store.rows("SELECT token, rated, event FROM words.every ORDER BY ALL")
+
+
+def digest(store, word):
+    """A word's digest as it lies in a file that is not compressed."""
+    return store.row("SELECT hash($1) AS digest", [word])["digest"].to_bytes(8, "little")
+
+
+def erase(store, home, who, scope, target):
+    job = erasure.new(who, scope, target, account=False, policy="keep")
+    return erasure.take(store, home, job, who)
+
+
+def spoken(store):
+    """Two people's exchanges, both with a rating that says something; ana's first."""
+    said = []
+    for who, words in ((ANA, "hedgehogs"), (BEN, "badgers")):
+        exchange = ask(store, who, instruction=f"All about {words}", response=f"Many {words} sleep.")
+        ratings.rate(store, who, exchange.id, rating="down", correction=f"Few {words} dream.")
+        said.append(exchange)
+    return said
+
+
+@pytest.mark.parametrize("run", [5, word_index.RUN])
+def test_after_an_erasure_the_index_is_as_one_made_anew_and_no_digest_stays(
+    store, search, tmp_path, monkeypatch, run
+):
+    monkeypatch.setattr(word_index, "RUN", run)
+    store.decide(lambda t: t.rows("SET GLOBAL force_compression = 'uncompressed'"))
+    hers, _ = spoken(store)
+    search.catch_up()
+    with store.aside() as cursor:
+        cursor.execute("CHECKPOINT words")
+    index = tmp_path / "words.duckdb"
+    gone = [digest(store, word) for word in ("hedgehogs", "dream")]
+    assert all(known in index.read_bytes() for known in gone)
+    erase(store, tmp_path, ANA, "exchange", hers.id)
+    search.forget()
+    kept = postings(store)
+    held = b"".join(path.read_bytes() for path in sorted(tmp_path.glob("words.duckdb*")))
+    assert gone[0] not in held
+    assert digest(store, "badgers") in held
+    assert own(search, "hedgehogs") == own(search, "dream") == []
+    assert own(search, "badgers dream", owner="ben") == ["All about badgers"]
+    ask(store, BEN, instruction="badgers again")
+    assert own(search, "badgers", owner="ben") == ["badgers again", "All about badgers"]
+    store.close()
+    again = Store(store.path)
+    try:
+        found = Search(again, index)
+        assert own(found, "badgers", owner="ben") == ["badgers again", "All about badgers"]
+        found.rebuild()
+        assert postings(again) == []
+        found.catch_up()
+        newest = max(row["event"] for row in kept)
+        assert [row for row in postings(again) if row["event"] <= newest] == kept
+    finally:
+        again.close()
+
+
+def test_words_of_exchanges_that_were_let_go_leave_the_index(store, search):
+    ask(store, instruction="forgettable")
+    shown = ask(store, instruction="remarkable")
+    ratings.rate(store, ANA, shown.id, rating="up")
+    search.catch_up()
+    assert retention.forget_unrated(store, days=0, at=now()) == 1
+    search.forget()
+    assert {row["event"] for row in postings(store)} == {
+        row["seq"] for row in store.rows("SELECT seq FROM exchanges")
+    }
+
+
+FORGETTING = """
+import os, signal, sys
+from pathlib import Path
+from feedback import store_file
+from feedback.search import Search
+from feedback.store import Store
+
+folder, place, when = Path(sys.argv[1]), *sys.argv[2:]
+store = Store(folder / "hone.duckdb")
+search = Search(store, folder / "words.duckdb")
+real = getattr(store_file, place)
+
+def killed(*given):
+    if when == "after":
+        real(*given)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(store_file, place, killed)
+search.forget()
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "when"),
+    [("fill", "before"), ("fill", "after"), ("put_in_place", "before"), ("put_in_place", "after")],
+)
+def test_a_process_killed_while_it_forgets_leaves_an_index_that_forgets_again(
+    store, search, tmp_path, place, when
+):
+    hers, _ = spoken(store)
+    search.catch_up()
+    erase(store, tmp_path, ANA, "exchange", hers.id)
+    store.close()
+    ended = subprocess.run(
+        [sys.executable, "-c", FORGETTING, str(tmp_path), place, when],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    again = Store(store.path)
+    try:
+        found = Search(again, tmp_path / "words.duckdb")
+        assert not (tmp_path / "words.duckdb.new").exists()
+        found.forget()
+        assert own(found, "hedgehogs") == []
+        assert own(found, "badgers", owner="ben") == ["All about badgers"]
+        events = {row["event"] for row in postings(again)}
+        kept = """SELECT e.seq AS asked, r.seq AS rated FROM exchanges e JOIN ratings r
+            ON r.exchange_id = e.id WHERE e.principal = 'ben'"""
+        assert events == set(again.row(kept).values())
+    finally:
+        again.close()

@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stories import ANA, RITA, ask
 
-from feedback import lookup, ratings, review, schema
+from feedback import lookup, ratings, retention, review, schema
 from feedback.errors import BadRequest, Conflict, HomeBusy, StoreError
 from feedback.exchange_state import EXCHANGE_STATE
 from feedback.exchanges import Exchanges
 from feedback.migrate import migrate
-from feedback.queue import QUEUES, ids
+from feedback.queue import QUEUES, counts, ids
 from feedback.records import new_id
 from feedback.store import Store
 
@@ -164,6 +164,38 @@ def test_a_stale_projection_is_noticed_and_mended(store):
     assert (
         store.row("SELECT rating FROM exchange_state WHERE exchange_id = $1", [exchange.id])["rating"] is None
     )
+
+
+@pytest.mark.parametrize("every", [1, 3, 1_000])
+def test_the_counts_are_those_of_the_projection_however_often_they_are_folded(store, monkeypatch, every):
+    monkeypatch.setattr("feedback.projection.FOLD_EVERY", every)
+    for number in range(4):
+        exchange = ask(store, instruction=f"question {number}")
+        ratings.rate(store, ANA, exchange.id, rating="up")
+        assert store.check()
+        review.review(store, RITA, exchange.id, ("approve", "reject", "skip")[number % 3])
+        assert store.check()
+    forgotten = ask(store)
+    Exchanges(store).set_training(exchange.conversation_id, "ana", False)
+    assert retention.forget_unrated(store, days=0) == 1
+    assert store.check()
+    assert lookup.load(store, [forgotten.id]) == []
+    told = counts(store, viewer="rita")
+    assert [told[name] for name in ("approved", "rejected", "skipped")] == [1, 1, 1]
+    rows = store.row("SELECT count(*) AS rows FROM exchange_state_counts")["rows"]
+    assert (rows > 12) == (every == 1_000)
+
+
+@pytest.mark.parametrize("table", ["exchange_state_counts", "exchange_state_begun"])
+def test_stale_tables_of_the_queue_are_noticed_and_mended(store, table):
+    exchange = ask(store)
+    ratings.rate(store, ANA, exchange.id, rating="up")
+    review.review(store, RITA, exchange.id, "skip")
+    assert store.check()
+    store.decide(lambda transaction: transaction.rows(f"UPDATE {table} SET setter = 'otto'"))
+    assert not store.check()
+    store.rebuild()
+    assert store.check()
 
 
 def test_an_empty_file_is_migrated_and_a_second_opening_changes_nothing(tmp_path):

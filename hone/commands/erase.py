@@ -53,7 +53,7 @@ def erase(
         return
     if out:
         out.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", "utf-8")
-    _say(told, place(home).folder)
+    say(told, place(home).folder)
     raise typer.Exit(0 if told["proof"]["clean"] else UNCLEAN)
 
 
@@ -72,9 +72,11 @@ def _list(told: dict[str, Any]) -> None:
     screen.print("Nothing was erased; add --yes to do it.")
 
 
-def _say(told: dict[str, Any], home: Path) -> None:
-    removed = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in told["removed"].items())
-    screen.print(f"Erased: {removed}", soft_wrap=True)
+def say(told: dict[str, Any], home: Path) -> None:
+    """Print a receipt in words."""
+    removed = [f"{count} {kind.replace('_', ' ')}" for kind, count in told["removed"].items()]
+    gone = [*removed, *(["the account"] if told["account_ended"] else [])]
+    screen.print(f"Erased: {', '.join(gone) or 'nothing was left'}", soft_wrap=True)
     for version in told["versions"]:
         screen.print(f"{version['version']} is {version['state']}", markup=False)
     proof = told["proof"]

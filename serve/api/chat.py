@@ -126,9 +126,8 @@ async def _begin(conversations: Conversations, principal: Principal, request: Ch
         name,
         context,
         instruction,
-        conversation_id=await conversations.conversation(
-            principal, name, instruction, request.conversation_id
-        ),
+        conversation_id=request.conversation_id,
+        begins=True,
         sampling=_sampling(request, conversations.sampling),
         version=request.model if number else None,
         source="api",
