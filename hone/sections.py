@@ -120,7 +120,11 @@ class Tuner(Section):
         6, ge=0, description="Hours between the end of a run and the next by itself"
     )
     quiet_hours: str = Field("", description="Local hours for runs by themselves, such as 22-6; empty: any")
-    threads: int = Field(0, ge=0, description="CPU threads of the training child; 0 is half the cores")
+    threads: int = Field(
+        0,
+        ge=0,
+        description="CPU threads of the training child; 0 is all cores, shared by its processes",
+    )
     processes: int = Field(1, ge=1, le=64, description="Processes that train together, such as one a GPU")
     max_tokens: int = Field(2048, ge=32, description="Longer pairs are skipped, never cut")
     replay_share: float = Field(

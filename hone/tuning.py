@@ -59,7 +59,7 @@ class Tuning:
             Launch(ledger, server, self._rollout, home.folder, terms),
             home.folder,
             salt=tuner.salt or home.secret("salt"),
-            threads=tuner.threads or max(1, physical_cores() // 2),
+            threads=tuner.threads or max(1, physical_cores() // tuner.processes),
             processes=tuner.processes,
             max_tokens=tuner.max_tokens,
             plan={"replay_share": tuner.replay_share},
