@@ -4,7 +4,7 @@ Texts are cut into fragments without line ends, quotes or backslashes, which eve
 its own way, and looked for in UTF-8, in UTF-16 and as JSON escapes; Parquet is read, column by column. A
 text shorter than `SHORTEST` cannot be told from chance and is counted apart. Removes nothing.
 
-Trail: feedback/purge.py -> here -> feedback/finder.py, feedback/store_scan.py
+Trail: feedback/purge.py -> here -> feedback/store_scan.py
 """
 
 import json
@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from ahocorasick_rs import BytesAhoCorasick
 
 from feedback import snapshot
-from feedback.finder import Finder
 from feedback.store import Store
 
 WINDOW = 48
@@ -80,11 +80,14 @@ class Needles:
     @property
     def longest(self) -> int:
         """Bytes of the longest spelling."""
-        return max(map(len, self._spelled), default=0)
+        return max((len(form) for form, _ in self._spelled), default=0)
 
-    def spans(self, data: bytes) -> Iterator[tuple[int, int, int]]:
+    def spans(self, data: bytes) -> list[tuple[int, int, int]]:
         """Every find as (place among the fragments, start, end) in bytes, overlapping ones too."""
-        return self._finder.spans(data)
+        if not self.fragments:
+            return []
+        matches = self._automaton.find_matches_as_indexes(data, overlapping=True)
+        return [(self._spelled[form][1], start, end) for form, start, end in matches]
 
     def inside(self, data: bytes) -> set[str]:
         """Which fragments are in these bytes."""
@@ -100,7 +103,7 @@ class Needles:
         if not len(texts) or data is None or not self.fragments:
             return set()
         starts = np.frombuffer(ends, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-        spans = list(self.spans(data.slice(starts[0], starts[-1] - starts[0]).to_pybytes()))
+        spans = self.spans(data.slice(starts[0], starts[-1] - starts[0]).to_pybytes())
         if not spans:
             return set()
         found, begin, end = np.array(spans).T
@@ -110,18 +113,18 @@ class Needles:
         return {(row, self.fragments[fragment]) for row, fragment in pairs}
 
     def touches(self, text: str) -> bool:
-        return any(True for _ in self.spans(text.encode()))
+        return bool(self.spans(text.encode()))
 
     def without(self, some: Collection[str]) -> "Needles":
         return Needles([text for text in self.fragments if text not in some])
 
     @cached_property
-    def _spelled(self) -> dict[bytes, int]:
-        return {form: place for place, text in enumerate(self.fragments) for form in _spellings(text)}
+    def _spelled(self) -> list[tuple[bytes, int]]:
+        return [(form, place) for place, text in enumerate(self.fragments) for form in _spellings(text)]
 
     @cached_property
-    def _finder(self) -> Finder:
-        return Finder(self._spelled)
+    def _automaton(self) -> BytesAhoCorasick:
+        return BytesAhoCorasick([form for form, _ in self._spelled])
 
 
 @dataclass(slots=True)

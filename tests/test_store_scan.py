@@ -119,7 +119,7 @@ def test_what_many_say_is_told_of_once_and_what_one_says_is_not_lost_for_it(stor
     monkeypatch.setattr(store_scan, "WASTE", 0)
     monkeypatch.setattr(Store, "batches", one_by_one(Store.batches))
     common, rare = "Everybody says this every day", "Only one says this, and at the end"
-    for n in range(5):
+    for n in range(20):
         ask(store, ANA, f"{common} {n}")
     ask(store, BEN, rare)
     needles = sought(common, rare, SECRET)
@@ -137,10 +137,10 @@ def one_by_one(batches):
 
 
 def test_at_most_so_many_places_are_told(store):
-    for _ in range(5):
+    for _ in range(30):
         ask(store, ANA, SECRET)
-    assert len(store_scan.places_elsewhere(store, sought(SECRET), set(), 3)) == 3
-    assert store_scan.places_elsewhere(store, Needles([]), set(), 3) == []
+    assert len(store_scan.places_elsewhere(store, sought(SECRET), set(), 20)) == 20
+    assert store_scan.places_elsewhere(store, Needles([]), set(), 20) == []
 
 
 def test_what_is_said_while_the_words_are_taken_out_shows_in_the_proof(store, tmp_path, monkeypatch):
