@@ -4,7 +4,9 @@ import threading
 from datetime import timedelta
 
 import pytest
-from stories import ADA, ANA, BEN, OTTO, RITA, ROB, add_people, ask
+from hypothesis import given
+from hypothesis import strategies as st
+from stories import ADA, ANA, BEN, OTTO, RITA, ROB, add_people, admitted, ask
 
 from feedback import (
     claims,
@@ -26,7 +28,7 @@ from feedback.curate import curate
 from feedback.disputes import adjudicate, reopen
 from feedback.errors import BadRequest, Conflict, NotAllowed, NotFound
 from feedback.exchanges import Exchanges
-from feedback.policy import Policy, flags
+from feedback.policy import _ADDED, _SIGNS, Policy, flags
 from feedback.proposals import Candidate
 from feedback.queue import QUEUES, claim_next, counts, ids, item, items
 from feedback.ratings import rate
@@ -394,6 +396,13 @@ class TestSecondOpinions:
         assert review(team, RITA, exchange.id, "approve", policy=TRUSTING).state == "waiting"
         asked = corrected(team, "See https://fine.example.", instruction="What of https://fine.example.?")
         assert flags(asked, asked.proposed) == ()
+
+    @pytest.mark.parametrize("name", sorted(_SIGNS))
+    @given(data=st.data())
+    def test_no_flag_is_missed_for_want_of_its_sign(self, name, data):
+        words = data.draw(st.from_regex(_ADDED[name]))
+        assert _ADDED[name].search(words)
+        assert name in flags(admitted("c"), words)
 
     def test_a_share_is_judged_by_two_so_that_reviewers_can_be_compared(self):
         policy = Policy(second_share=0.25, salt="sea")
