@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from feedback.errors import BadRequest, Conflict, NotAllowed
 from feedback.policy import Policy
 from feedback.records import Principal, Role, is_id, new_id, now
-from feedback.rounds import standing
+from feedback.rounds import standing, state
 from feedback.store import Store
 from feedback.writer import Transaction
 
@@ -30,6 +30,7 @@ SELECT c.claim_id AS id, any_value(c.exchange_id) AS exchange_id, any_value(c.pr
 FROM claims c WHERE c.at > $1::TIMESTAMP - INTERVAL 1 DAY {where}
 GROUP BY c.claim_id HAVING arg_max(c.until, c.seq) > $1::TIMESTAMP"""
 _EXCHANGES = "AND c.exchange_id IN (SELECT unnest($2::UUID[]))"
+_CONCERNED = "AND (c.exchange_id = $2::UUID OR c.principal = $3)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,12 @@ class Claim:
     until: datetime
 
 
-def take(store: Store, principal: Principal, exchange_id: str, policy: Policy) -> Claim:
+def take(
+    store: Store, principal: Principal, exchange_id: str, policy: Policy, leaving: str | None = None
+) -> Claim:
     """Claim an exchange; taking one's own again renews it.
+
+    A claim of one's own on another, which is `leaving` for this one, ends in the same transaction.
 
     Raises:
         NotAllowed: Not a reviewer, or the exchange is its author's alone.
@@ -52,15 +57,19 @@ def take(store: Store, principal: Principal, exchange_id: str, policy: Policy) -
     _check_role(principal)
 
     def decide(transaction: Transaction) -> Claim:
-        where = standing(transaction, exchange_id, principal)
-        if where.state(principal.name) not in ("pending", "skipped", "disputed"):
+        if state(transaction, exchange_id, principal) not in ("pending", "skipped", "disputed"):
             raise Conflict("There is nothing left to judge there.", "Choose another one from the queue.")
-        held = active(transaction, [exchange_id]).get(exchange_id)
+        asked = [now().replace(tzinfo=None), exchange_id, principal.name]
+        found = [Claim(**row) for row in transaction.rows(_ALIVE.format(where=_CONCERNED), asked)]
+        held = next((claim for claim in found if claim.exchange_id == exchange_id), None)
         if held and held.principal != principal.name:
             raise _taken(held)
+        others = [claim for claim in found if claim is not held]
+        for left in (claim for claim in others if claim.id == leaving):
+            _write(transaction, left, now())
         if held:
             return _write(transaction, held, _until(transaction, held, policy))
-        if len(of(transaction, principal.name)) >= MOST_CLAIMS:
+        if len([claim for claim in others if claim.id != leaving]) >= MOST_CLAIMS:
             raise Conflict(f"You hold {MOST_CLAIMS} claims already.", "Judge or release one first.")
         fresh = Claim(new_id(), exchange_id, principal.name, now() + policy.lease)
         return _write(transaction, fresh, fresh.until)
@@ -113,8 +122,12 @@ def of(source: Store | Transaction, name: str) -> list[Claim]:
     return [Claim(**row) for row in rows]
 
 
-def check(transaction: Transaction, exchange_id: str, principal: Principal, claim_id: str | None) -> None:
+def check(
+    transaction: Transaction, exchange_id: str, principal: Principal, claim_id: str | None
+) -> Claim | None:
     """Refuse a verdict on what another holds, and one that names a claim which is not alive and its own.
+
+    One's own claim comes back, to be ended with the verdict.
 
     Raises:
         Conflict: So it is.
@@ -126,12 +139,12 @@ def check(transaction: Transaction, exchange_id: str, principal: Principal, clai
         raise Conflict(
             "Your claim on this exchange has ended.", "Claim it again and look whether it is still the same."
         )
+    return held
 
 
-def finish(transaction: Transaction, exchange_id: str, principal: Principal) -> None:
+def finish(transaction: Transaction, held: Claim | None) -> None:
     """End one's own claim with the verdict it was for."""
-    held = active(transaction, [exchange_id]).get(exchange_id)
-    if held and held.principal == principal.name:
+    if held:
         _write(transaction, held, now())
 
 

@@ -70,14 +70,14 @@ def adjudicate(
         if written(transaction, identity, principal, asked):
             return
         stand = rounds.standing(transaction, exchange_id, principal)
-        claims.check(transaction, exchange_id, principal, claim)
+        held = claims.check(transaction, exchange_id, principal, claim)
         _check_adjudicator(transaction, stand, principal)
         words = _on_the_table(stand, response) if verdict == "approve" else None
         if words:
             check_not_own(transaction, stand.exchange, principal, words.author)
         opinion = row(stand, principal, identity, verdict, words, reason, blind=False)
         transaction.append({"opinions": [opinion], "reviews": [verdict_of(stand, opinion)]})
-        claims.finish(transaction, exchange_id, principal)
+        claims.finish(transaction, held)
 
     store.decide(decide)
     return seen(rounds.standing(store, exchange_id, principal), principal.name)

@@ -29,6 +29,7 @@ from feedback.reach import Reach, Scope
 from feedback.records import Principal, Role
 from feedback.scan import Found, Needles
 from feedback.store import Store
+from feedback.store_scan import places_elsewhere
 from feedback.transaction import Transaction
 
 __all__ = [
@@ -75,10 +76,10 @@ def preview(
     The last is for operators: to others it would tell what somebody else said.
     """
     meant = reach.of(store, scope, target, principal, account=account)
-    said: dict[int, set[str]] = {}
+    said: list[str] = []
     if principal.role.covers(Role.OPERATOR):
         needles = Needles(scan.looked_for(store, words.gather(store, meant.exchanges, meant.conversations)))
-        said = scan.said_elsewhere(store, needles, {*meant.exchanges, *meant.conversations})
+        said = places_elsewhere(store, needles, {*meant.exchanges, *meant.conversations}, ELSEWHERE_SHOWN)
     return {
         "scope": scope,
         "target": target,
@@ -87,7 +88,7 @@ def preview(
         "exchanges": list(meant.exchanges),
         "removes": erased.counts(store, meant),
         "versions": [asdict(one) for one in affected.by(store, meant.exchanges)],
-        "said_elsewhere": sorted(set().union(*said.values()))[:ELSEWHERE_SHOWN],
+        "said_elsewhere": said,
     }
 
 
@@ -148,19 +149,21 @@ def finish_all(
     """
     files = files or home
     with _ONE:
-        everything = Needles(scan.looked_for(store, [text for job in jobs for text in job.texts]))
-        gone = {name for job in jobs for name in (*job.exchanges, *job.conversations)}
-        needles = everything.without(scan.said_elsewhere(store, everything, gone))
-        purge.clean(store, files, [name for job in jobs for name in job.exchanges], needles)
-        found = purge.look(store, files, needles)
+        each = [Needles(scan.looked_for(store, job.texts)) for job in jobs]
+        everything = each[0] if len(jobs) == 1 else Needles.together(each)
+        exchanges = {name for job in jobs for name in job.exchanges}
+        conversations = {name for job in jobs for name in job.conversations}
+        found = purge.take_out(store, files, everything, exchanges, conversations)
         if len(jobs) == 1 or not found.where:
-            return [_ended(store, home, files, job, found, engine) for job in jobs]
+            ends = zip(jobs, each, strict=True)
+            return [_ended(store, home, files, job, sought, found, engine) for job, sought in ends]
     return [finish(store, home, job, engine=engine, files=files) for job in jobs]
 
 
-def _ended(store: Store, home: Path, files: Path, job: Job, looked: Found, engine: str) -> dict[str, Any]:
+def _ended(
+    store: Store, home: Path, files: Path, job: Job, everything: Needles, looked: Found, engine: str
+) -> dict[str, Any]:
     """The receipt of one that was looked for, with which the job is done."""
-    everything = Needles(scan.looked_for(store, job.texts))
     found = Found(looked.files, looked.bytes, dict(looked.where))
     for folder in purge.asides(home):
         found.add(folder.name, _aside(folder, job, everything))
@@ -242,10 +245,7 @@ def _aside(folder: Path, job: Job, everything: Needles) -> Found:
         with closing(Store(folder / "hone.duckdb")) as old:
             again = _taken(old, folder, replace(job, again=True))
             settle(old, again)
-            said = scan.said_elsewhere(old, everything, {*again.exchanges, *again.conversations})
-            needles = everything.without(said)
-            purge.clean(old, folder, again.exchanges, needles)
-            found = purge.look(old, folder, needles)
+            found = purge.take_out(old, folder, everything, set(again.exchanges), set(again.conversations))
     except HoneError as broken:
         log.warning("%s could not be erased from: %s", folder, broken)
         return Found(where={"hone.duckdb": 1})

@@ -9,6 +9,7 @@ Trail: feedback/queue.py -> here -> feedback/ranking.py
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 SHARES = 100
@@ -42,9 +43,12 @@ def chosen(best: Callable[[Sequence[str]], Sequence[Row]], most: int) -> list[Ro
 
 def _by_shares(rows: Sequence[Row], share: int) -> list[Row]:
     """Everybody's first share, then everybody's second, and so on; each the best first."""
-    placed: Counter[str] = Counter()
-    shares: list[tuple[int, Row]] = []
-    for row in sorted(rows, key=lambda row: (row["rank"], row["seq"])):
-        shares.append((placed[row["owner"]] // share, row))
-        placed[row["owner"]] += 1
-    return [row for _, row in sorted(shares, key=lambda shared: shared[0])]
+    placed: dict[str, int] = {}
+    shares: list[list[Row]] = []
+    for row in sorted(rows, key=itemgetter("rank", "seq")):
+        place = placed.get(row["owner"], 0)
+        placed[row["owner"]] = place + 1
+        if place // share == len(shares):
+            shares.append([])
+        shares[place // share].append(row)
+    return [row for one in shares for row in one]

@@ -98,6 +98,15 @@ _ADDED = {
 }
 
 
+# What none of these can be without: a queue is looked through with every page, and most words hold none.
+_SIGNS = {
+    "link": re.compile(r"://|\.\S"),
+    "address": re.compile("@"),
+    "number": re.compile(r"\d"),
+    "markup": re.compile("[<:]"),
+}
+
+
 def flags(exchange: Exchange, words: str) -> tuple[str, ...]:
     """Why somebody else should look too: `unsafe` was said, or the words bring what nobody asked about.
 
@@ -107,6 +116,8 @@ def flags(exchange: Exchange, words: str) -> tuple[str, ...]:
     raised = ["unsafe"] if "unsafe" in exchange.reasons else []
     known = "\n".join([*(m.content for m in exchange.messages), exchange.response or ""])
     for name, pattern in _ADDED.items():
+        if name in _SIGNS and not _SIGNS[name].search(words):
+            continue
         if any(found.group().strip() not in known for found in pattern.finditer(words)):
             raised.append(name)
     return tuple(raised)

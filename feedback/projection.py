@@ -8,6 +8,7 @@ Knows no table's meaning; the SQL is `exchange_state.py`'s.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -17,6 +18,9 @@ from feedback import exchange_state, queue_tables
 
 LINGER = 0.2
 """Seconds in which touched exchanges gather before they are computed unasked: many take hardly longer."""
+REST = 4
+"""Times as long as the last computing took is waited where that is longer: many writers need the machine."""
+LONGEST_REST = 2.0
 FOLD_EVERY = 1_000
 """Computings after which the rows of the counts are made few again."""
 PATIENCE = 5.0
@@ -105,16 +109,19 @@ class Projector:
         self._connection.close()
 
     def _work(self) -> None:
+        took = 0.0
         while not self._closed.is_set():
             self._stirred.wait()
-            self._closed.wait(LINGER)
+            self._closed.wait(max(LINGER, min(REST * took, LONGEST_REST)))
             self._stirred.clear()
+            began = time.monotonic()
             try:
                 self.catch_up()
             except Exception as fault:
                 log.warning("the projection waits: %s", fault)
                 self._closed.wait(PATIENCE)
                 self._stirred.set()
+            took = time.monotonic() - began
 
     def _refresh(self) -> None:
         with self._notes:

@@ -179,12 +179,10 @@ def counts(store: Store, assistant: str | None = None, viewer: str = "") -> dict
     return dict.fromkeys(("unrated", *names), 0) | told
 
 
-def seen(stand: Standing, viewer: str) -> Exchange:
+def seen(stand: Standing, viewer: str, **changed: Any) -> Exchange:
     """The exchange in the state this reviewer sees; an earlier round's verdict is not told."""
-    state = stand.state(viewer)
-    if stand.judged:
-        return replace(stand.exchange, state=state)
-    return replace(stand.exchange, state=state, verdict=None, reviewed_by=None)
+    untold: dict[str, Any] = {} if stand.judged else {"verdict": None, "reviewed_by": None}
+    return replace(stand.exchange, state=stand.state(viewer), **untold, **changed)
 
 
 def _best(store: Store, viewer: str, assistant: str | None, but: Sequence[str]) -> list[dict[str, Any]]:
@@ -210,11 +208,11 @@ def _items(store: Store, viewer: Principal, policy: Policy, stands: Sequence[Sta
 
 def _item(stand: Standing, viewer: Principal, policy: Policy, held: Claim | None) -> Item:
     owner = stand.exchange.principal
-    exchange = seen(stand, viewer.name)
+    unnamed: dict[str, Any] = {} if owner == viewer.name else {"principal": policy.pseudonym(owner)}
     words = stand.wording
     mine = held is not None and held.principal == viewer.name
     return Item(
-        exchange=exchange if owner == viewer.name else replace(exchange, principal=policy.pseudonym(owner)),
+        exchange=seen(stand, viewer.name, **unnamed),
         proposed=words.text,
         edited=words.edited,
         flags=flags(stand.exchange, words.text),

@@ -43,11 +43,31 @@ def review(
     claim: str | None = None,
     policy: Policy | None = None,
 ) -> Exchange:
+    """Record a verdict, as `record` does, and return the exchange in the state that this reviewer sees.
+
+    That is `waiting` where another opinion is needed.
+    """
+    under: dict[str, Any] = {"response": response, "reason": reason, "id": id, "claim": claim}
+    record(store, principal, exchange_id, verdict, policy=policy, **under)
+    return seen(rounds.standing(store, exchange_id, principal), principal.name)
+
+
+def record(
+    store: Store,
+    principal: Principal,
+    exchange_id: str,
+    verdict: Verdict,
+    *,
+    response: str | None = None,
+    reason: str = "",
+    id: str | None = None,
+    claim: str | None = None,
+    policy: Policy | None = None,
+) -> None:
     """Approve the proposed words, approve `response` instead of them, reject, or skip.
 
     A `response` sent with approve must equal what is proposed now, so that nobody approves words that
-    changed under their eyes. The same `id` sent again is the same write. The exchange comes back in the
-    state that this reviewer sees: `waiting` where another opinion is needed.
+    changed under their eyes. The same `id` sent again is the same write.
 
     Raises:
         NotAllowed: Not a reviewer, the exchange is its author's alone, the words are the reviewer's own, or
@@ -61,18 +81,17 @@ def review(
     asked = {"exchange_id": exchange_id, "verdict": verdict, "response": response, "reason": reason}
 
     def decide(transaction: Transaction) -> None:
-        if not written(transaction, identity, principal, asked):
+        if id is None or not written(transaction, identity, principal, asked):
             stand = rounds.standing(transaction, exchange_id, principal)
-            claims.check(transaction, exchange_id, principal, claim)
+            held = claims.check(transaction, exchange_id, principal, claim)
             _check_turn(stand, principal, verdict, reason)
             rounds.check_no_party(transaction, stand, principal)
             opinion = _opinion(transaction, stand, principal, identity, verdict, response, reason)
             _settle(transaction, stand, opinion, principal, policy or Policy())
-            claims.finish(transaction, exchange_id, principal)
+            claims.finish(transaction, held)
             drafts.drop(transaction, principal, exchange_id)
 
     store.decide(decide, about=exchange_id)
-    return seen(rounds.standing(store, exchange_id, principal), principal.name)
 
 
 def _check_turn(stand: Standing, principal: Principal, verdict: str, reason: str) -> None:

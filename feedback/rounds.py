@@ -22,6 +22,12 @@ from feedback.writer import Transaction
 
 _OPINION = """principal, verdict, response, author, coalesce(reason, '') AS reason, blind, "at" AS at"""
 
+# Of all that `$2` may review, as `Standing.state` has it.
+_STATE = """SELECT CASE WHEN state IN ('approved', 'rejected') THEN state WHEN disputed THEN 'disputed'
+    WHEN list_contains(skipped_by, $2) THEN 'skipped' WHEN list_contains(judged_by, $2) THEN 'waiting'
+    ELSE 'pending' END AS state
+FROM exchange_state WHERE seq = $1 AND reviewable AND setter IS DISTINCT FROM $2"""
+
 # A verdict has the id of the opinion that settled it.
 _SETTLED = """
 SELECT o.id, o.principal, o.verdict, o.response, o.author, coalesce(o.reason, '') AS reason, o.blind,
@@ -80,8 +86,21 @@ def standing(source: Store | Transaction, exchange_id: str, principal: Principal
     """
     found = load(source, [exchange_id], principal.name) if is_id(exchange_id) else []
     if not found:
-        raise NotAllowed("That exchange is its author's alone, or there is none.", "Choose one of the queue.")
+        raise _not_theirs()
     return found[0]
+
+
+def state(source: Store | Transaction, exchange_id: str, principal: Principal) -> str:
+    """The state of one exchange as this reviewer sees it, without a look at its words.
+
+    Raises:
+        NotAllowed: As `standing` does.
+    """
+    asked = lookup.by_key(source, "exchanges", "seq", [exchange_id] if is_id(exchange_id) else [])
+    found = [source.row(_STATE, [row["seq"], principal.name]) for row in asked.values()]
+    if not found or found[0] is None:
+        raise _not_theirs()
+    return str(found[0]["state"])
 
 
 def load(source: Store | Transaction, ids: Sequence[str], viewer: str = "") -> list[Standing]:
@@ -106,11 +125,12 @@ def needed(
     transaction: Transaction, standing: Standing, words: Wording, principal: Principal, policy: Policy
 ) -> int:
     """How many reviewers must think the same of these words; never more than could."""
-    able = others(transaction, principal) | {principal.name}
+    known = reviewers(transaction)
+    able = _others(known, principal) | {principal.name}
     if not words.edited and words.author != "model" and not standing.exchange.imported:
         able.discard(words.author)
     own = standing.exchange.principal == principal.name and not standing.exchange.imported
-    doubtful = words.edited or own or _doubtful(transaction, standing.exchange, words, policy)
+    doubtful = words.edited or own or _doubtful(transaction, standing.exchange, words, policy, known)
     # What two have settled, or somebody for two who disagreed, is not overturned by one.
     wanted = 2 if doubtful or len(_settled(transaction, standing)) > 1 else 1
     return min(wanted, max(1, len(able)))
@@ -124,8 +144,9 @@ def check_no_party(transaction: Transaction, standing: Standing, principal: Prin
     """
     said = _settled(transaction, standing) if standing.judged else []
     parties = {opinion.principal for opinion in said[:-1]} if outcome(said[:-1], 1) == "disputed" else set()
-    free = others(transaction, principal) - parties
-    if principal.name in parties and (free or not principal.role.covers(Role.OPERATOR)):
+    if principal.name not in parties:
+        return
+    if others(transaction, principal) - parties or not principal.role.covers(Role.OPERATOR):
         raise NotAllowed(
             "You were one of those who disagreed.", "Leave it to an operator or another reviewer."
         )
@@ -133,20 +154,26 @@ def check_no_party(transaction: Transaction, standing: Standing, principal: Prin
 
 def others(transaction: Transaction, principal: Principal) -> set[str]:
     """The other people who may review."""
-    names = set(reviewers(transaction))
+    return _others(reviewers(transaction), principal)
+
+
+def _others(known: Sequence[str], principal: Principal) -> set[str]:
+    names = set(known)
     # The token lies in the home, beside the only account's password: they are one person.
     if principal.name == COMMAND_LINE and len(names) == 1:
         return set()
     return names - {principal.name}
 
 
-def _doubtful(transaction: Transaction, exchange: Exchange, words: Wording, policy: Policy) -> bool:
+def _doubtful(
+    transaction: Transaction, exchange: Exchange, words: Wording, policy: Policy, known: Sequence[str]
+) -> bool:
     """Whether one opinion is too few: a new contributor, a flag, or the luck of the draw."""
     if exchange.imported:
         return False
     if flags(exchange, words.text) or policy.sampled(exchange.id):
         return True
-    if exchange.principal == COMMAND_LINE or exchange.principal in reviewers(transaction):
+    if exchange.principal == COMMAND_LINE or exchange.principal in known:
         return False
     approved = transaction.row(
         """SELECT count(*) AS pairs FROM (SELECT 1 FROM exchange_state
@@ -162,6 +189,10 @@ def _settled(transaction: Transaction, standing: Standing) -> list[Opinion]:
     if standing.round == standing.exchange.id:
         return []
     return [_opinion(row) for row in transaction.rows(_SETTLED, [standing.exchange.id])]
+
+
+def _not_theirs() -> NotAllowed:
+    return NotAllowed("That exchange is its author's alone, or there is none.", "Choose one of the queue.")
 
 
 def _round(state: dict[str, Any]) -> str:

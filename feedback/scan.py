@@ -1,24 +1,25 @@
 """Looking for words where a home can hold them: proof that none of what was erased is left.
 
 Texts are cut into fragments without line ends, quotes or backslashes, which every format would write in
-its own way, and looked for in UTF-8, in UTF-16 and as JSON escapes; Parquet is read, the store is read and
-its file looked through as well. A text shorter than `SHORTEST` cannot be told from chance and is counted
-apart. Removes nothing.
+its own way, and looked for in UTF-8, in UTF-16 and as JSON escapes; Parquet is read, column by column. A
+text shorter than `SHORTEST` cannot be told from chance and is counted apart. Removes nothing.
 
-Trail: feedback/erasure.py -> here -> feedback/receipt.py
+Trail: feedback/purge.py -> here -> feedback/store_scan.py
 """
 
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ahocorasick_rs import BytesAhoCorasick
 
-from feedback import snapshot, words
+from feedback import snapshot
 from feedback.store import Store
 
 WINDOW = 48
@@ -27,6 +28,8 @@ SHORTEST = 16
 """Bytes of UTF-8 below which a text is not looked for."""
 PIECE = 8 << 20
 """Bytes read at once."""
+ROWS_AT_ONCE = 2_048
+"""Rows of a column that are read at once."""
 
 _BREAKS = re.compile(r"[\x00-\x1f\x7f\"'\\<>&\u2028\u2029]+")
 
@@ -62,35 +65,66 @@ def _windows(run: str) -> Iterator[str]:
 
 
 class Needles:
-    """Fragments to look for, in every way in which they may be written."""
+    """Fragments to look for, in every way in which they may be written; costly only once they are used."""
 
     def __init__(self, looked_for: Sequence[str]) -> None:
         self.fragments = list(looked_for)
-        spelled = [(form, i) for i, text in enumerate(looked_for) for form in _spellings(text)]
-        self._of = [i for _, i in spelled]
-        self._patterns = [form for form, _ in spelled]
-        self.longest = max(map(len, self._patterns), default=0)
-        self._automaton = BytesAhoCorasick(self._patterns) if spelled else None
+
+    @classmethod
+    def together(cls, several: Iterable["Needles"]) -> "Needles":
+        return cls(list(dict.fromkeys(text for some in several for text in some.fragments)))
 
     def __bool__(self) -> bool:
-        return self._automaton is not None
+        return bool(self.fragments)
+
+    @property
+    def longest(self) -> int:
+        """Bytes of the longest spelling."""
+        return max((len(form) for form, _ in self._spelled), default=0)
 
     def spans(self, data: bytes) -> list[tuple[int, int, int]]:
-        """Every find as (fragment, start, end) in bytes, overlapping ones too."""
-        if self._automaton is None:
+        """Every find as (place among the fragments, start, end) in bytes, overlapping ones too."""
+        if not self.fragments:
             return []
         matches = self._automaton.find_matches_as_indexes(data, overlapping=True)
-        return [(self._of[pattern], start, end) for pattern, start, end in matches]
+        return [(self._spelled[form][1], start, end) for form, start, end in matches]
 
-    def inside(self, data: bytes) -> set[int]:
+    def inside(self, data: bytes) -> set[str]:
         """Which fragments are in these bytes."""
-        return {fragment for fragment, _, _ in self.spans(data)}
+        return {self.fragments[found] for found, _, _ in self.spans(data)}
+
+    def in_column(self, column: pa.Array) -> set[tuple[int, str]]:
+        """Which fragments are in which rows of a column of texts, in one pass over the bytes of all rows.
+
+        What begins in one row and ends in another is in neither.
+        """
+        texts = column.cast(pa.large_string())
+        _, ends, data = texts.buffers()
+        if not len(texts) or data is None or not self.fragments:
+            return set()
+        starts = np.frombuffer(ends, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+        spans = self.spans(data.slice(starts[0], starts[-1] - starts[0]).to_pybytes())
+        if not spans:
+            return set()
+        found, begin, end = np.array(spans).T
+        rows = np.searchsorted(starts, starts[0] + begin, side="right") - 1
+        whole = starts[0] + end <= starts[rows + 1]
+        pairs = zip(rows[whole].tolist(), found[whole].tolist(), strict=True)
+        return {(row, self.fragments[fragment]) for row, fragment in pairs}
 
     def touches(self, text: str) -> bool:
         return bool(self.spans(text.encode()))
 
-    def without(self, some: Collection[int]) -> "Needles":
-        return Needles([text for i, text in enumerate(self.fragments) if i not in some])
+    def without(self, some: Collection[str]) -> "Needles":
+        return Needles([text for text in self.fragments if text not in some])
+
+    @cached_property
+    def _spelled(self) -> list[tuple[bytes, int]]:
+        return [(form, place) for place, text in enumerate(self.fragments) for form in _spellings(text)]
+
+    @cached_property
+    def _automaton(self) -> BytesAhoCorasick:
+        return BytesAhoCorasick([form for form, _ in self._spelled])
 
 
 @dataclass(slots=True)
@@ -123,9 +157,9 @@ def through(folder: Path, paths: Iterable[Path], needles: Needles) -> Found:
     return found
 
 
-def in_file(path: Path, needles: Needles) -> set[int]:
+def in_file(path: Path, needles: Needles) -> set[str]:
     """Which fragments are in a file's bytes."""
-    inside: set[int] = set()
+    inside: set[str] = set()
     kept = b""
     with path.open("rb") as file:
         while piece := file.read(PIECE):
@@ -135,60 +169,18 @@ def in_file(path: Path, needles: Needles) -> set[int]:
     return inside
 
 
-def in_parquet(path: Path, needles: Needles) -> set[int]:
+def in_parquet(path: Path, needles: Needles) -> set[str]:
     """Which fragments are in a snapshot's texts, however they are compressed; or in its bytes if broken."""
-    inside: set[int] = set()
+    inside: set[str] = set()
     try:
         whole = pq.ParquetFile(path)
         said = [name for name in snapshot.TEXTS if name in whole.schema_arrow.names]
-        for batch in whole.iter_batches(batch_size=words.ROWS_AT_ONCE, columns=said):
+        for batch in whole.iter_batches(batch_size=ROWS_AT_ONCE, columns=said):
             for column in batch.columns:
-                inside |= needles.inside(_joined(column.to_pylist()))
+                inside |= {fragment for _, fragment in needles.in_column(column)}
     except (pa.ArrowException, OSError):
         return in_file(path, needles)
     return inside
-
-
-def said_elsewhere(store: Store, needles: Needles, erased: Collection[str]) -> dict[int, set[str]]:
-    """Fragments that others said too, with the exchanges and assistants that say them.
-
-    `erased` are the exchanges whose words were taken; those of all others stay, and are no find.
-    """
-    elsewhere: dict[int, set[str]] = {}
-    tables = {**{table: key for table, (key, _) in words.WORDS.items()}, "conversations": "id"}
-    for table, key in {**tables, "assistants": "name"}.items():
-        for row in words.kept(store, table, key):
-            if row[key] not in erased:
-                for fragment in needles.inside(_joined(list(row.values()))):
-                    elsewhere.setdefault(fragment, set()).add(str(row[key]))
-    return elsewhere
-
-
-def in_store(store: Store, needles: Needles, runs: Collection[str]) -> tuple[Found, set[int]]:
-    """Where the store's columns of words hold any fragment, and which fragments its other columns hold.
-
-    Of scorecards only those of `runs` can hold what was erased. The rest are names, states and receipts:
-    a fragment that stands there too stays in the store's file, and is nobody's words.
-    """
-    found, facts = Found(), needles.inside(_joined(words.schema(store)))
-    for table in words.columns(store):
-        if (
-            table.startswith("exchange_state") or table == "hone_schema"
-        ):  # their names and states are in the others too
-            continue
-        quoting = table in words.RUN_WORDS
-        for row in words.kept(store, table, "run_id" if quoting else "id"):
-            own = words.said(table) if not quoting or row["run_id"] in runs else frozenset()
-            facts |= needles.inside(_joined([value for name, value in row.items() if name not in own]))
-            if inside := needles.inside(_joined([row[name] for name in own])):
-                place = f"store: {table}"
-                found.where[place] = found.where.get(place, 0) + len(inside)
-    return found, facts
-
-
-def _joined(values: Sequence[object]) -> bytes:
-    texts = [v if isinstance(v, str) else json.dumps(v, ensure_ascii=False, default=str) for v in values]
-    return "\x00".join(texts).encode()
 
 
 def _spellings(fragment: str) -> Iterator[bytes]:

@@ -87,7 +87,7 @@ def redacted(told: Any, erased: Collection[str], needles: Needles) -> Any:
     if not isinstance(told, dict):
         return told
     named = told.get("exchange_ids") or ([told["exchange_id"]] if told.get("exchange_id") else [])
-    if named and set(map(str, named)) <= set(erased):
+    if named and all(str(name) in erased for name in named):
         return {name: value if name in _IDS else _emptied(value) for name, value in told.items()}
     return {
         name: value if name in _IDS or _names(name, value) else redacted(value, erased, needles)

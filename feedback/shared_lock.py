@@ -19,14 +19,16 @@ class SharedLock:
     @contextmanager
     def shared(self) -> Iterator[None]:
         with self._changed:
-            self._changed.wait_for(lambda: not self._alone)
+            while self._alone:
+                self._changed.wait()
             self._sharers += 1
         try:
             yield
         finally:
             with self._changed:
                 self._sharers -= 1
-                self._changed.notify_all()
+                if self._alone and not self._sharers:
+                    self._changed.notify_all()
 
     @contextmanager
     def alone(self) -> Iterator[None]:

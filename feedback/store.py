@@ -79,6 +79,11 @@ class Store:
         found = self.rows(sql, params)
         return found[0] if found else None
 
+    def batches(self, sql: str, params: Sequence[Any], rows: int) -> Iterator[Any]:
+        """Read the events as columns (Arrow's), so many rows at once, and close the file to nobody else."""
+        with self.aside() as cursor:
+            yield from cursor.execute(sql, params).to_arrow_reader(rows)
+
     def rebuild(self) -> None:
         """Compute the projection anew from the events."""
 
@@ -162,7 +167,6 @@ class Store:
                 self._let_go()
                 store_file.put_in_place(fresh, self.path)
             finally:
-                fresh.unlink(missing_ok=True)
                 self._let_go()
                 self._open()
 
@@ -225,7 +229,6 @@ class Store:
         )
 
     def _rewrite(self, target: Path) -> None:
-        target.unlink(missing_ok=True)
         try:
             with self._cursor() as cursor:
                 store_file.rewrite(cursor, target)

@@ -33,7 +33,7 @@ class Log:
         self._not_before = 0.0
 
     def empty(self, connection: Any) -> None:
-        size = self._log.stat().st_size if self._log.exists() else 0
+        size = _bytes(self._log)
         if size < LOG_BYTES or time.monotonic() < self._not_before:
             return
         self._not_before = time.monotonic() + RETRY
@@ -54,7 +54,15 @@ def log(path: Path) -> Path:
 
 def size(path: Path) -> int:
     """Bytes of a file and its log."""
-    return sum(file.stat().st_size for file in (path, log(path)) if file.exists())
+    return _bytes(path) + _bytes(log(path))
+
+
+def _bytes(path: Path) -> int:
+    """A file's length; none has no bytes."""
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def remove(path: Path) -> None:

@@ -16,6 +16,12 @@ from feedback.records import new_id, now
 MAX_TEXT = 16_000_000
 """Characters in one value; far above any limit of the doors, so that only a fault meets it."""
 
+Where = tuple[str, ...]
+"""Table and column of a value; nothing for a query's parameter."""
+
+# Made once: `json.dumps` with these would make one each time.
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
 
 def encode(table: str, row: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
     """A row as the database takes it, with `id` and `at` filled in where they are missing.
@@ -23,9 +29,11 @@ def encode(table: str, row: Mapping[str, Any], types: Mapping[str, str]) -> dict
     Raises:
         BadRequest: A text is no Unicode or far too long, or a value is no JSON.
     """
-    encoded = {name: _encoded(value, types[name], f"{table}.{name}") for name, value in row.items()}
-    encoded.setdefault("id", new_id())
-    encoded.setdefault("at", now().replace(tzinfo=None))
+    encoded = {name: _encoded(value, types[name], (table, name)) for name, value in row.items()}
+    if "id" not in encoded:
+        encoded["id"] = new_id()
+    if "at" not in encoded:
+        encoded["at"] = now().replace(tzinfo=None)
     return encoded
 
 
@@ -38,53 +46,63 @@ def read(cursor: Any, sql: str, params: Sequence[Any]) -> list[dict[str, Any]]:
     for value in params:
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, str):
-                _text(item, "A parameter")
+                _text(item, ())
     cursor.execute(sql, list(params))
-    names = [column[0] for column in cursor.description]
-    decoders = [_DECODERS.get(str(column[1])) for column in cursor.description]
-    return [
-        {
-            name: value if value is None or decode is None else decode(value)
-            for name, value, decode in zip(names, values, decoders, strict=True)
-        }
-        for values in cursor.fetchall()
-    ]
+    described = cursor.description
+    names = [column[0] for column in described]
+    rows = [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
+    for name, kind in zip(names, (str(column[1]) for column in described), strict=True):
+        if kind in _DECODERS:
+            _decode(rows, name, _DECODERS[kind])
+    return rows
 
 
-def _encoded(value: Any, kind: str, where: str) -> Any:
+def _decode(rows: Sequence[dict[str, Any]], name: str, decode: Callable[[Any], Any]) -> None:
+    for row in rows:
+        if row[name] is not None:
+            row[name] = decode(row[name])
+
+
+def _encoded(value: Any, kind: str, where: Where) -> Any:
     if value is None:
         return None
     if kind == "JSON":
         return _text(_dumped(value, where), where)
-    if kind.endswith("[]"):
-        return [None if item is None else _text(item, where) for item in value]
     if isinstance(value, str):
         return _text(value, where)
+    if kind.endswith("[]"):
+        return [None if item is None else _text(item, where) for item in value]
     if isinstance(value, datetime):
         return value.astimezone(UTC).replace(tzinfo=None)
     return value
 
 
-def _dumped(value: Any, where: str) -> str:
+def _dumped(value: Any, where: Where) -> str:
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return _JSON.encode(value)
     except (TypeError, ValueError) as fault:
-        raise BadRequest(f"{where} cannot be kept as JSON: {fault}.", "Send plain finite values.") from fault
+        told = f"{_told(where)} cannot be kept as JSON: {fault}."
+        raise BadRequest(told, "Send plain finite values.") from fault
 
 
-def _text(value: str, where: str) -> str:
+def _text(value: str, where: Where) -> str:
     """The text as DuckDB can hold it; a NUL is text like any other."""
     if len(value) > MAX_TEXT:
-        raise BadRequest(f"{where} has {len(value):,} characters; the limit is {MAX_TEXT:,}.", "Shorten it.")
+        told = f"{_told(where)} has {len(value):,} characters; the limit is {MAX_TEXT:,}."
+        raise BadRequest(told, "Shorten it.")
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError as fault:
             raise BadRequest(
-                f"{where} holds half a character (a lone surrogate, U+{ord(value[fault.start]):04X}).",
+                f"{_told(where)} holds half a character (a lone surrogate, U+{ord(value[fault.start]):04X}).",
                 "Send valid Unicode text.",
             ) from None
     return str(value)
+
+
+def _told(where: Where) -> str:
+    return ".".join(where) or "A parameter"
 
 
 def _utc(value: datetime) -> datetime:

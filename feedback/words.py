@@ -68,22 +68,21 @@ FACTS: dict[str, frozenset[str]] = {
 }
 """Columns of text that hold no words of a chat; `principal` is one everywhere."""
 
-ROWS_AT_ONCE = 5_000
 _TEXT = "data_type IN ('VARCHAR', 'JSON', 'VARCHAR[]')"
 
 
-def columns(store: Store) -> dict[str, set[str]]:
-    """Every column that can hold text, by table."""
-    found: dict[str, set[str]] = {}
+def columns(store: Store) -> dict[str, dict[str, str]]:
+    """Every column that can hold text with its type, by table."""
+    found: dict[str, dict[str, str]] = {}
     # The search index, which is attached beside the store, holds no text.
     own = "database_name = current_database()"
-    asked = f"""SELECT table_name, column_name FROM duckdb_columns()
+    asked = f"""SELECT table_name, column_name, data_type FROM duckdb_columns()
         WHERE NOT internal AND {own} AND {_TEXT}"""  # noqa: S608
     found_tables = store.rows(f"SELECT table_name FROM duckdb_tables() WHERE {own}")  # noqa: S608
     tables = {row["table_name"] for row in found_tables}
     for row in store.rows(asked):
         if row["table_name"] in tables:
-            found.setdefault(row["table_name"], set()).add(row["column_name"])
+            found.setdefault(row["table_name"], {})[row["column_name"]] = row["data_type"]
     return found
 
 
@@ -107,7 +106,7 @@ def unclassified(store: Store) -> set[str]:
     known[TITLES[0]].add(TITLES[1])
     for table, column in RUN_WORDS.items():
         known[table].add(column)
-    return {f"{t}.{c}" for t, found in columns(store).items() for c in found - known.get(t, set())}
+    return {f"{t}.{c}" for t, found in columns(store).items() for c in found.keys() - known.get(t, set())}
 
 
 def gather(store: Store | Transaction, exchanges: Sequence[str], conversations: Sequence[str]) -> list[str]:
@@ -141,18 +140,6 @@ def empty(transaction: Transaction, exchanges: Sequence[str], conversations: Seq
 def left(store: Store | Transaction, exchanges: Sequence[str], conversations: Sequence[str]) -> int:
     """How many of these rows still hold words."""
     return sum(1 for _ in gather(store, exchanges, conversations))
-
-
-def kept(store: Store, table: str, of: str) -> Iterator[dict[str, Any]]:
-    """All rows of a table, in pieces, with the text columns and the column `of`."""
-    wanted = ", ".join(sorted(columns(store)[table] | {of}))
-    seq = 0
-    while rows := store.rows(
-        f"SELECT seq, {wanted} FROM {table} WHERE seq > $1 ORDER BY seq LIMIT {ROWS_AT_ONCE}",  # noqa: S608
-        [seq],
-    ):
-        yield from rows
-        seq = rows[-1]["seq"]
 
 
 def _texts(value: Any) -> Iterator[str]:

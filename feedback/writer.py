@@ -2,6 +2,7 @@
 
 Batches that arrive while a commit is on its way share the next one; when a shared commit fails it is
 halved until the batch at fault fails alone. Decisions that are about different things share one likewise.
+Most of a commit's time is the disk's, so whoever was just answered is given a moment to come back before it.
 A caller is answered only after its commit is on the disk; what the pages read is made after that
 (`projection.py`). Is handed a connection and knows nothing else of DuckDB.
 """
@@ -9,40 +10,26 @@ A caller is answered only after its commit is on the disk; what the pages read i
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from feedback.awaited import Awaited
+from feedback.commits import Batch, Decision, grouped, independent
 from feedback.errors import HoneError, StoreError
 from feedback.projection import Projector
 from feedback.transaction import Columns, Decided, Row, Rows, Transaction
 
-ROWS_A_COMMIT = 5_000
 ROWS_AN_INSERT = 10_000
-DECISIONS_A_COMMIT = 16
-"""Each reads for some milliseconds, for which everyone else waits."""
-
+PAUSE, PAUSES = 0.0005, 12
+"""Seconds that are waited for more to come, and how often at most while more do: less than a commit takes."""
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Batch:
-    rows: Rows
-    done: Future[None] = field(default_factory=Future)
-
-
-@dataclass(slots=True)
-class _Decision:
-    decide: Callable[[Any], Any]
-    about: str | None
-    done: Future[Any] = field(default_factory=Future)
-
-
-_Outcome = tuple[_Decision, Any, HoneError | None]
+_Outcome = tuple[Decision, Any, HoneError | None]
 
 
 class Writer:
@@ -71,7 +58,8 @@ class Writer:
         self._explain = explain
         self._open_transaction = open_transaction
         self._between = between
-        self._jobs: queue.SimpleQueue[_Batch | _Decision | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Batch | Decision | None] = queue.SimpleQueue()
+        self._missed = 0
         self._entry = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
@@ -79,11 +67,11 @@ class Writer:
 
     def append(self, rows: Rows) -> None:
         """Write one batch, whole or not at all; on the disk when this returns."""
-        self._submit(_Batch(rows)).result()
+        self._submit(Batch(rows)).wait()
 
     def decide(self, decide: Callable[[Transaction], Any], about: str | None = None) -> Any:
         """Decisions `about` different things may share a commit; those about None are alone in theirs."""
-        return self._submit(_Decision(decide, about)).result()
+        return self._submit(Decision(decide, about)).wait()
 
     def stop(self) -> None:
         """Finish what was accepted, then end the thread."""
@@ -101,7 +89,7 @@ class Writer:
         """Whether the caller is the writing thread, within a decision."""
         return threading.current_thread() is self._thread
 
-    def _submit(self, job: _Batch | _Decision) -> Future[Any]:
+    def _submit(self, job: Batch | Decision) -> Awaited:
         assert not self.is_me(), "a decision must write through its transaction"
         with self._entry:
             if self._closed:
@@ -110,21 +98,36 @@ class Writer:
         return job.done
 
     def _work(self) -> None:
-        going = True
+        going, answered = True, 0
         while going:
+            self._gather(answered)
             waiting = self._drain()
-            going = None not in waiting
+            going, answered, self._missed = None not in waiting, len(waiting), 0
             # Whoever waits is not ahead of anyone else who waits, so what commits well together may.
-            for batches in _grouped([job for job in waiting if isinstance(job, _Batch)]):
+            for batches in grouped([job for job in waiting if isinstance(job, Batch)]):
                 self._commit(batches)
-            for decisions in _independent([job for job in waiting if isinstance(job, _Decision)]):
+            for decisions in independent([job for job in waiting if isinstance(job, Decision)]):
                 self._settle(decisions)
             try:
                 self._between(self._connection)
             except Exception as fault:
                 log.warning("the log stays as it is: %s", self._explain(fault))
 
-    def _drain(self) -> list[_Batch | _Decision | None]:
+    def _gather(self, answered: int) -> None:
+        """While those who were `answered` come back, wait for them, or they would miss each second commit.
+
+        Who writes alone never waits so: there is nobody to wait for.
+        """
+        all_of_them, here = answered + self._missed, self._jobs.qsize()
+        for _ in range(PAUSES if all_of_them > 1 else 0):
+            if here >= all_of_them:
+                return
+            time.sleep(PAUSE)
+            before, here = here, self._jobs.qsize()
+            if here == before:
+                return
+
+    def _drain(self) -> list[Batch | Decision | None]:
         """Everything that waits now, at least one job."""
         jobs = [self._jobs.get()]
         with suppress(queue.Empty):
@@ -132,13 +135,14 @@ class Writer:
                 jobs.append(self._jobs.get_nowait())
         return jobs
 
-    def _commit(self, batches: list[_Batch]) -> None:
+    def _commit(self, batches: list[Batch]) -> None:
         fault = self._tried([batch.rows for batch in batches])
         if fault is None:
+            self._missed = self._jobs.qsize()
             for batch in batches:
-                batch.done.set_result(None)
+                batch.done.give()
         elif len(batches) == 1:
-            batches[0].done.set_exception(self._explain(fault))
+            batches[0].done.refuse(self._explain(fault))
         else:
             half = len(batches) // 2
             self._commit(batches[:half])
@@ -158,7 +162,7 @@ class Writer:
                 return None
         return fault
 
-    def _settle(self, decisions: list[_Decision]) -> None:
+    def _settle(self, decisions: list[Decision]) -> None:
         """Answer decisions of one commit; if it fails, each in a commit of its own."""
         try:
             with self._projector.held():
@@ -166,18 +170,19 @@ class Writer:
         except BaseException as fault:
             # Whatever a decision raises is its caller's: the thread must live to serve the others.
             if len(decisions) == 1:
-                decisions[0].done.set_exception(self._explain(fault))
+                decisions[0].done.refuse(self._explain(fault))
             else:
                 for decision in decisions:
                     self._settle([decision])
             return
+        self._missed = self._jobs.qsize()
         for decision, answer, refusal in outcomes:
             if refusal is not None:
-                decision.done.set_exception(refusal)
+                decision.done.refuse(refusal)
             else:
-                decision.done.set_result(answer)
+                decision.done.give(answer)
 
-    def _decided(self, decisions: list[_Decision]) -> list[_Outcome]:
+    def _decided(self, decisions: list[Decision]) -> list[_Outcome]:
         outcomes: list[_Outcome] = []
         written: list[Rows] = []
         with self._transaction():
@@ -244,36 +249,6 @@ class Writer:
 
     def _tell(self, merged: Mapping[str, Mapping[str, Row]]) -> None:
         self._projector.note({table: rows.values() for table, rows in merged.items()}, self._last_seq)
-
-
-def _grouped(batches: Sequence[_Batch]) -> Iterator[list[_Batch]]:
-    """The batches in commits of a bounded size."""
-    group: list[_Batch] = []
-    size = 0
-    for batch in batches:
-        group.append(batch)
-        size += sum(len(rows) for rows in batch.rows.values())
-        if size >= ROWS_A_COMMIT:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
-
-
-def _independent(decisions: Sequence[_Decision]) -> Iterator[list[_Decision]]:
-    """The decisions in groups of which no two are about the same."""
-    group: dict[str, _Decision] = {}
-    for decision in decisions:
-        if decision.about is None or decision.about in group or len(group) == DECISIONS_A_COMMIT:
-            if group:
-                yield list(group.values())
-            group = {}
-        if decision.about is None:
-            yield [decision]
-        else:
-            group[decision.about] = decision
-    if group:
-        yield list(group.values())
 
 
 def _check_apart(written: Sequence[Rows], decisions: int) -> None:

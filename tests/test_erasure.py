@@ -27,6 +27,7 @@ from feedback import (
     scan,
     scrub,
     snapshot,
+    store_scan,
     words,
 )
 from feedback.accounts import Accounts
@@ -280,7 +281,7 @@ class TestMeanwhile:
         for writer in writers:
             writer.join(60)
         assert told["proof"]["clean"]
-        assert not scan.in_store(store, Needles(WORDS), affected.runs(store))[0].where
+        assert not store_scan.in_store(store, Needles(WORDS), affected.runs(store)).where
         assert store.check()
         store.close()
         assert bytes_with_words(home) == []

@@ -276,6 +276,34 @@ async def test_what_is_chosen_again_keeps_its_claim_and_what_is_left_loses_it(wo
     assert held & {one.id, two.id} == {two.id}
 
 
+async def test_a_claim_is_let_go_where_nothing_can_be_claimed_instead(world: World) -> None:
+    store, desk = world.parts.store, Desk(world.parts)
+    one, two = (rate(store, ANA, ask(store, ANA, text).id, rating="up") for text in ("Mine?", "Theirs?"))
+    theirs = claims.take(store, ADMIN, two.id, Policy())
+    claim = (await world.call(desk.pick, RITA, one.id, "", "pending", "", 1000))[13]
+    assert (await world.call(desk.pick, RITA, two.id, claim, "pending", "", 1000))[13] == ""
+    assert set(claims.active(store, [one.id, two.id])) == {two.id}
+    claims.release(store, ADMIN, theirs.id)
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_after_a_verdict_comes_what_stood_next_in_the_queue_as_it_was_shown(
+    world: World, known: bool
+) -> None:
+    world.parts = replace(world.parts, policy=TRUSTING)
+    store, where = world.parts.store, ("pending", "", 1000)
+    asked = [ask(store, ANA, f"Place {number}?").id for number in range(4)]
+    before, chosen, gone, after = (
+        rate(store, ANA, one, rating="down", reasons=["other"]).id for one in asked
+    )
+    desk = Desk(world.parts)
+    claim = (await world.call(desk.pick, RITA, chosen, "", *where))[13]
+    review(store, ADMIN, gone, "reject", policy=TRUSTING)
+    judging = desk if known else Desk(world.parts)
+    view = await world.call(judging.reject, RITA, chosen, "", claim, *where)
+    assert (view[7], before in view[2]) == (after, True)
+
+
 async def test_a_draft_survives_the_page_and_goes_with_the_verdict(world: World) -> None:
     asked = rate(world.parts.store, ANA, ask(world.parts.store, ANA).id, rating="down", correction="Four.")
     desk = Desk(world.parts)

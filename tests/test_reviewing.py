@@ -4,9 +4,23 @@ import threading
 from datetime import timedelta
 
 import pytest
-from stories import ADA, ANA, BEN, OTTO, RITA, ROB, add_people, ask
+from hypothesis import given
+from hypothesis import strategies as st
+from stories import ADA, ANA, BEN, OTTO, RITA, ROB, add_people, admitted, ask
 
-from feedback import claims, disputes, drafts, golds, imports, pairs, preferences, proposals, ranking, signals
+from feedback import (
+    claims,
+    disputes,
+    drafts,
+    golds,
+    imports,
+    pairs,
+    preferences,
+    proposals,
+    ranking,
+    rounds,
+    signals,
+)
 from feedback.agreement import alpha, figures
 from feedback.claims import MOST_CLAIMS
 from feedback.consent import allow
@@ -14,7 +28,7 @@ from feedback.curate import curate
 from feedback.disputes import adjudicate, reopen
 from feedback.errors import BadRequest, Conflict, NotAllowed, NotFound
 from feedback.exchanges import Exchanges
-from feedback.policy import Policy, flags
+from feedback.policy import _ADDED, _SIGNS, Policy, flags
 from feedback.proposals import Candidate
 from feedback.queue import QUEUES, claim_next, counts, ids, item, items
 from feedback.ratings import rate
@@ -48,7 +62,9 @@ def corrected(store, correction="Four.", principal=ANA, **turn):
 
 
 def states(store, exchange_id, *people):
-    return [item(store, person, STRICT, exchange_id).exchange.state for person in people]
+    seen = [item(store, person, STRICT, exchange_id).exchange.state for person in people]
+    assert seen == [rounds.state(store, exchange_id, person) for person in people]
+    return seen
 
 
 @pytest.fixture
@@ -162,6 +178,29 @@ class TestClaims:
             claims.release(team, ROB, held[0].id)
         claims.release(team, OTTO, held[0].id)
         assert len(claims.of(team, "rita")) == MOST_CLAIMS - 1
+
+    def test_a_claim_is_left_for_another_at_once_and_only_by_its_holder(self, team):
+        one, two, three = (corrected(team, instruction=f"What is {n}?").id for n in range(3))
+        left = claims.take(team, RITA, one, STRICT)
+        theirs = claims.take(team, ROB, three, STRICT)
+        fresh = claims.take(team, RITA, two, STRICT, leaving=left.id)
+        assert claims.of(team, "rita") == [fresh]
+        assert claims.take(team, RITA, two, STRICT, leaving=fresh.id).id == fresh.id, (
+            "it is not left for itself"
+        )
+        claims.take(team, RITA, one, STRICT, leaving=theirs.id)
+        assert claims.active(team, [one, two, three])[three].id == theirs.id
+        with pytest.raises(Conflict):
+            claims.take(team, RITA, three, STRICT, leaving=fresh.id)
+        assert claims.active(team, [two])[two].id == fresh.id, "what is refused changes nothing"
+
+    def test_a_state_is_told_only_to_who_may_see_the_exchange(self, team):
+        own = ask(team).id
+        gold = golds.add(team, OTTO, "general", "One?", "Two.", expected="reject", rating="down")
+        assert rounds.state(team, gold, RITA) == "pending"
+        for identity, person in ((own, RITA), (gold, OTTO), (new_id(), RITA), ("no id", RITA)):
+            with pytest.raises(NotAllowed):
+                rounds.state(team, identity, person)
 
     def test_the_next_one_is_the_most_valuable_that_is_free(self, team):
         rate(team, ANA, ask(team, instruction="up").id, rating="up")
@@ -357,6 +396,13 @@ class TestSecondOpinions:
         assert review(team, RITA, exchange.id, "approve", policy=TRUSTING).state == "waiting"
         asked = corrected(team, "See https://fine.example.", instruction="What of https://fine.example.?")
         assert flags(asked, asked.proposed) == ()
+
+    @pytest.mark.parametrize("name", sorted(_SIGNS))
+    @given(data=st.data())
+    def test_no_flag_is_missed_for_want_of_its_sign(self, name, data):
+        words = data.draw(st.from_regex(_ADDED[name]))
+        assert _ADDED[name].search(words)
+        assert name in flags(admitted("c"), words)
 
     def test_a_share_is_judged_by_two_so_that_reviewers_can_be_compared(self):
         policy = Policy(second_share=0.25, salt="sea")

@@ -53,6 +53,21 @@ def test_a_find_across_two_pieces_of_a_file_is_not_missed(tmp_path, monkeypatch)
     assert len(scan.in_file(tmp_path / "file", needles)) == len(needles.fragments)
 
 
+def test_a_column_is_looked_through_row_by_row():
+    rows = [None, LATIN[:20], LATIN[20:], "", f"«{KOREAN}»", "", LATIN + LATIN, None, KOREAN[:9], KOREAN[9:]]
+    needles = Needles([LATIN, KOREAN])
+    found = {(4, KOREAN), (6, LATIN)}
+    for kind in (pa.string(), pa.large_string(), pa.large_binary()):
+        column = pa.array([row and row.encode() for row in rows], pa.binary()).cast(kind)
+        assert needles.in_column(column) == found
+        assert needles.in_column(column.slice(4, 3)) == {(row - 4, text) for row, text in found}
+        assert needles.in_column(column.slice(5, 1)) == set()
+        assert needles.in_column(column.slice(5, 0)) == set()
+    for nothing in (pa.array([], pa.string()), pa.nulls(3, pa.string()), pa.array(["", ""])):
+        assert needles.in_column(nothing) == set()
+    assert Needles([]).in_column(pa.array([LATIN])) == set()
+
+
 def test_compressed_parquet_is_read(tmp_path):
     table = pa.table({"messages": [json.dumps([{"role": "user", "content": KOREAN}])] * 50})
     pq.write_table(table, tmp_path / "train.parquet", compression="zstd")

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import pytest
@@ -373,6 +374,14 @@ def test_many_threads_share_commits_and_a_bad_batch_fails_alone(store):
     assert all(isinstance(written[number].exception(), BadRequest) for number in failed)
     assert sorted(map(int, reasons(store))) == [n for n in range(200) if n not in failed]
     assert time.monotonic() - began < 20
+
+
+def test_who_writes_alone_is_not_made_to_wait_for_others(store, monkeypatch):
+    paused = []
+    monkeypatch.setattr("feedback.writer.time", SimpleNamespace(sleep=paused.append))
+    for number in range(20):
+        store.append({"signals": [{"principal": "ana", "exchange_id": new_id(), "kind": f"{number}"}]})
+    assert (paused, store.row("SELECT count(*) AS n FROM signals")) == ([], {"n": 20})
 
 
 def test_a_batch_is_whole_or_not_there(store):

@@ -7,13 +7,13 @@ Trail: serve/pages/review.py -> here -> feedback/queue.py, feedback/review.py
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import gradio as gr
 
-from feedback import claims, disputes, drafts, queue, review
+from feedback import claims, disputes, drafts, queue, review, rounds
 from feedback.errors import BadRequest, HoneError
 from feedback.queue import QUEUES, Item
 from feedback.records import Role
@@ -21,6 +21,7 @@ from feedback.review import Verdict
 from serve.pages import bulk, cards
 from serve.pages.finds import Finds
 from serve.pages.handlers import Visit, needs
+from serve.pages.shown import Shown
 from serve.pages.words import Language, assistant_choices
 from serve.parts import Parts
 
@@ -63,23 +64,22 @@ class Desk:
         self._assistants = parts.assistants
         self._policy = parts.policy
         self._curation = parts.curation
+        self._shown = Shown()
         self.bulk = {verdict: self._judging(verdict) for verdict in BULK}
 
     @needs(Role.REVIEWER)
     def load(self, visit: Visit, claim: str, *where: Any) -> tuple[Any, ...]:
         """The queue as it stands, its first exchange that nobody holds chosen."""
-        self._let_go(visit, claim)
-        return self._view(visit, Where(*where))
+        return self._view(visit, Where(*where), leaving=claim)
 
     @needs(Role.REVIEWER)
     def longer(self, visit: Visit, chosen: str, claim: str, *where: Any) -> tuple[Any, ...]:
         longer = Where(*where)._replace(limit=Where(*where).shown + PAGE)
-        return *self._view(visit, longer, chosen), longer.shown
+        return *self._view(visit, longer, [chosen]), longer.shown
 
     @needs(Role.REVIEWER)
     def pick(self, visit: Visit, wanted: str, claim: str, *where: Any) -> tuple[Any, ...]:
-        self._let_go(visit, claim, wanted)
-        return self._view(visit, Where(*where), wanted)
+        return self._view(visit, Where(*where), [wanted], leaving=claim)
 
     @needs(Role.REVIEWER)
     def approve(
@@ -145,7 +145,7 @@ class Desk:
             while not (await asyncio.wait([work], timeout=PULSE))[0]:
                 yield *[gr.skip()] * (SHOWN + 1), bulk.under_way(len(came), len(asked), visit.language)
             work.result()
-            view = await asyncio.to_thread(self._view, visit, Where(*where), chosen)
+            view = await asyncio.to_thread(self._view, visit, Where(*where), [chosen])
             yield *view, "", bulk.told(came, visit.language)
 
         return judge
@@ -156,10 +156,8 @@ class Desk:
         except HoneError:
             return claims.take(self._store, visit.principal, chosen, self._policy)
 
-    def _let_go(self, visit: Visit, claim: str, wanted: str = "") -> None:
-        """End a claim, unless it is of what is wanted: a verdict on that may be on its way."""
-        held = claims.of(self._store, visit.principal.name) if claim and wanted else []
-        if claim and not any((one.id, one.exchange_id) == (claim, wanted) for one in held):
+    def _let_go(self, visit: Visit, claim: str) -> None:
+        if claim:
             claims.release(self._store, visit.principal, claim)
 
     def _judge(
@@ -174,20 +172,27 @@ class Desk:
     ) -> tuple[Any, ...]:
         """Record the opinion, or end the dispute, then choose what stood after the exchange in the queue."""
         _check_chosen(visit, chosen)
-        before = queue.ids(self._store, visit.principal.name, **self._asked(where))
+        following = self._following(visit, where, chosen)
         under: dict[str, Any] = {"response": response, "reason": reason, "claim": claim or None}
-        shown = queue.item(self._store, visit.principal, self._policy, chosen)
-        if shown.exchange.state == "disputed" and verdict != "skip":
+        if verdict != "skip" and rounds.state(self._store, chosen, visit.principal) == "disputed":
             # Words on the table are chosen, never written: an edit of them is refused by the store.
             verdict = "approve" if verdict == "edit" else verdict
             disputes.adjudicate(self._store, visit.principal, chosen, verdict, **under)
             visit.toast("adjudicated")
         else:
             policy = self._policy
-            done = review.review(self._store, visit.principal, chosen, verdict, policy=policy, **under)
-            visit.toast("judged_waiting" if done.state == "waiting" else f"judged_{verdict}")
-        following = before[before.index(chosen) + 1 :] if chosen in before else []
-        return self._view(visit, where, following[0] if following else None)
+            review.record(self._store, visit.principal, chosen, verdict, policy=policy, **under)
+            waits = rounds.state(self._store, chosen, visit.principal) == "waiting"
+            visit.toast("judged_waiting" if waits else f"judged_{verdict}")
+        return self._view(visit, where, following)
+
+    def _following(self, visit: Visit, where: Where, chosen: str) -> list[str]:
+        """What stood after it as the queue was last shown; as it stands, where that is not known."""
+        mine = visit.principal.name, where.queue, where.assistant
+        if (shown := self._shown.after(mine, chosen)) is None:
+            self._shown.keep(mine, queue.ids(self._store, visit.principal.name, **self._asked(where)))
+            shown = self._shown.after(mine, chosen)
+        return shown or []
 
     def _items(self, visit: Visit, where: Where) -> list[Item]:
         return queue.items(self._store, visit.principal, self._policy, **self._asked(where))
@@ -195,11 +200,16 @@ class Desk:
     def _asked(self, where: Where) -> dict[str, Any]:
         return {"state": where.queue, "assistant": where.assistant or None, "limit": where.shown}
 
-    def _view(self, visit: Visit, where: Where, chosen: str | None = None) -> tuple[Any, ...]:
+    def _view(
+        self, visit: Visit, where: Where, wanted: Sequence[str] = (), leaving: str = ""
+    ) -> tuple[Any, ...]:
+        """The queue with the first of those `wanted` chosen that is in it, else the first that is free."""
         found = self._items(visit, where)
+        there = {item.exchange.id: item for item in found}
+        self._shown.keep((visit.principal.name, where.queue, where.assistant), list(there))
         free = [item for item in found if item.held is None] or found
-        item = next((i for i in found if i.exchange.id == chosen), free[0] if free else None)
-        item = self._claimed(visit, item) if item else None
+        item = next((there[one] for one in wanted if one in there), free[0] if free else None)
+        item = self._claimed(visit, item, leaving)
         exchange = item.exchange if item else None
         words = self._words(visit, item) if item else ""
         finds = Finds(self._curation, visit.language)
@@ -222,13 +232,18 @@ class Desk:
             finds.taught(words),
         )
 
-    def _claimed(self, visit: Visit, item: Item) -> Item:
-        """The item with a claim of this reviewer's, where it can be judged and nobody else holds it."""
-        if item.exchange.state not in TO_JUDGE or item.held:
+    def _claimed(self, visit: Visit, item: Item | None, leaving: str) -> Item | None:
+        """The item with a claim of this reviewer's, where it can be judged and nobody else holds it.
+
+        The claim they are leaving ends with that, unless it is of this item.
+        """
+        if item is None or item.exchange.state not in TO_JUDGE or item.held:
+            self._let_go(visit, leaving)
             return item
         try:
-            held = claims.take(self._store, visit.principal, item.exchange.id, self._policy)
+            held = claims.take(self._store, visit.principal, item.exchange.id, self._policy, leaving)
         except HoneError:
+            self._let_go(visit, leaving)
             return queue.item(self._store, visit.principal, self._policy, item.exchange.id)
         return replace(item, claim=held)
 
