@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from conftest import free_port
+from conftest import CLIENT, free_port
 from tiny_engine import make_adapter
 
 from feedback.records import Message, Sampling
@@ -94,7 +94,7 @@ class Served:
 
     def up(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/health", timeout=5, trust_env=False).status_code == 200
+            return CLIENT.get(f"{self.url}/health", timeout=5).status_code == 200
         except httpx.TransportError:
             return False
 
