@@ -68,14 +68,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _longest_first(items: list[pytest.Item]) -> None:
-    """Files that train or start processes, so that the run does not end with one of them alone."""
-    models = ({"model_cache"}, {"tiny_model", "base"})
-    places = {item.path: len(models) for item in items}
-    for item in items:
-        used = set(getattr(item, "fixturenames", ()))
-        place = next((n for n, names in enumerate(models) if names & used), len(models))
-        places[item.path] = min(places[item.path], place)
-    items.sort(key=lambda item: places[item.path])
+    """Files that use a model go first, so that the run does not end with one of them alone."""
+    models = {"model_cache", "tiny_model", "base"}
+    long = {item.path for item in items if models & set(getattr(item, "fixturenames", ()))}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @contextmanager
