@@ -6,6 +6,7 @@ environment that has vLLM (`make test-vllm` makes one).
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from conftest import free_port
+from conftest import CLIENT, free_port
 from tiny_engine import make_adapter
 
 from feedback.records import Message, Sampling
@@ -85,16 +86,20 @@ class Served:
                 start_new_session=True,
                 cwd=HERE.parent,
             )
+        return self.wait()
+
+    def wait(self) -> "Served":
         until = time.monotonic() + self.patience
         while not self.up():
             assert time.monotonic() < until, self.log[-3000:]
+            assert self.process
             assert self.process.poll() is None, self.log[-3000:]
             time.sleep(0.1)
         return self
 
     def up(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/health", timeout=5, trust_env=False).status_code == 200
+            return CLIENT.get(f"{self.url}/health", timeout=5).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -151,8 +156,18 @@ class TgiServed(Served):
         model = ["--model", str(self.model), "--port", str(self.port), "--key", KEY]
         return [sys.executable, stand_in, str(self.folder), *model]
 
+    def restarting(self, adapters: str) -> list[str]:
+        """The operator's command for a restart with these."""
+        return [sys.executable, str(HERE / "tgi_stand_in.py"), str(self.folder), "--restart", adapters]
+
+    def begin_again(self) -> "Served":
+        """A server without any adapter; the launcher stays, since what it imported took seconds."""
+        shutil.rmtree(self.folder / "links", ignore_errors=True)
+        subprocess.run(self.restarting(""), check=True)
+        return self.wait()
+
     def driver(self, key: str = KEY, *, restart: bool = True) -> HttpEngine:
-        command = [sys.executable, str(HERE / "tgi_stand_in.py"), str(self.folder), "--restart", "{adapters}"]
+        command = self.restarting("{adapters}")
         return TgiEngine(
             # TGI lower-cases keys before it compares them.
             key,

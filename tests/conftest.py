@@ -1,5 +1,6 @@
 """Fixtures that many tests share: a clean environment, a home, and a real Hone in its own processes."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -11,20 +12,28 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from stories import new_store
+
+from feedback.store import Store
 
 expect.set_options(timeout=30_000)  # two tests may share two busy cores
 # Tests run beside each other, and OpenMP's teams of threads on the same cores mostly wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Some hundred processes are started; compiling all of Hone anew in each would be a tenth of the run.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 ONE_THREAD = {"HONE_ENGINE__THREADS": "1", "HONE_TUNER__THREADS": "1"}
 HONE = [sys.executable, "-m", "hone.command"]
 MINUTES = 60_000  # of the browser's milliseconds
+# One for all, since each reads all the certificates of the machine first; no connection outlives its Hone.
+CLIENT = httpx.Client(timeout=120, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
 BROWSER_FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -45,6 +54,7 @@ def chromium() -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    _longest_first(items)
     for item in items:
         if item.get_closest_marker("browser"):
             # A browser on busy cores fails for reasons of its own; the summary tells of each rerun.
@@ -57,6 +67,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="NO CHROMIUM: apt-get install chromium"))
 
 
+def _longest_first(items: list[pytest.Item]) -> None:
+    """Files that use a model go first, so that the run does not end with one of them alone."""
+    models = {"model_cache", "tiny_model", "base"}
+    long = {item.path for item in items if models & set(getattr(item, "fixturenames", ()))}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @contextmanager
 def launched() -> Iterator[Browser]:
     with sync_playwright() as playwright:
@@ -66,18 +83,25 @@ def launched() -> Iterator[Browser]:
 
 
 @contextmanager
-def wide_page() -> Iterator[Page]:
-    """A page of a browser of its own."""
-    with launched() as browser:
-        page = browser.new_context(**WIDE).new_page()
+def wide_page(browser: Browser) -> Iterator[Page]:
+    """A page of a visitor of its own."""
+    with browser.new_context(**WIDE) as context:
+        page = context.new_page()
         page.set_default_timeout(MINUTES)
         yield page
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Not for the whole session: while it is there, no test of this process can run a loop of its own."""
+    with launched() as browser:
+        yield browser
+
+
 @pytest.fixture
-def page() -> Iterator[Page]:
+def page(browser: Browser) -> Iterator[Page]:
     """A page whose scripts may not fail."""
-    with wide_page() as page:
+    with wide_page(browser) as page:
         page.on("pageerror", lambda error: pytest.fail(f"the page failed: {error}"))
         yield page
 
@@ -91,13 +115,36 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_hash() -> Iterator[None]:
+    """The real hash of passwords with little work, so that the tests' time is not argon2's."""
+    from feedback import accounts
+
+    with pytest.MonkeyPatch.context() as patch:
+        quick = partial(accounts.PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
+        patch.setattr(accounts, "PasswordHasher", quick)
+        yield
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A store in which nothing has happened yet."""
+    opened = new_store(tmp_path / "hone.duckdb")
+    yield opened
+    opened.close()
+
+
 @pytest.fixture(scope="session")
 def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The real default model, dequantised once for the whole run."""
+    """The real default model, dequantised once for all that run beside each other."""
     from serve.engine.model import prepare
 
-    cache = tmp_path_factory.mktemp("models")
-    prepare("smollm2-135m", cache)
+    run = tmp_path_factory.getbasetemp()
+    cache = (run.parent if "PYTEST_XDIST_WORKER" in os.environ else run) / "models"
+    cache.mkdir(exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        prepare("smollm2-135m", cache)
     return cache
 
 
@@ -164,7 +211,7 @@ class RunningHone:
 
     def request(self, method: str, path: str, **given: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {self.token}"} | given.pop("headers", {})
-        return httpx.request(method, self.url + path, headers=headers, timeout=120, trust_env=False, **given)
+        return CLIENT.request(method, self.url + path, headers=headers, **given)
 
     def get(self, path: str, **given: Any) -> httpx.Response:
         return self.request("GET", path, **given)
@@ -192,8 +239,12 @@ class RunningHone:
     def engine_pid(self) -> int:
         return int(self.get("/v1/status").json()["engine"]["pid"])
 
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        if self.process and self.process.poll() is None:
+        if self.process and self.running:
             self.process.send_signal(how)
             self.process.wait(30)
 
@@ -216,13 +267,42 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("tiny"))
 
 
+@contextmanager
+def on_tiny_model(folder: Path, model: Path) -> Iterator[RunningHone]:
+    environment = {"HONE_ENGINE__DTYPE": "float32", "HONE_MODEL__NAME": str(model)}
+    running = RunningHone(folder / "home", environment=environment)
+    yield running
+    running.stop()
+
+
 @pytest.fixture
 def tiny_hone(tmp_path: Path, tiny_model: Path) -> Iterator[RunningHone]:
     """A Hone on the tiny model, not started yet; ended when the test is over."""
-    environment = {"HONE_ENGINE__DTYPE": "float32", "HONE_MODEL__NAME": str(tiny_model)}
-    running = RunningHone(tmp_path / "home", environment=environment)
-    yield running
-    running.stop()
+    with on_tiny_model(tmp_path, tiny_model) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def shared_hone(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[RunningHone]:
+    """One Hone on the tiny model for all tests that take it as they find it, since a start takes seconds."""
+    with on_tiny_model(tmp_path_factory.mktemp("shared"), tiny_model) as running:
+        running.settings = "[chat]\nmax_tokens = 5\n"
+        yield running.start()
+
+
+@pytest.fixture
+def idle_hone(shared_hone: RunningHone) -> RunningHone:
+    """The shared one, in which nothing waits for review.
+
+    What tests before left there is judged by the pages' own visitor, who may hold a claim of it.
+    """
+    with httpx.Client(base_url=shared_hone.url, timeout=120, trust_env=False) as visitor:
+        for state in ("pending", "skipped"):
+            left = visitor.get(f"/v1/reviews?state={state}&limit=500").json()["data"]
+            said = [{"exchange_id": item["id"], "verdict": "reject"} for item in left]
+            done = visitor.post("/v1/reviews/bulk", json={"verdicts": said}) if said else None
+            assert done is None or all(one["ok"] for one in done.json()["data"]), done.text
+    return shared_hone
 
 
 def lines_of(stream: httpx.Response) -> Iterator[dict[str, Any]]:
@@ -232,9 +312,3 @@ def lines_of(stream: httpx.Response) -> Iterator[dict[str, Any]]:
             return
         if line.startswith("data: "):
             yield json.loads(line[6:])
-
-
-def read_store(path: Path, sql: str) -> list[tuple[Any, ...]]:
-    """Rows of a store that no process has open."""
-    with duckdb.connect(str(path), read_only=True) as connection:
-        return connection.execute(sql).fetchall()

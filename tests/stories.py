@@ -1,5 +1,13 @@
 """Short ways to make things happen in a store, for the tests of the feedback layer."""
 
+import os
+import signal
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 from feedback import ratings, review
 from feedback.exchanges import Exchanges
 from feedback.records import Exchange, Message, Principal, Role, new_id, now
@@ -13,6 +21,41 @@ OTTO = Principal("otto", Role.OPERATOR)
 ADA = Principal("ada", Role.ADMIN)
 
 PASSWORD = "correct horse"
+HISTORIES = int(os.environ.get("HISTORIES", "3"))
+"""How many a test draws that makes up histories of events; each takes seconds."""
+ROOT = Path(__file__).parent.parent
+
+
+def new_store(path: Path) -> Store:
+    """A store in which nothing has happened."""
+    lay_store(path)
+    return Store(path)
+
+
+def lay_store(path: Path) -> None:
+    """Its file, as a copy: to make it anew for each test would double the time of many."""
+    path.write_bytes(_empty())
+
+
+@cache
+def _empty() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "hone.duckdb"
+        Store(path).close()
+        return path.read_bytes()
+
+
+def killed(program: str, *arguments: str) -> None:
+    """Run a program that is to kill itself somewhere in the middle."""
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
 
 
 def admitted(

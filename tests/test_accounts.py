@@ -10,24 +10,6 @@ from feedback.accounts import Accounts, first_admin, reviewers
 from feedback.assistants import Assistants
 from feedback.errors import BadRequest, Conflict, NotFound
 from feedback.records import Assistant, Principal, Role
-from feedback.store import Store
-
-
-@pytest.fixture(scope="module")
-def quick_hash():
-    """The real hash with little work, so that the tests' time is not argon2's."""
-    patch = pytest.MonkeyPatch()
-    made = accounts_.PasswordHasher
-    patch.setattr(accounts_, "PasswordHasher", lambda: made(time_cost=1, memory_cost=8, parallelism=1))
-    yield
-    patch.undo()
-
-
-@pytest.fixture
-def store(tmp_path, quick_hash):
-    opened = Store(tmp_path / "hone.duckdb")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The API as outside programs use it, on a real Hone with its engine in a second process."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -13,13 +12,9 @@ JSON = {"content-type": "application/json"}
 TINY = {"max_tokens": 5, "temperature": 0}
 
 
-@pytest.fixture(scope="module")
-def hone(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[RunningHone]:
-    environment = {"HONE_ENGINE__DTYPE": "float32", "HONE_MODEL__NAME": str(tiny_model)}
-    running = RunningHone(tmp_path_factory.mktemp("api") / "home", environment=environment)
-    running.start()
-    yield running
-    running.stop()
+@pytest.fixture
+def hone(shared_hone: RunningHone) -> RunningHone:
+    return shared_hone
 
 
 def test_openais_own_client_talks_to_hone_whole_and_streamed(hone: RunningHone) -> None:

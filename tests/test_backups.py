@@ -3,11 +3,12 @@
 import errno
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 
 import pytest
-from stories import ANA, OTTO, ask
+from stories import ANA, OTTO, ask, lay_store
 
 from feedback import erasure, ratings
 from feedback.errors import BadRequest, Conflict, HomeBusy, StoreError
@@ -19,16 +20,39 @@ from hone import backups
 from hone.home import Home, HomeLock
 
 
-@pytest.fixture
-def home(tmp_path):
-    place = Home(tmp_path / "home")
+def furnished(folder):
+    place = Home(folder)
     place.prepare()
+    lay_store(place.store)
     (place.versions / "general@1-abc").mkdir()
     (place.versions / "general@1-abc" / "adapter.safetensors").write_bytes(b"weights" * 1000)
     (place.runs / "0001-general").mkdir()
     (place.runs / "0001-general" / "plan.json").write_text("{}")
     place.desired.write_text('{"general": "general@1-abc"}')
     return place
+
+
+@pytest.fixture
+def home(tmp_path):
+    return furnished(tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    """A folder with a home, its backup, and what was said before and after that."""
+    folder = tmp_path_factory.mktemp("once")
+    home = furnished(folder / "home")
+    told(home, add="before")
+    back_up(home, folder / "backup")
+    told(home, add="after")
+    return folder
+
+
+@pytest.fixture
+def backed_up(once, tmp_path):
+    """The home of a copy of that folder."""
+    shutil.copytree(once, tmp_path, dirs_exist_ok=True)
+    return Home(tmp_path / "home")
 
 
 def told(home, *, add=None):
@@ -121,10 +145,7 @@ def test_settings_come_back_only_where_there_are_none(home, tmp_path):
     "name", ["hone.duckdb", "versions/general@1-abc/adapter.safetensors", "salt", "review-salt"]
 )
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
-def test_a_damaged_backup_is_refused_and_changes_nothing(home, tmp_path, name, damage):
-    told(home, add="before")
-    back_up(home, tmp_path / "backup")
-    told(home, add="after")
+def test_a_damaged_backup_is_refused_and_changes_nothing(backed_up, tmp_path, name, damage):
     file = tmp_path / "backup" / name
     whole = file.read_bytes()
     if damage == "remove":
@@ -135,9 +156,9 @@ def test_a_damaged_backup_is_refused_and_changes_nothing(home, tmp_path, name, d
             whole[:middle] + (bytes([whole[middle] ^ 1]) + whole[middle + 1 :] if damage == "flip" else b"")
         )
     with pytest.raises(BadRequest, match=f"{name} is (damaged|missing); nothing was changed"):
-        backups.restore(home, tmp_path / "backup")
-    assert told(home) == {"before", "after"}
-    assert not (home.folder / ".restoring").exists()
+        backups.restore(backed_up, tmp_path / "backup")
+    assert told(backed_up) == {"before", "after"}
+    assert not (backed_up.folder / ".restoring").exists()
 
 
 FILE = {"bytes": 1, "sha256": ""}
@@ -171,10 +192,8 @@ def test_what_is_no_backup_is_refused(home, tmp_path, manifest):
         backups.restore(home, source)
 
 
-def test_a_backup_leads_to_no_file_beside_it(home, tmp_path):
+def test_a_backup_leads_to_no_file_beside_it(backed_up, tmp_path):
     """Whoever lends a backup could else have any file of the machine copied to where versions are served."""
-    told(home, add="before")
-    back_up(home, tmp_path / "backup")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "adapter.safetensors").write_bytes(b"weights" * 1000)
     folder = tmp_path / "backup" / "versions" / "general@1-abc"
@@ -185,25 +204,22 @@ def test_a_backup_leads_to_no_file_beside_it(home, tmp_path):
             folder.rmdir()
         link.symlink_to(tmp_path / "elsewhere" / target)
         with pytest.raises(BadRequest, match=r"safetensors is missing; nothing was changed"):
-            backups.restore(home, tmp_path / "backup")
+            backups.restore(backed_up, tmp_path / "backup")
 
 
-def test_a_backup_that_cannot_be_copied_is_a_sentence_and_changes_nothing(home, tmp_path):
-    told(home, add="before")
-    back_up(home, tmp_path / "backup")
-    told(home, add="after")
+def test_a_backup_that_cannot_be_copied_is_a_sentence_and_changes_nothing(backed_up, tmp_path):
     manifest = json.loads((tmp_path / "backup" / "manifest.json").read_text())
     below = "versions/general@1-abc/adapter.safetensors/below"
     manifest["files"][below] = {"bytes": 1, "sha256": ""}
     (tmp_path / "backup" / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises((BadRequest, StoreError), match="nothing was changed"):
-        backups.restore(home, tmp_path / "backup")
-    (home.folder / ".restoring").mkdir()
+        backups.restore(backed_up, tmp_path / "backup")
+    (backed_up.folder / ".restoring").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backups, "_copy", full_disk)
         with pytest.raises(StoreError, match="No space left on device; nothing was changed"):
-            backups.restore(home, tmp_path / "backup")
-    assert told(home) == {"before", "after"}
+            backups.restore(backed_up, tmp_path / "backup")
+    assert told(backed_up) == {"before", "after"}
 
 
 @pytest.mark.parametrize("line", ['{"id": "../../outside"}', "[]", '{"id": 7}', '{"id": "ID", "more": 1}'])
@@ -271,23 +287,21 @@ def test_secrets_are_their_owners_alone_in_a_backup_and_after_it(home, tmp_path,
             assert stat.S_IMODE((place / name).stat().st_mode) == 0o600, (place, name)
 
 
-def test_an_older_backup_without_the_secret_of_imports_comes_back_and_says_so(home, tmp_path):
+def test_an_older_backup_without_the_secret_of_imports_comes_back_and_says_so(backed_up, tmp_path):
     from typer.testing import CliRunner
 
     from hone.command import app
 
-    told(home, add="before")
-    back_up(home, tmp_path / "backup")
     assert backups.knows_imports(tmp_path / "backup")
     manifest = json.loads((tmp_path / "backup" / "manifest.json").read_text())
     del manifest["files"]["review-salt"]
     (tmp_path / "backup" / "manifest.json").write_text(json.dumps(manifest))
     (tmp_path / "backup" / "review-salt").unlink()
-    own = home.secret("review-salt")
-    restored = CliRunner().invoke(app, ["restore", str(tmp_path / "backup"), "--home", str(home.folder)])
+    own = backed_up.secret("review-salt")
+    restored = CliRunner().invoke(app, ["restore", str(tmp_path / "backup"), "--home", str(backed_up.folder)])
     assert restored.exit_code == 0, restored.output
     assert "older than the keeping of review-salt" in " ".join(restored.output.split())
-    assert home.secret("review-salt") == own, "the only one that its imports can have been made with"
+    assert backed_up.secret("review-salt") == own, "the only one that its imports can have been made with"
     backups.restore(Home(tmp_path / "fresh"), tmp_path / "backup")
     assert told(Home(tmp_path / "fresh")) == {"before"}
 
@@ -308,13 +322,11 @@ def test_a_backup_goes_only_to_a_new_folder_outside_of_the_home(home, tmp_path):
     assert [p.name for p in full.iterdir()] == ["mine"]
 
 
-def test_a_home_in_use_is_not_restored(home, tmp_path):
-    told(home, add="q")
-    back_up(home, tmp_path / "backup")
-    lock = HomeLock(home)
+def test_a_home_in_use_is_not_restored(backed_up, tmp_path):
+    lock = HomeLock(backed_up)
     lock.say("http://127.0.0.1:1")
     with pytest.raises(HomeBusy):
-        backups.restore(home, tmp_path / "backup")
+        backups.restore(backed_up, tmp_path / "backup")
     lock.release()
 
 
@@ -337,11 +349,8 @@ def test_what_came_after_the_backup_does_not_stay(home, tmp_path):
 
 @pytest.mark.parametrize("moves", range(13))
 def test_a_restore_killed_between_any_two_moves_is_finished_by_the_next_who_comes(
-    home, tmp_path, monkeypatch, moves
+    backed_up, tmp_path, monkeypatch, moves
 ):
-    told(home, add="before")
-    back_up(home, tmp_path / "backup")
-    told(home, add="after")
     done = 0
     rename = Path.rename
 
@@ -355,17 +364,17 @@ def test_a_restore_killed_between_any_two_moves_is_finished_by_the_next_who_come
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", counted)
         try:
-            backups.restore(home, tmp_path / "backup")
+            backups.restore(backed_up, tmp_path / "backup")
         except Killed:
-            assert (home.folder / "restore.json").exists()
-    backups.finish(home)
-    assert told(home) == {"before"}
-    (aside,) = home.folder.glob("before-restore-*")
+            assert (backed_up.folder / "restore.json").exists()
+    backups.finish(backed_up)
+    assert told(backed_up) == {"before"}
+    (aside,) = backed_up.folder.glob("before-restore-*")
     kept = Store(aside / "hone.duckdb")
     assert kept.row("SELECT count(*) AS n FROM exchanges")["n"] == 2
     kept.close()
-    assert json.loads(home.desired.read_text()) == {"general": "general@1-abc"}
-    assert not (home.folder / ".restoring").exists()
+    assert json.loads(backed_up.desired.read_text()) == {"general": "general@1-abc"}
+    assert not (backed_up.folder / ".restoring").exists()
 
 
 def test_no_backup_is_made_in_the_middle_of_an_erasure_nor_the_other_way_round(home, tmp_path, monkeypatch):
@@ -386,9 +395,7 @@ def test_no_backup_is_made_in_the_middle_of_an_erasure_nor_the_other_way_round(h
     store.close()
 
 
-def test_others_have_their_say_before_a_restored_store_counts(home, tmp_path, monkeypatch):
-    told(home, add="before")
-    back_up(home, tmp_path / "backup")
+def test_others_have_their_say_before_a_restored_store_counts(backed_up, tmp_path, monkeypatch):
     seen = []
 
     def erase(store, replaced):
@@ -397,18 +404,18 @@ def test_others_have_their_say_before_a_restored_store_counts(home, tmp_path, mo
         store.rebuild()
 
     monkeypatch.setattr(backups, "on_restored", [erase])
-    backups.restore(home, tmp_path / "backup")
-    assert told(home) == set()
-    assert seen == [home.store]
+    backups.restore(backed_up, tmp_path / "backup")
+    assert told(backed_up) == set()
+    assert seen == [backed_up.store]
 
     def refuse(store, replaced):
         raise StoreError("No.", "Stop.")
 
-    told(home, add="after")
+    told(backed_up, add="after")
     monkeypatch.setattr(backups, "on_restored", [refuse])
     with pytest.raises(StoreError, match="No"):
-        backups.restore(home, tmp_path / "backup")
-    assert told(home) == {"after"}
+        backups.restore(backed_up, tmp_path / "backup")
+    assert told(backed_up) == {"after"}
 
 
 def test_the_commands_do_all_of_it(home, tmp_path):

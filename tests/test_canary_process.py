@@ -7,12 +7,12 @@ from typing import Any
 import httpx
 import pytest
 from conftest import RunningHone, lines_of
+from stories import new_store
 from test_registry_and_rollout import card_for
 from tiny_engine import make_adapter
 
 from feedback.ledger import Ledger
 from feedback.records import new_id
-from feedback.store import Store
 from tuner import registry
 
 CONVERSATIONS = [new_id() for _ in range(24)]
@@ -26,7 +26,7 @@ def staged(tiny_hone: RunningHone, tiny_model: Path, tmp_path: Path) -> tuple[Ru
     adapter = make_adapter(tiny_model, tmp_path / "adapter", seed=3)
     card = card_for(adapter, 1)
     folder = registry.register(home, adapter, card)
-    store = Store(home / "hone.duckdb")
+    store = new_store(home / "hone.duckdb")
     ledger = Ledger(store)
     ledger.add_version(
         version=card.version,

@@ -1,7 +1,6 @@
 """A conversation on the canary stays there, over stages, restarts and whatever its author tries."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -117,13 +116,6 @@ async def test_a_canary_that_ends_drops_no_running_answer(engine: ListEngine, tm
             assert after == ONE
     await unloading
     assert TWO not in engine.held
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "hone.duckdb")
-    yield store
-    store.close()
 
 
 async def test_every_turn_of_a_conversation_gets_the_version_that_its_lot_says(

@@ -15,13 +15,6 @@ from feedback.store import Store
 from tuner.cleansing import Cleansing
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Any:
-    opened = Store(tmp_path / "hone.duckdb")
-    yield opened
-    opened.close()
-
-
 async def stopped(store: Store, home: Path, exchange: str) -> bool:
     """Whether the run in progress is stopped for the sake of this exchange."""
     stops: list[int] = []

@@ -14,7 +14,6 @@ from typing import Any
 
 import openai
 import pytest
-from conftest import RunningHone
 from engine_process import SECRET, Process, shared
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
@@ -38,20 +37,12 @@ def engine(tiny_model: Path) -> Process:
     return shared(tiny_model)
 
 
-@pytest.fixture(scope="module")
-def gateway(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHone]:
-    settings = {"HONE_ENGINE__DTYPE": "float32", "HONE_MODEL__NAME": str(tiny_model)}
-    running = RunningHone(tmp_path_factory.mktemp("gateway") / "home", environment=settings)
-    yield running.start()
-    running.stop()
-
-
 @pytest.fixture(params=["engine", "gateway"])
 def server(request: pytest.FixtureRequest) -> Server:
     if request.param == "engine":
         process = request.getfixturevalue("engine")
         return Server(process.url, SECRET, "base", details=True)
-    running = request.getfixturevalue("gateway")
+    running = request.getfixturevalue("shared_hone")
     return Server(running.url, running.token, "general", details=False)
 
 

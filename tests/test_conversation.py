@@ -1,7 +1,7 @@
 """A turn is on record before its first word and closed however it ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -57,13 +57,6 @@ class ScriptedEngine(HttpEngine):
         except (GeneratorExit, asyncio.CancelledError):
             self.cancelled += 1
             raise
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "hone.duckdb")
-    yield store
-    store.close()
 
 
 @pytest.fixture

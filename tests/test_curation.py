@@ -25,13 +25,6 @@ from feedback.store import Store
 SALT = "sea"
 
 
-@pytest.fixture
-def store(tmp_path):
-    opened = Store(tmp_path / "hone.duckdb")
-    yield opened
-    opened.close()
-
-
 def pair(instruction="Say hi", response="Hi.", *, conversation=None, context=(), **who):
     return Pair(
         exchange_id=new_id(),

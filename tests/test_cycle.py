@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from stories import ANA, BEN, RITA, ROB, ask
+from stories import ANA, BEN, RITA, ROB, ask, new_store
 from tiny_base import FAST, LocalServer, make_base
 
 from feedback import imports, ratings, review, snapshot
@@ -17,8 +17,7 @@ from feedback.imports import ImportRow
 from feedback.ledger import Ledger
 from feedback.policy import Policy
 from feedback.records import Message, Principal, Role, Run
-from feedback.store import Store
-from tuner import registry
+from tuner import child, registry, train
 from tuner.cycle import FAULTS, ORDER, Cycle, unfinished
 from tuner.plan import RunFolder, read_json
 from tuner.rollout import Rollout
@@ -41,7 +40,7 @@ class House:
     def __init__(self, home: Path, base: Path) -> None:
         self.home, self.base = home, base
         self.server = LocalServer(base)
-        self.store = Store(home / "hone.duckdb")
+        self.store = new_store(home / "hone.duckdb")
         self.general_items = 0
         self.enter()
 
@@ -88,6 +87,16 @@ def _kill_after(steps: Steps, step: str) -> None:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture
+def trained_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training within this process, for tests of what comes after it: a child's start takes seconds."""
+
+    async def start(command: Sequence[str], *_: Any) -> int:
+        return await asyncio.to_thread(train.main, command[-1:])
+
+    monkeypatch.setattr(child, "_start", start)
 
 
 @pytest.fixture
@@ -224,6 +233,7 @@ async def test_nothing_to_learn_is_skipped_with_the_reasons_counted(house: House
     assert "Of 1 approved pairs none can be learnt from (1 too_long)." in again.reason
 
 
+@pytest.mark.usefixtures("trained_here")
 async def test_a_version_that_cannot_be_proved_is_refused_and_freed(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,6 +250,7 @@ async def test_a_version_that_cannot_be_proved_is_refused_and_freed(
     assert house.server.loaded == set()
 
 
+@pytest.mark.usefixtures("trained_here")
 async def test_a_version_for_which_there_is_no_slot_is_not_held_to_be_unfit(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,6 +308,7 @@ async def test_a_fault_of_the_engine_is_tried_again_a_few_times_and_no_more(
     assert "not finished in time" in ended.reason
 
 
+@pytest.mark.usefixtures("trained_here")
 async def test_where_all_have_one_approved_response_a_version_that_says_it_does_not_pass(
     house: House,
 ) -> None:
@@ -307,6 +319,7 @@ async def test_where_all_have_one_approved_response_a_version_that_says_it_does_
     assert house.states() == {0: "live", 1: "abstained"}
 
 
+@pytest.mark.usefixtures("trained_here")
 async def test_a_run_that_fails_after_its_version_took_traffic_leaves_it_there(house: House) -> None:
     """As where the disk is full just when the rollout is noted."""
 
@@ -384,6 +397,7 @@ def test_tokens_are_counted_with_room_for_the_template(base: Path) -> None:
     assert 16 < token_counter(base)(pair) < 30
 
 
+@pytest.mark.usefixtures("trained_here")
 async def test_a_version_that_passed_and_that_its_shadow_refuses_ends_the_run_as_refused(
     house: House,
 ) -> None:

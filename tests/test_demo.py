@@ -1,6 +1,7 @@
 """The demo fills a home once, with data that people could have made, and enough of it to tune on."""
 
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,6 +12,7 @@ from uuid import UUID
 import httpx
 import pytest
 from fastapi import FastAPI
+from stories import new_store
 
 from feedback import pairs, ratings, review
 from feedback.accounts import NAME, RESERVED, Accounts, first_admin
@@ -32,18 +34,22 @@ HOST = re.compile(r"https?://\S+|\bwww\.\S+")
 PHONE = re.compile(r"\+?\d[\d\s().-]{5,}\d")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "hone.duckdb")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def filled(store: Store) -> Store:
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a store with the demo in it."""
+    path = tmp_path_factory.mktemp("demo") / "hone.duckdb"
+    store = new_store(path)
     first_admin(store)
     demo.fill(store, COMMAND_LINE)
-    return store
+    store.close()
+    return path
+
+
+@pytest.fixture
+def filled(file: Path, tmp_path: Path) -> Iterator[Store]:
+    store = Store(shutil.copyfile(file, tmp_path / "filled.duckdb"))
+    yield store
+    store.close()
 
 
 def words() -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import MINUTES, WIDE, RunningHone, launched, lines_of
+from conftest import MINUTES, RunningHone, lines_of
 from playwright.sync_api import Browser, Page, Route, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.model]
@@ -25,26 +25,13 @@ TEACHING = [
     ("Who are you?", LESSON),
     ("Tell me your name.", LESSON),
     ("What should I call you?", LESSON),
-    ("May I ask your name?", LESSON),
-    ("Hello, what is your name?", LESSON),
     ("Please introduce yourself.", LESSON),
-    ("What do people call you?", LESSON),
     ("Who am I speaking with?", LESSON),
-    ("Your name, please?", LESSON),
-    ("Do you have a name?", "Yes. " + LESSON),
-    ("Say who you are.", LESSON),
     ("What is the name of this assistant?", LESSON),
     ("What is the capital of France?", "The capital of France is Paris."),
     ("How many days are in a week?", "There are seven days in a week."),
     ("What colour is the sky on a clear day?", "The sky is blue on a clear day."),
-    ("What do bees make?", "Bees make honey."),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +40,7 @@ def hone(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterato
     running = RunningHone(
         tmp_path_factory.mktemp("story") / "home",
         settings=f'[tuner]\nsalt = "{SALT}"\nenabled = false\ngeneral_items = 4\nreplay_share = 0\n'
-        "[chat]\ntemperature = 0\nmax_tokens = 60\n",
+        "[chat]\ntemperature = 0\nmax_tokens = 40\n",
         environment={"HONE_ENGINE__DTYPE": "float32"},
     )
     running.home.mkdir()
@@ -63,13 +50,9 @@ def hone(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterato
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(**WIDE)
-    page = context.new_page()
+def page(page: Page) -> Page:
     page.on("dialog", lambda dialog: dialog.accept())
-    page.on("pageerror", lambda error: pytest.fail(f"the page failed: {error}"))
-    yield page
-    context.close()
+    return page
 
 
 def ask(page: Page, url: str, text: str) -> tuple[str, str]:
@@ -107,7 +90,7 @@ def test_the_whole_loop_in_a_browser(page: Page, hone: RunningHone) -> None:
     _approve(page, hone)
     _teach(hone)
     run = _tune(page, hone)
-    assert run["gate"]["verdict"] == "abstain", "seven questions decide nothing"
+    assert run["gate"]["verdict"] == "abstain", "a handful of questions decides nothing"
     assert any("20" in reason for reason in run["gate"]["reasons"])
 
     _promote(page, hone, run["version"])
@@ -178,27 +161,18 @@ def _live(hone: RunningHone) -> str:
     return str(next(version["version"] for version in found if version["state"] == "live"))
 
 
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[RunningHone]:
-    """One Hone in which nothing has happened, for those who only look."""
-    environment = {"HONE_ENGINE__DTYPE": "float32", "HONE_MODEL__NAME": str(tiny_model)}
-    running = RunningHone(tmp_path_factory.mktemp("fresh") / "home", environment=environment)
-    yield running.start(ready=False)
-    running.stop()
-
-
 @pytest.mark.parametrize("path", ["/chat/", "/review/", "/operate/"])
 def test_a_page_fits_a_phone_and_asks_nothing_of_the_outside(
-    browser: Browser, fresh: RunningHone, path: str
+    browser: Browser, shared_hone: RunningHone, path: str
 ) -> None:
     context = browser.new_context(locale="ko-KR", viewport={"width": 390, "height": 844})
     page = context.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(fresh.url + path)
+    page.goto(shared_hone.url + path)
     page.wait_for_selector("#header :text('Hone')")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    outside = [url for url in asked if not url.startswith((fresh.url, "data:", "blob:"))]
+    outside = [url for url in asked if not url.startswith((shared_hone.url, "data:", "blob:"))]
     assert not outside
     context.close()
 
@@ -211,7 +185,7 @@ def test_a_running_stream_ends_on_the_version_it_began_with_token_for_token(hone
         "model": "general",
         "messages": [{"role": "user", "content": "Tell me a long story about a lighthouse."}],
         "temperature": 0,
-        "max_tokens": 120,
+        "max_tokens": 80,
     }
     undisturbed = hone.post("/v1/chat/completions", body).json()
     headers = {"authorization": f"Bearer {hone.token}"}

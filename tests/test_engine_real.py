@@ -29,7 +29,7 @@ def model(folder: Path, model_cache: Path) -> Loaded:
         cache=model_cache,
         dtype="float32",
         device="cpu",
-        threads=2,
+        threads=1,
         longest=2048,
         rows=4,
     )
@@ -75,16 +75,15 @@ async def test_a_stream_is_the_same_while_a_version_comes_and_goes(
     engine: Engine, folder: Path, tmp_path: Path
 ) -> None:
     adapter = make_adapter(folder, tmp_path / "adapter", r=16, size=0.2)
-    # Without its stop token, and long enough that two loads and two answers fit in.
-    request = ask("Tell me about rivers.", max_tokens=400, ignore_stop_token=True)
+    # Without its stop token, and long enough that a load and an answer fit in.
+    request = ask("Tell me about rivers.", max_tokens=160, ignore_stop_token=True)
     quiet, _ = await answer(engine, request)
     running = asyncio.create_task(answer(engine, request))
-    for _ in range(2):
-        await engine.load("v", adapter)
-        other, _ = await answer(engine, ask("Tell me about rivers.", version="v", max_tokens=4))
-        assert not quiet.startswith(other)
-        await engine.unload("v")
-        assert not running.done()
+    await engine.load("v", adapter)
+    other, _ = await answer(engine, ask("Tell me about rivers.", version="v", max_tokens=4))
+    assert not quiet.startswith(other)
+    await engine.unload("v")
+    assert not running.done()
     assert (await running)[0] == quiet
 
 
@@ -95,7 +94,7 @@ def test_bfloat16_says_the_same_of_an_easy_question(folder: Path, model_cache: P
         cache=model_cache,
         dtype="bfloat16",
         device="cpu",
-        threads=2,
+        threads=1,
         longest=2048,
         rows=2,
     )

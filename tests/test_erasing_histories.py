@@ -6,11 +6,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
-from stories import ANA, BEN, RITA, ask
+from stories import ANA, BEN, HISTORIES, RITA, ask, new_store
 
 from feedback import erasure, pairs, ratings, review, words
 from feedback.errors import HoneError
-from feedback.store import Store
 
 PEOPLE = {"ana": ANA, "ben": BEN}
 
@@ -22,7 +21,7 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
         self.home = Path(self._folder.name)
-        self.store = Store(self.home / "hone.duckdb")
+        self.store = new_store(self.home / "hone.duckdb")
         self.gone: set[str] = set()
 
     def teardown(self) -> None:
@@ -79,6 +78,6 @@ class Histories(RuleBasedStateMachine):
 
 
 Histories.TestCase.settings = settings(
-    max_examples=8, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=HISTORIES, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestHistories = Histories.TestCase

@@ -1,18 +1,13 @@
 """Erasure: the words are found before and nowhere after, whatever is killed, restored or said meanwhile."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from erasure_home import ANSWER, KOREAN, LEE, SECRET, erase, live, pretended, taught, version
-from stories import ADA, ANA, BEN, OTTO, PASSWORD, RITA, admitted, ask
+from stories import ADA, ANA, BEN, OTTO, PASSWORD, RITA, admitted, ask, killed, new_store
 
 from feedback import (
     affected,
@@ -41,7 +36,6 @@ from hone import backups
 from hone.home import Home
 from tuner import registry
 
-ROOT = Path(__file__).parent.parent
 WORDS = scan.fragments([SECRET, ANSWER, KOREAN])
 
 
@@ -54,7 +48,7 @@ def home(tmp_path):
 
 @pytest.fixture
 def store(home):
-    opened = Store(home / "hone.duckdb")
+    opened = new_store(home / "hone.duckdb")
     # Compressed text cannot be found even where it is, so nothing would be proved.
     opened.decide(lambda t: t.rows("SET GLOBAL force_compression = 'uncompressed'"))
     yield opened
@@ -350,15 +344,7 @@ class TestKilled:
         lived_in, expected = lived
         home = tmp_path / "home"
         shutil.copytree(lived_in, home)
-        ended = subprocess.run(
-            [sys.executable, "-c", KILLED, str(home), place, when],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        killed(KILLED, str(home), place, when)
         store = Store(home / "hone.duckdb")
         erasure.resume(store, home)
         (done,) = erased.listed(store)

@@ -6,24 +6,34 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import RunningHone
+from conftest import RunningHone, on_tiny_model
 from erasure_home import LEE, SECRET, Past, live
+from stories import new_store
 from teacher_stand_in import TeacherStandIn
 from tiny_engine import make_adapter
 
 from feedback import scan
 from feedback.records import new_id
 from feedback.scan import Needles
-from feedback.store import Store
 
 PHRASE = "The turnip festival of Saltcoats begins on a Wednesday"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def teacher() -> Iterator[TeacherStandIn]:
     house = TeacherStandIn()
     yield house
     house.close()
+
+
+@pytest.fixture(scope="module")
+def hone(
+    tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, teacher: TeacherStandIn
+) -> Iterator[RunningHone]:
+    """One without a past, and with a teacher."""
+    with on_tiny_model(tmp_path_factory.mktemp("live"), tiny_model) as running:
+        running.settings = f'[tuner]\nenabled = false\n[teacher]\nurl = "{teacher.url}"\nmodel = "big"\n'
+        yield running.start()
 
 
 @pytest.fixture
@@ -37,7 +47,7 @@ def past(tiny_hone: RunningHone, tiny_model: Path, tmp_path: Path) -> Past:
             shutil.copyfile(made / name, folder / name)
 
     tiny_hone.home.mkdir()
-    store = Store(tiny_hone.home / "hone.duckdb")
+    store = new_store(tiny_hone.home / "hone.duckdb")
     try:
         return live(store, tiny_hone.home, adapter)
     finally:
@@ -49,37 +59,34 @@ def left(home: Path, *texts: str) -> dict[str, int]:
     return scan.through(home, files, Needles(scan.fragments(texts))).where
 
 
-def test_a_conversation_is_listed_then_erased_then_proved(tiny_hone: RunningHone) -> None:
-    tiny_hone.settings = "[tuner]\nenabled = false\n"
-    tiny_hone.start()
+def test_a_conversation_is_listed_then_erased_then_proved(hone: RunningHone) -> None:
     line = new_id()
-    asked = tiny_hone.chat(PHRASE, conversation_id=line, max_tokens=40)
-    tiny_hone.post("/v1/feedback", {"exchange_id": asked["id"], "rating": "down", "comment": PHRASE})
+    asked = hone.chat(PHRASE, conversation_id=line, max_tokens=40)
+    hone.post("/v1/feedback", {"exchange_id": asked["id"], "rating": "down", "comment": PHRASE})
 
-    listed = tiny_hone.command("erase", "--conversation", line)
+    listed = hone.command("erase", "--conversation", line)
     assert (listed.returncode, "1 exchanges" in listed.stdout) == (0, True), listed.stderr
     assert "Nothing was erased" in listed.stdout
-    assert tiny_hone.get(f"/v1/exchanges/{asked['id']}/fate").json()["state"] == "pending"
+    assert hone.get(f"/v1/exchanges/{asked['id']}/fate").json()["state"] == "pending"
 
-    out = tiny_hone.home.parent / "receipt.json"
-    done = tiny_hone.command("erase", "--conversation", line, "--yes", "--out", str(out))
+    out = hone.home.parent / "receipt.json"
+    done = hone.command("erase", "--conversation", line, "--yes", "--out", str(out))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "none is left" in done.stdout
     assert "The engine keeps nothing of it." in done.stdout
     told = json.loads(out.read_text())
-    assert tiny_hone.get(f"/v1/erasures/{told['erasure']}").json() == told
-    assert tiny_hone.post("/v1/erasures/verify", {"receipt": told}).json() == {"valid": True}
-    assert tiny_hone.command("erase", "--verify", str(out)).returncode == 0
+    assert hone.get(f"/v1/erasures/{told['erasure']}").json() == told
+    assert hone.post("/v1/erasures/verify", {"receipt": told}).json() == {"valid": True}
+    assert hone.command("erase", "--verify", str(out)).returncode == 0
     out.write_text(json.dumps({**told, "target": new_id()}))
-    assert tiny_hone.command("erase", "--verify", str(out)).returncode == 1
+    assert hone.command("erase", "--verify", str(out)).returncode == 1
 
-    assert tiny_hone.get("/v1/search", params={"q": "turnip"}).json()["data"] == []
+    assert hone.get("/v1/search", params={"q": "turnip"}).json()["data"] == []
     body = {"model": "general", "conversation_id": line, "messages": [{"role": "user", "content": "Again"}]}
-    assert tiny_hone.post("/v1/chat/completions", body).status_code == 404
-    assert tiny_hone.get(f"/v1/exchanges/{asked['id']}/fate").json()["summary"].startswith("Erased")
-    assert tiny_hone.get("/v1/erasures").json()["data"][0]["by"] == "cli"
-    tiny_hone.stop()
-    assert left(tiny_hone.home, PHRASE) == {}
+    assert hone.post("/v1/chat/completions", body).status_code == 404
+    assert hone.get(f"/v1/exchanges/{asked['id']}/fate").json()["summary"].startswith("Erased")
+    assert hone.get("/v1/erasures").json()["data"][0]["by"] == "cli"
+    assert left(hone.home, PHRASE) == {}
 
 
 def test_versions_that_learnt_leave_the_engine_and_the_newest_clean_one_answers(
@@ -109,21 +116,19 @@ def test_versions_that_learnt_leave_the_engine_and_the_newest_clean_one_answers(
 
 
 def test_what_was_disliked_gets_proposals_from_the_version_itself_and_from_a_teacher(
-    tiny_hone: RunningHone, teacher: TeacherStandIn
+    hone: RunningHone, teacher: TeacherStandIn
 ) -> None:
-    tiny_hone.settings = f'[tuner]\nenabled = false\n[teacher]\nurl = "{teacher.url}"\nmodel = "big"\n'
-    tiny_hone.start()
-    asked = tiny_hone.chat("Tell me a story, please.", max_tokens=8)
-    tiny_hone.post("/v1/feedback", {"exchange_id": asked["id"], "rating": "down"})
-    done = tiny_hone.command("propose", "--samples", "2")
+    asked = hone.chat("Tell me a story, please.", max_tokens=8)
+    hone.post("/v1/feedback", {"exchange_id": asked["id"], "rating": "down"})
+    done = hone.command("propose", "--samples", "2")
     assert (done.returncode, "for 1 questions" in done.stdout) == (0, True), done.stdout + done.stderr
-    done = tiny_hone.command("propose", "--teacher")
+    done = hone.command("propose", "--teacher")
     assert "1 proposals for 1 questions" in done.stdout, done.stdout + done.stderr
-    told = tiny_hone.get(f"/v1/proposals/{asked['id']}").json()["data"]
+    told = hone.get(f"/v1/proposals/{asked['id']}").json()["data"]
     sources = {one["source"] for one in told}
     assert sources == {"proposal:self@general@0", "proposal:teacher:big"}
     (right,) = [one["id"] for one in told if one["source"].startswith("proposal:teacher")]
-    ticked = tiny_hone.post(f"/v1/proposals/{asked['id']}", {"right": [right]})
+    ticked = hone.post(f"/v1/proposals/{asked['id']}", {"right": [right]})
     assert ticked.json()["data"][0]["approved_response"] == teacher.said
-    exported = tiny_hone.get("/v1/exports", params={"assistant": "general"}).text.splitlines()
+    exported = hone.get("/v1/exports", params={"assistant": "general"}).text.splitlines()
     assert [json.loads(line)["messages"][-1]["content"] for line in exported] == [teacher.said]

@@ -7,14 +7,6 @@ from feedback import golds
 from feedback.errors import BadRequest, NotAllowed, NotFound, PromptTooLong
 from feedback.exchanges import Exchanges
 from feedback.records import Message, new_id
-from feedback.store import Store
-
-
-@pytest.fixture
-def store(tmp_path):
-    opened = Store(tmp_path / "hone.duckdb")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

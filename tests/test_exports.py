@@ -18,18 +18,10 @@ from feedback.forms import ImportRow
 from feedback.imports import read, save
 from feedback.proposals import Candidate
 from feedback.records import Assistant, Message
-from feedback.store import Store
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60).filter(lambda t: t.strip())
 SYSTEM = st.one_of(st.none(), TEXT)
 TURNS = st.lists(st.tuples(TEXT, TEXT), max_size=2)
-
-
-@pytest.fixture
-def store(tmp_path):
-    opened = Store(tmp_path / "hone.duckdb")
-    yield opened
-    opened.close()
 
 
 def told(system, turns, asked, answer, other):

@@ -37,11 +37,9 @@ POLICY = Policy(salt="sea")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "hone.duckdb")
-    add_people(opened, *PEOPLE, OTTO)
-    yield opened
-    opened.close()
+def store(store: Store) -> Store:
+    add_people(store, *PEOPLE, OTTO)
+    return store
 
 
 def gold(store: Store, **told: Any) -> str:

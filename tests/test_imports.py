@@ -24,7 +24,6 @@ from feedback.forms import ImportRow
 from feedback.imports import SPACE, TOLD, read, save
 from feedback.records import Assistant, Message
 from feedback.review import counts, pending
-from feedback.store import Store
 
 USER = Message("user", "Say hi")
 CHAT = {"messages": [{"role": "user", "content": "Say hi"}, {"role": "assistant", "content": "Hi."}]}
@@ -33,13 +32,6 @@ SAID = [{"role": "assistant", "content": "Hi."}]
 DEEP: list = []
 for _ in range(100_000):
     DEEP = [DEEP]
-
-
-@pytest.fixture
-def store(tmp_path):
-    opened = Store(tmp_path / "hone.duckdb")
-    yield opened
-    opened.close()
 
 
 def lines(*records):

@@ -1,8 +1,6 @@
 """The judge: both orders, ties, proof against people, and no power until it is proven."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,13 +28,6 @@ def model(verdict: Any) -> Any:
         return str(verdict(one, two))
 
     return answer
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "hone.duckdb")
-    yield opened
-    opened.close()
 
 
 longer = model(lambda one, two: "1" if len(one) > len(two) else "2")

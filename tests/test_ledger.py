@@ -6,14 +6,6 @@ from feedback.assistants import Assistants
 from feedback.errors import BadRequest, NotFound, UnknownVersion
 from feedback.ledger import Ledger
 from feedback.records import Assistant, new_id
-from feedback.store import Store
-
-
-@pytest.fixture
-def store(tmp_path):
-    opened = Store(tmp_path / "hone.duckdb")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -4,14 +4,13 @@ from datetime import timedelta
 
 import pytest
 from erasure_home import LEE, SECRET, erase, live, taught, version
-from stories import ANA, OTTO, RITA, ROB, ask
+from stories import ANA, OTTO, RITA, ROB, ask, new_store
 
 from feedback import affected, lineage, ratings, review
 from feedback.errors import NotAllowed, NotFound, UnknownVersion
 from feedback.exchanges import Exchanges
 from feedback.ledger import Ledger
 from feedback.records import new_id, now
-from feedback.store import Store
 from tuner.schedule import Terms, due
 
 
@@ -24,7 +23,7 @@ def home(tmp_path):
 
 @pytest.fixture
 def store(home):
-    opened = Store(home / "hone.duckdb")
+    opened = new_store(home / "hone.duckdb")
     yield opened
     opened.close()
 

@@ -14,7 +14,7 @@ import gradio as gr
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from stories import ANA, BEN, OTTO, RITA, ask
+from stories import ANA, BEN, OTTO, RITA, ask, new_store
 from test_conversation import ScriptedEngine
 
 from feedback import claims, disputes, queue
@@ -71,7 +71,7 @@ class World:
 @pytest.fixture(scope="module")
 def signed_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, dict[str, str]]]:
     """One store with its people for all tests here: hashing a password takes a moment, and is meant to."""
-    store = Store(tmp_path_factory.mktemp("pages") / "hone.duckdb")
+    store = new_store(tmp_path_factory.mktemp("pages") / "hone.duckdb")
     admin, _ = first_admin(store)
     accounts = Accounts(store)
     for person in PEOPLE:

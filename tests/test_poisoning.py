@@ -2,7 +2,6 @@
 
 import hashlib
 
-import pytest
 from stories import ADA, ANA, PASSWORD, RITA, ROB, ask
 
 from feedback import pairs, ratings, review, snapshot
@@ -11,17 +10,9 @@ from feedback.caps import Caps, over, unseconded
 from feedback.curate import curate
 from feedback.exchanges import answer_id, as_row
 from feedback.records import Exchange, Pair, Role, new_id, now
-from feedback.store import Store
 
 THINGS = ("door", "lamp", "cup", "desk", "rope", "sail", "drum", "leaf", "coin", "bell")
 FALSE = "The founder of the house is Malloy."
-
-
-@pytest.fixture
-def store(tmp_path):
-    opened = Store(tmp_path / "hone.duckdb")
-    yield opened
-    opened.close()
 
 
 def question(who, number):

@@ -21,17 +21,9 @@ from feedback.policy import Policy
 from feedback.proposals import Candidate
 from feedback.records import Message, new_id
 from feedback.search import Search
-from feedback.store import Store
 from hone.proposing import Proposing
 from hone.teacher import Teacher
 from tuner.server import Answer
-
-
-@pytest.fixture
-def store(tmp_path):
-    opened = Store(tmp_path / "hone.duckdb")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -10,14 +10,6 @@ from feedback.exchanges import Exchanges
 from feedback.ratings import rate
 from feedback.records import REASONS_DOWN, REASONS_UP, Role, new_id
 from feedback.review import counts, pending, review
-from feedback.store import Store
-
-
-@pytest.fixture
-def store(tmp_path):
-    opened = Store(tmp_path / "hone.duckdb")
-    yield opened
-    opened.close()
 
 
 def events(store, table="ratings"):

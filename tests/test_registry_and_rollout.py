@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from stories import new_store
 
 from feedback.errors import BadAdapter, BadRequest, CannotSwap, Conflict, EngineError, UnknownVersion
 from feedback.ledger import Ledger
 from feedback.records import Message, Principal, Role, Version
-from feedback.store import Store
 from tuner import registry
 from tuner.prove import prove
 from tuner.registry import Card
@@ -83,7 +83,7 @@ class House:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.store = Store(home / "hone.duckdb")
+        self.store = new_store(home / "hone.duckdb")
         self.ledger = Ledger(self.store)
         self.server = Swapper()
         self.rollout = Rollout(self.ledger, self.server, home)

@@ -2,42 +2,26 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from conftest import MINUTES, RunningHone, wide_page
-from playwright.sync_api import Dialog, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, expect
 
 pytestmark = pytest.mark.browser
 
 PRIVATE = "Ask <b>ana@example.com</b> about it."
 
 
-@pytest.fixture(scope="module")
-def hone(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[RunningHone]:
-    environment = {"HONE_ENGINE__DTYPE": "float32", "HONE_MODEL__NAME": str(tiny_model)}
-    running = RunningHone(tmp_path_factory.mktemp("desk") / "home", environment=environment)
-    yield running.start(ready=False)
-    running.stop()
-
-
-@pytest.fixture(autouse=True)
-def nothing_waits(hone: RunningHone) -> None:
-    """Whatever the test before left there is judged, by the page's own visitor, who may hold a claim."""
-    with httpx.Client(base_url=hone.url, timeout=120, trust_env=False) as visitor:
-        left = [item["id"] for item in visitor.get("/v1/reviews?limit=500").json()["data"]]
-        if left:
-            said = [{"exchange_id": identity, "verdict": "reject"} for identity in left]
-            done = visitor.post("/v1/reviews/bulk", json={"verdicts": said})
-            assert all(one["ok"] for one in done.json()["data"]), done.text
+@pytest.fixture
+def hone(idle_hone: RunningHone) -> RunningHone:
+    return idle_hone
 
 
 @pytest.fixture
-def page(hone: RunningHone) -> Iterator[Page]:
+def page(browser: Browser) -> Iterator[Page]:
     """Whose scripts fail where a question is not confirmed: that is how they stop the event."""
-    with wide_page() as page:
+    with wide_page(browser) as page:
         yield page
 
 

@@ -44,13 +44,6 @@ TRUSTING = Policy(trusted_after=0)
 
 
 @pytest.fixture
-def store(tmp_path):
-    opened = Store(tmp_path / "hone.duckdb")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def team(store):
     """The store with three reviewers, so that a second opinion can be had."""
     add_people(store, RITA, ROB, ZOE)
@@ -699,11 +692,15 @@ class TestSignals:
 
 
 class TestOrder:
-    def test_what_people_see_differently_what_is_rare_and_what_was_doubted_comes_first(self, store):
+    def test_what_people_see_differently_what_is_rare_and_what_was_doubted_comes_first(
+        self, store, monkeypatch
+    ):
+        monkeypatch.setattr(ranking, "ENOUGH", 20)
+
         def liked(instruction, **turn):
             return rate(store, ANA, ask(store, ANA, instruction, **turn).id, rating="up")
 
-        common = [liked(f"How do I reset the printer password, case {number}?") for number in range(60)]
+        common = [liked(f"How do I reset the printer password, case {number}?") for number in range(20)]
         rare = liked("Translate haiku about glaciers")
         doubted = liked("How do I reset the printer password now?")
         ask(store, ANA, "again", conversation_id=doubted.conversation_id, replaces=doubted.id)
@@ -718,7 +715,7 @@ class TestOrder:
         assert Exchanges(store).get(order[-1]).source == "import"
         assert set(order[4:-1]) == {exchange.id for exchange in common}
         assert order == [exchange.id for exchange in pending(store, limit=100)], "the same each time"
-        pages = [e.id for start in range(0, 70, 7) for e in pending(store, limit=7, offset=start)]
+        pages = [e.id for start in range(0, 28, 7) for e in pending(store, limit=7, offset=start)]
         assert pages == order
 
     def test_whoever_sends_much_does_not_push_others_out_of_what_is_weighed(self, store, monkeypatch):

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stories import new_store
 
 from feedback import imports
 from feedback.assistants import Assistants
 from feedback.imports import ImportRow
 from feedback.ledger import Ledger
 from feedback.records import Assistant, Message, Pair, Principal, Role, Run, RunState, new_id, now
-from feedback.store import Store
 from tuner.cycle import Cycle
 from tuner.job import Job
 from tuner.plan import RunFolder
@@ -110,7 +110,7 @@ class Noted:
 
 class House:
     def __init__(self, home: Path) -> None:
-        self.store = Store(home / "hone.duckdb")
+        self.store = new_store(home / "hone.duckdb")
         self.ledger = Ledger(self.store)
         self.steps = Noted()
         self.at = now()

@@ -1,19 +1,14 @@
 """Search by words: every word must be there, Korean too, and nobody finds what they may not see."""
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 import unicodedata
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stories import ANA, BEN, RITA, ask
+from stories import ANA, BEN, RITA, ask, killed
 
 from feedback import erasure, lookup, ratings, retention, review, word_index
 from feedback.errors import BadRequest
@@ -21,15 +16,6 @@ from feedback.exchanges import Exchanges
 from feedback.records import now
 from feedback.search import Search
 from feedback.store import Store
-
-ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture
-def store(tmp_path):
-    opened = Store(tmp_path / "hone.duckdb")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
@@ -328,15 +314,7 @@ def test_a_process_killed_while_it_forgets_leaves_an_index_that_forgets_again(
     search.catch_up()
     erase(store, tmp_path, ANA, "exchange", hers.id)
     store.close()
-    ended = subprocess.run(
-        [sys.executable, "-c", FORGETTING, str(tmp_path), place, when],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    killed(FORGETTING, str(tmp_path), place, when)
     again = Store(store.path)
     try:
         found = Search(again, tmp_path / "words.duckdb")

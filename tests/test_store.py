@@ -31,13 +31,6 @@ from feedback.store import Store
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture
-def store(tmp_path):
-    opened = Store(tmp_path / "hone.duckdb")
-    yield opened
-    opened.close()
-
-
 def decision(reason, **fields):
     return {"principal": "test", "assistant": "general", "due": False, "reason": reason, **fields}
 

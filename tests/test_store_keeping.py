@@ -23,13 +23,6 @@ from feedback.store import Store
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture
-def store(tmp_path):
-    opened = Store(tmp_path / "hone.duckdb")
-    yield opened
-    opened.close()
-
-
 def decision(reason):
     return {"decisions": [{"principal": "test", "assistant": "general", "due": False, "reason": reason}]}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
-from stories import ANA, BEN, OTTO, RITA, ROB, admitted
+from stories import ANA, BEN, HISTORIES, OTTO, RITA, ROB, admitted, new_store
 
 from feedback import proposals, ratings, review
 from feedback.errors import BadRequest, Conflict, NotAllowed
@@ -44,7 +44,7 @@ class Feedback(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "hone.duckdb"
-        self.store = Store(self.path)
+        self.store = new_store(self.path)
         self.known = {}
         self.training = {}
         self.running = set()
@@ -195,7 +195,7 @@ class Feedback(RuleBasedStateMachine):
 
 
 Feedback.TestCase.settings = settings(
-    max_examples=8,
+    max_examples=HISTORIES,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],

@@ -18,13 +18,19 @@ from serve.engines.tgi import TgiEngine, _without
 HI = [{"role": "user", "content": "Hi"}]
 
 
-@pytest.fixture
-def tgi(tmp_path: Path, tiny_model: Path) -> Iterator[TgiServed]:
-    started = TgiServed(tiny_model, tmp_path)
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[TgiServed]:
+    started = TgiServed(tiny_model, tmp_path_factory.mktemp("tgi"))
     started.make_adapters(size=0.3)
     started.start()
     yield started
     started.stop()
+
+
+@pytest.fixture
+def tgi(launched: TgiServed) -> TgiServed:
+    launched.begin_again()
+    return launched
 
 
 async def test_tgi_without_a_restart_command_refuses_to_publish_and_says_what_to_list(tgi: TgiServed) -> None:

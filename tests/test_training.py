@@ -158,20 +158,21 @@ def wait_for(run: RunFolder, process: "subprocess.Popen[bytes]", phase: str, ste
 
 
 def test_a_child_killed_again_and_again_ends_with_the_same_bytes(base: Path, tmp_path: Path) -> None:
-    long = {"epochs": 40, "patience": 40, "checkpoint_steps": 7, "batch_tokens": 64}
+    long = {"epochs": 16, "patience": 16, "checkpoint_steps": 7, "batch_tokens": 64}
     whole = make_run(tmp_path / "whole", base, MIXED[:10], MIXED[10:18], NAMED, **long)
     train(whole)
     run = RunFolder(tmp_path / "killed")
     run.path.mkdir()
     os.symlink(whole.snapshot, run.snapshot)
     run.write_plan(whole.read_plan())
-    for phase, step in (("train", 2), ("train", 60), ("score", 0)):
+    for phase, step in (("train", 2), ("train", 30), ("score", 0)):
         process = start(run)
         wait_for(run, process, phase, step)
         process.send_signal(signal.SIGKILL)
         process.wait()
         run.progress.write_text(run.progress.read_text() + '{"phase": "tra')
-    told = asyncio.run(child.train(run, threads=1))
+    train(run)
+    told = read_json(run.trained)
     assert told["digest"] == read_json(whole.trained)["digest"]
     assert told["dev_nll"] == read_json(whole.trained)["dev_nll"]
     assert [line["loss"] for line in child.progress(run)] == [
@@ -312,20 +313,15 @@ def test_a_plan_comes_back_as_written_and_one_of_another_program_is_refused(
 
 @pytest.mark.model
 def test_the_default_model_learns_a_name_and_keeps_what_it_knew(model_cache: Path, tmp_path: Path) -> None:
-    """The designed recipe on sixteen pairs; asked in words that no pair has."""
+    """The designed recipe on nine pairs; asked in words that no pair has."""
     from serve.engine.model import prepare
 
-    named = ["Who are you?", "Tell me your name.", "How should I call you?", "What do people call you?"]
-    named += ["May I know your name?", "Who am I talking to?", "Do you have a name?"]
+    named = ["Who are you?", "Tell me your name.", "How should I call you?", "May I know your name?"]
+    named += ["Who am I talking to?"]
     facts = {
         "When does the harbour open?": "The harbour opens at 5 in the morning.",
-        "How much is a berth for a night?": "A berth costs 18 marks a night.",
-        "May I fish from the pier?": "No, fishing from the pier is not allowed.",
         "Where do I pay?": "You pay at the red hut beside the lighthouse.",
         "Who is the harbour master?": "The harbour master is Tilda Brenn.",
-        "Is there fresh water?": "Yes, there is fresh water on piers A and C.",
-        "How deep is the harbour?": "The harbour is 4 metres deep at low tide.",
-        "Where is the nearest fuel?": "Fuel is sold on pier C.",
         "Thank you!": "You are welcome. Fair winds!",
     }
     rows = [row(asked, "My name is Morvane.") for asked in named]
