@@ -26,7 +26,6 @@ from tuner.server import Answer
 CPU = torch.device("cpu")
 FAST: dict[str, Any] = {"learning_rate": 0.02, "epochs": 8, "rank": 8, "pairs_per_step": 4}
 FAST["replay_share"] = 0.0  # the engine of a test answers no hundred questions
-FAST["dtype"] = "float32"  # rounded at every step, a model this small learns or not by luck
 
 
 def make_base(folder: Path) -> Path:
