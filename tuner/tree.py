@@ -41,10 +41,7 @@ class Tree:
     @classmethod
     def of(cls, texts: Sequence[Sequence[int]]) -> "Tree":
         known: dict[tuple[int, int], int] = {}
-        ids: list[int] = []
-        places: list[int] = []
-        firsts: list[int] = []
-        nodes: list[int] = []
+        ids, places, firsts, nodes = [], [], [], []
         tokens: dict[int, list[int]] = defaultdict(list)
         for text in texts:
             node = -1
