@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,8 +27,10 @@ WINDOW = 48
 """Characters of a fragment: what is left of a text shows if it is at least twice as long as this."""
 SHORTEST = 16
 """Bytes of UTF-8 below which a text is not looked for."""
-PIECE = 8 << 20
+PIECE = 1 << 20
 """Bytes read at once."""
+RUN = 1 << 18
+"""Bytes of rows gone through at once: a letter written on and on is found at each of its places."""
 ROWS_AT_ONCE = 2_048
 """Rows of a column that are read at once."""
 
@@ -94,7 +97,7 @@ class Needles:
         return {self.fragments[found] for found, _, _ in self.spans(data)}
 
     def in_column(self, column: pa.Array) -> set[tuple[int, str]]:
-        """Which fragments are in which rows of a column of texts, in one pass over the bytes of all rows.
+        """Which fragments are in which rows of a column of texts; many rows at once, as one run of bytes.
 
         What begins in one row and ends in another is in neither.
         """
@@ -103,12 +106,22 @@ class Needles:
         if not len(texts) or data is None or not self.fragments:
             return set()
         starts = np.frombuffer(ends, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-        spans = self.spans(data.slice(starts[0], starts[-1] - starts[0]).to_pybytes())
+        inside: set[tuple[int, str]] = set()
+        first = 0
+        while first < len(texts):
+            reach = int(np.searchsorted(starts, starts[first] + RUN, side="right")) - 1
+            last = max(first + 1, reach)
+            inside |= self._in_rows(data, starts, first, last)
+            first = last
+        return inside
+
+    def _in_rows(self, data: pa.Buffer, starts: Any, first: int, last: int) -> set[tuple[int, str]]:
+        spans = self.spans(data.slice(starts[first], starts[last] - starts[first]).to_pybytes())
         if not spans:
             return set()
         found, begin, end = np.array(spans).T
-        rows = np.searchsorted(starts, starts[0] + begin, side="right") - 1
-        whole = starts[0] + end <= starts[rows + 1]
+        rows = np.searchsorted(starts, starts[first] + begin, side="right") - 1
+        whole = starts[first] + end <= starts[rows + 1]
         pairs = zip(rows[whole].tolist(), found[whole].tolist(), strict=True)
         return {(row, self.fragments[fragment]) for row, fragment in pairs}
 

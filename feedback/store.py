@@ -80,7 +80,7 @@ class Store:
         return found[0] if found else None
 
     def batches(self, sql: str, params: Sequence[Any], rows: int) -> Iterator[Any]:
-        """Read the events as columns (Arrow's), so many rows at once, and close the file to nobody else."""
+        """Read the events as columns (Arrow's), so many rows at once."""
         with self.aside() as cursor:
             yield from cursor.execute(sql, params).to_arrow_reader(rows)
 

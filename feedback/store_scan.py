@@ -8,12 +8,13 @@ Trail: feedback/purge.py -> here -> feedback/scan.py, feedback/words.py
 """
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from feedback import scan, words
+from feedback.errors import StoreError
 from feedback.scan import Found, Needles
 from feedback.store import Store
 
@@ -109,11 +110,19 @@ def _texts(
     said = f"to_json({column})" if kind.endswith("[]") else column
     query = f"""SELECT {name} AS name, {said}::VARCHAR AS said FROM {table}
         WHERE {only} AND strlen(said) >= {scan.SHORTEST}"""  # noqa: S608
-    for piece in store.batches(query, runs, scan.ROWS_AT_ONCE):
+    for piece in _read(store, query, runs):
         names, texts = piece.columns
         yield names, texts
         if kind not in ("VARCHAR", "UUID"):
             yield from _resolved(names, texts)
+
+
+def _read(store: Store, query: str, runs: Sequence[list[str]]) -> Iterator[pa.RecordBatch]:
+    """The rows in batches; what breaks while they come is the store's fault, whoever says so."""
+    try:
+        yield from store.batches(query, runs, scan.ROWS_AT_ONCE)
+    except (pa.ArrowException, OSError) as fault:
+        raise StoreError(f"The store cannot be read: {fault}", "Restore a backup: `hone restore`.") from fault
 
 
 def _resolved(names: pa.Array, texts: pa.Array) -> Iterator[Piece]:

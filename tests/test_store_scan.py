@@ -8,6 +8,7 @@ from erasure_home import KOREAN, LEE, SECRET, erase
 from stories import ANA, BEN, ask
 
 from feedback import purge, scan, store_scan, words
+from feedback.errors import StoreError
 from feedback.records import Message, new_id
 from feedback.scan import Needles
 from feedback.store import Store
@@ -154,3 +155,27 @@ def test_what_is_said_while_the_words_are_taken_out_shows_in_the_proof(store, tm
     assert not told["proof"]["clean"]
     assert words.left(store, [asked.id], []) == 0
     assert os.path.getsize(store.path) == told["proof"]["bytes"]
+
+
+def test_a_letter_written_on_and_on_is_looked_through_a_little_at_a_time(store, monkeypatch):
+    """Each place is a find of a fragment of one letter: of all rows at once they would fill the memory."""
+    for _ in range(3):
+        ask(store, ANA, "Short.", "a" * 1000)
+    told = []
+    monkeypatch.setattr(scan, "RUN", 1500)
+    needles = sought("a" * 100)
+    find = needles.spans
+    monkeypatch.setattr(needles, "spans", lambda data: told.append(len(data)) or find(data))
+    places = store_scan.places_elsewhere(store, needles, set(), 9)
+    assert len(places) == 3
+    assert max(told) <= 1500
+
+
+def test_rows_that_cannot_be_read_to_their_end_are_a_fault_of_the_store(store, monkeypatch):
+    def broken(*_):
+        yield from ()
+        raise OSError("a block is not what it was")
+
+    monkeypatch.setattr(store, "batches", broken)
+    with pytest.raises(StoreError, match="a block is not what it was"):
+        store_scan.said_elsewhere(store, sought(SECRET), set())
