@@ -7,12 +7,10 @@ from playwright.sync_api import Page, expect
 pytestmark = pytest.mark.browser
 
 
-SAID = "Something that may be read"
-
-
 @pytest.fixture
-def hone(idle_hone: RunningHone) -> RunningHone:
-    return idle_hone
+def hone(tiny_hone: RunningHone) -> RunningHone:
+    tiny_hone.settings = "[chat]\nmax_tokens = 5\n"
+    return tiny_hone.start()
 
 
 def test_a_conversation_is_shown_to_reviewers_and_erased_by_its_author(page: Page, hone: RunningHone) -> None:
@@ -21,7 +19,7 @@ def test_a_conversation_is_shown_to_reviewers_and_erased_by_its_author(page: Pag
 
     page.goto(f"{hone.url}/chat/")
     page.locator("#share label").click()
-    page.locator("#message textarea").fill(f"{SAID}\n```\n{'a long line, ' * 20}\n```")
+    page.locator("#message textarea").fill(f"Something that may be read\n```\n{'a long line, ' * 20}\n```")
     page.locator("#send").click()
     expect(page.locator("#chatbot .bot").last).to_contain_text("general@0", timeout=MINUTES)
     hone.wait(lambda: seen() == 1, 60)
@@ -42,6 +40,6 @@ def test_a_conversation_is_shown_to_reviewers_and_erased_by_its_author(page: Pag
     expect(page.locator("#erase-told")).to_contain_text("Nobody can undo it.", timeout=MINUTES)
     page.locator("#erase-confirm").click()
     expect(page.locator("#erase-told")).to_contain_text("nothing of it is left", timeout=MINUTES)
-    expect(page.locator("#conversations label", has_text=SAID)).to_have_count(0)
+    expect(page.locator("#conversations label")).to_have_count(0)
     assert page.url.endswith("/chat/")
     assert hone.get("/v1/erasures").json()["data"][0]["scope"] == "conversation"

@@ -30,15 +30,15 @@ HELD = """
 
 
 @pytest.fixture
-def hone(idle_hone: RunningHone, request: pytest.FixtureRequest) -> RunningHone:
-    asked = f"{request.node.name}, run {getattr(request.node, 'execution_count', 1)}"
+def hone(tiny_hone: RunningHone) -> RunningHone:
+    running = tiny_hone.start(ready=False)
     rows = [
-        {"prompt": f"Question {number} of {asked}?", "completion": f"Answer {number}.", "label": True}
+        {"prompt": f"Question {number}?", "completion": f"Answer {number}.", "label": True}
         for number in range(WAITING)
     ]
-    taken = idle_hone.request("POST", "/v1/imports?assistant=general&source=quick.json", json=rows)
+    taken = running.request("POST", "/v1/imports?assistant=general&source=quick.json", json=rows)
     assert taken.json()["imported"] == WAITING, taken.text
-    return idle_hone
+    return running
 
 
 def test_an_event_sent_while_the_stream_is_ending_is_answered(page: Page, hone: RunningHone) -> None:

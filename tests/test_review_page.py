@@ -10,8 +10,8 @@ BAD = '<img src=x onerror="document.title=1"><b>Four</b>'
 
 
 @pytest.fixture
-def hone(idle_hone: RunningHone) -> RunningHone:
-    return idle_hone
+def hone(tiny_hone: RunningHone) -> RunningHone:
+    return tiny_hone.start()
 
 
 def rated(hone: RunningHone, instruction: str, correction: str) -> str:
@@ -22,7 +22,6 @@ def rated(hone: RunningHone, instruction: str, correction: str) -> str:
 
 
 def test_a_reviewers_hour(page: Page, hone: RunningHone) -> None:
-    approved = hone.get("/v1/reviews").json()["counts"]["approved"]
     one, two = rated(hone, "First?", "One."), rated(hone, "Second?", BAD)
     page.goto(f"{hone.url}/review/")
     queue, editor = page.locator("#queue [data-exchange]"), page.locator("#editor textarea")
@@ -52,13 +51,11 @@ def test_a_reviewers_hour(page: Page, hone: RunningHone) -> None:
     assert hone.get(f"/v1/reviews/{one}").json()["approved_response"] == "One"
 
     page.locator("#review-state label", has_text="Approved").click()
-    expect(queue).to_have_count(approved + 1, timeout=MINUTES)
-    queue.filter(has_text="First?").click()
-    expect(page.locator("#detail article")).to_contain_text("First?", timeout=MINUTES)
+    expect(queue).to_have_count(1, timeout=MINUTES)
     expect(page.locator("#reopen")).to_be_visible(timeout=MINUTES)
     page.locator("#review-reason textarea, #review-reason input").first.fill("Too short.")
     page.locator("#reopen").click()
-    expect(queue).to_have_count(approved, timeout=MINUTES)
+    expect(queue).to_have_count(0, timeout=MINUTES)
     page.locator("#review-state label", has_text="To review").click()
     expect(page.locator("#detail")).to_contain_text("Too short.", timeout=MINUTES)
     states = {identity: hone.get(f"/v1/reviews/{identity}").json()["state"] for identity in (one, two)}
