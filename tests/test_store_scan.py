@@ -14,13 +14,6 @@ from feedback.scan import Needles
 from feedback.store import Store
 
 
-@pytest.fixture
-def store(tmp_path):
-    opened = Store(tmp_path / "hone.duckdb")
-    yield opened
-    opened.close()
-
-
 def sought(*texts):
     return Needles(scan.fragments(texts))
 
