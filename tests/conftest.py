@@ -75,9 +75,11 @@ def _longest_first(items: list[pytest.Item]) -> None:
 
 
 @contextmanager
-def launched() -> Iterator[Browser]:
+def launched(*flags: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=BROWSER_FLAGS, timeout=MINUTES)
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), args=[*BROWSER_FLAGS, *flags], timeout=MINUTES
+        )
         yield browser
         browser.close()
 
