@@ -1,4 +1,4 @@
-"""The systemd units: right to systemd's own eyes, closed, and run for real on a machine that systemd boots."""
+"""The systemd units: right to systemd's own eyes, closed, and run on a machine that systemd boots."""
 
 import os
 import re
