@@ -138,8 +138,6 @@ def _engine_contradictions(engine: Engine) -> Iterator[str]:
     outside = engine.kind != "hone"
     if outside and not engine.urls:
         yield f'engine.kind is {engine.kind}, but engine.urls is empty; write urls = ["http://host:port"]'
-    if not outside and engine.urls:
-        yield 'engine.urls is for outside engines; set engine.kind = "vllm" or "tgi", or remove it'
     for url in engine.urls:
         if not re.fullmatch(r"https?://[^/?#\s@]+/?", url):
             yield f"engine.urls has {url!r}; write http://host:port, without a path"

@@ -1,4 +1,4 @@
-"""`hone up`: start everything, print the address, and stop cleanly.
+"""`hone up` and `hone web`: start everything or all but the engine, print the address, and stop cleanly.
 
 Trail: hone/commands/run.py -> here -> hone/app.py
 """
@@ -17,14 +17,20 @@ from hone.home import Home, HomeLock
 from hone.settings import Settings, read
 
 
-def run(home: Home, *, host: str | None, port: int | None) -> None:
+def run(home: Home, *, host: str | None, port: int | None, engine_apart: bool = False) -> None:
     """Serve until a signal says stop; commands given win over the settings.
 
     Raises:
-        SettingsError: The settings are wrong, the home cannot be written, or the port is taken.
+        SettingsError: The settings are wrong, the home cannot be written, or the port is taken;
+            or the engine is to run apart, and nobody says where.
     """
     given = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     settings = read(home.folder, **({"web": given} if given else {}))
+    if engine_apart and not settings.engine.urls:
+        raise SettingsError(
+            "`hone web` starts no engine, and engine.urls names none.",
+            'Start one with `hone engine` and set engine.urls = ["http://127.0.0.1:7861"], or use `hone up`.',
+        )
     home.prepare()
     lock = HomeLock(home)
     try:
