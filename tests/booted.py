@@ -47,6 +47,13 @@ StandardError=journal+console
 """
 
 
+def may_boot() -> bool:
+    """Whether this machine lets us mount: a container without that right cannot hold another one."""
+    asked = "mount --make-rprivate / && mount -t tmpfs tmpfs /mnt"
+    tried = subprocess.run(["unshare", "--mount", "bash", "-c", asked], capture_output=True, check=False)
+    return tried.returncode == 0
+
+
 def boot(folder: Path, model: Path, settings: str, environment: dict[str, str]) -> dict[str, Any]:
     """Boot with Hone's units and run `booted_steps.py` in there; what it found."""
     files, told, room = folder / "files", folder / "told", folder / "room"
