@@ -19,6 +19,7 @@ from huggingface_hub.errors import HfHubHTTPError, TextGenerationError
 from tiny_engine import make_adapter, make_model
 
 from feedback.fingerprint import digest
+from serve.release import RELEASE
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,7 @@ def test_it_says_what_it_runs(engine: Process, model: Path) -> None:
     health = engine.http.get("/health").json()
     assert health == {
         "status": "ok",
+        "release": RELEASE,
         "base": str(model),
         "folder": str(model),
         "dtype": "float32",

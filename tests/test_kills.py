@@ -26,8 +26,8 @@ from feedback.store import Store
 log = logging.getLogger(__name__)
 
 KILLS = int(os.environ.get("KILLS", "3"))
-BACK = 60
-"""Seconds within which all must answer again."""
+BACK = 300
+"""Seconds after which what does not answer is given up; how long it took is told, and is the machine's."""
 LEARNING = 60
 """Seconds that a training may take to begin, before another process is the victim."""
 SETTINGS = """[chat]
@@ -86,7 +86,7 @@ class Load:
         body = {"model": "general", "messages": [{"role": "user", "content": "Tell me"}]}
         answer = self.hone.post("/v1/chat/completions", body)
         if answer.status_code != 200:
-            time.sleep(0.2)
+            time.sleep(1)
             return
         said = answer.json()
         if answer.headers.get("x-hone-kept") != "no":
@@ -126,9 +126,11 @@ def kept_up(hone: RunningHone) -> Iterator[None]:
 
     keeper = threading.Thread(target=keep)
     keeper.start()
-    yield
-    ends.set()
-    keeper.join()
+    try:
+        yield
+    finally:
+        ends.set()
+        keeper.join()
 
 
 def victim(hone: RunningHone, kind: str) -> psutil.Process | None:
@@ -158,7 +160,7 @@ def answers(hone: RunningHone) -> bool:
     return hone.post("/v1/chat/completions", body).status_code == 200
 
 
-def end_one(hone: RunningHone, chance: random.Random, kind: str) -> str:
+def end_one(hone: RunningHone, chance: random.Random, kind: str) -> tuple[str, float]:
     """End a process at a moment by lot, and wait until all answers again."""
     found: psutil.Process | None = within(
         lambda: victim(hone, kind), LEARNING, f"there is no {kind}\n{hone.output[-3000:]}"
@@ -166,12 +168,13 @@ def end_one(hone: RunningHone, chance: random.Random, kind: str) -> str:
     time.sleep(chance.uniform(0, 2))
     how = chance.choice((signal.SIGTERM, signal.SIGKILL))
     assert found
+    ended = time.monotonic()
     with suppress(psutil.NoSuchProcess):
         found.send_signal(how)
     if kind != "training":
         within(lambda: not found.is_running() or found.status() == psutil.STATUS_ZOMBIE, BACK, "it ends")
     within(lambda: answers(hone), BACK, f"an answer after {how.name} of {kind}\n{hone.output[-3000:]}")
-    return f"{how.name} of {kind}"
+    return f"{how.name} of {kind}", round(time.monotonic() - ended, 1)
 
 
 def test_what_was_acknowledged_outlives_every_end(tiny_hone: RunningHone) -> None:
