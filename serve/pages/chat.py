@@ -13,6 +13,7 @@ from typing import Any
 
 import gradio as gr
 
+from serve.pages import heading
 from serve.pages.chat_layout import View
 from serve.pages.conversations import Lines
 from serve.pages.erasing import Erase
@@ -29,9 +30,9 @@ FROM_URL = "() => [new URLSearchParams(location.search).get('c') || '']"
 
 def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Blocks:
     """The page; `header` is the handler that draws what stands above every page."""
-    with gr.Blocks(title="Hone", analytics_enabled=False) as page:
+    with gr.Blocks(title="Hone · Chat", analytics_enabled=False) as page:
         view = View()
-        page.load(guard(header), None, view.header, **QUIET)
+        heading.draw(page, guard, header, view.header)
         answering = _wire_turns(view, guard, Turns(parts))
         _wire_lines(page, view, guard, Lines(parts), answering)
         _wire_rating(view, guard, Rating(parts))

@@ -114,7 +114,7 @@ class Lines:
         chatbot = gr.Chatbot(
             value=bubbles(line, visit.language, shipped=shipped(self._store, line)),
             feedback_value=thumbs(line),
-            placeholder=f"### {inert(greeting)}",
+            placeholder=f"## {inert(greeting)}",
             examples=examples or None,
         )
         own = listed(self._exchanges.conversations(visit.principal.name), conversation_id)

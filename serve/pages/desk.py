@@ -222,7 +222,7 @@ class Desk:
             gr.Button(visible=len(found) == where.shown < MOST),
             _whole(item, finds, visit.language),
             words,
-            "",
+            gr.skip(),  # a reason is typed while this is on its way: queue.js keeps it
             exchange.id if exchange else "",
             item.proposed if item else "",
             *_buttons(item),

@@ -18,7 +18,7 @@ import gradio as gr
 from feedback.errors import BadRequest, NotFound
 from feedback.orders import Order
 from feedback.records import Role, Version
-from serve.pages import rollouts, tables
+from serve.pages import heading, rollouts, tables
 from serve.pages.handlers import QUIET, Guard, Visit, needs
 from serve.pages.words import assistant_choices, label, scripted
 from serve.parts import Parts
@@ -63,7 +63,7 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Bloc
         runs = _section("runs")
         offered = gr.Textbox(visible="hidden", elem_id="offered")
         view = [engine, run, gate, versions, decisions, runs, chosen, offered, rollout]
-        page.load(guard(header), None, top, **QUIET)
+        heading.draw(page, guard, header, top)
         # Nothing can be pressed before the page knows of which assistant.
         buttons = [tune, promote, roll_back, *orders.values()]
         page.load(guard(desk.load), assistant, [assistant, *view, *buttons], **QUIET)

@@ -191,7 +191,8 @@ def _bar(progress: Mapping[str, Any], language: Language) -> str:
     words = say(language, "run_progress", epoch=progress.get("epoch", 1), step=step, steps=steps)
     phase = _step(str(progress.get("phase", "")), language)
     return (
-        f'<div class="bar" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{share}">'
+        f'<div class="bar" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{share}" '
+        f'aria-label="{phase}">'
         f'<div style="width:{share}%"></div></div><small>{phase} · {escape(words)}</small>'
     )
 
