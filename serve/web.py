@@ -57,6 +57,10 @@ def build(
     if proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(proxies))
     app.add_middleware(Doors, hosts=hosts, proxies=proxies, build=build_id)
+    if pages:
+        from serve.pages.error_pages import ErrorPages
+
+        app.add_middleware(ErrorPages)
     return app
 
 

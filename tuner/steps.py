@@ -37,6 +37,7 @@ from tuner.scorecard import GeneralItem, Scorecard
 from tuner.server import Server
 from tuner.suite import known
 from tuner.tokens import token_counter
+from tuner.told import Told
 
 
 class Steps:
@@ -219,17 +220,17 @@ class Steps:
         verdict = gate(card, self._rules, look=look)
         before = await asyncio.to_thread(self._ledger.version, job.incumbent)
         if before.by_hand:
-            verdict = verdict.noting(f"{before.version} was promoted by hand ({before.by_hand}).")
+            verdict = verdict.noting(Told("by_hand_before", version=before.version, reason=before.by_hand))
         live = await asyncio.to_thread(self._ledger.live, job.run.assistant)
         if verdict.decision is Decision.PASS and live.version not in (job.incumbent, job.version):
-            changed = f"{live.version} went live while this was compared with {job.incumbent}; run again."
+            changed = Told("changed", version=live.version, incumbent=job.incumbent)
             verdict = Verdict(Decision.ABSTAIN, [changed, *verdict.reasons], verdict.numbers)
         await asyncio.to_thread(
             self._ledger.record_evaluation,
             run_id=job.run.id,
             version=job.version,
             incumbent=job.incumbent,
-            scorecard={**card.as_dict(), "suite": job.folder.suite},
+            scorecard={**card.as_dict(), "suite": job.folder.suite, "coded": verdict.coded},
             verdict=str(verdict.decision),
             reasons=verdict.reasons,
             principal=job.run.principal,

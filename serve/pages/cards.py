@@ -7,6 +7,7 @@ from html import escape
 
 from feedback.queue import Item
 from feedback.records import Exchange
+from serve.pages.texts import TEXTS
 from serve.pages.words import Language, say, say_known
 
 EXCERPT = 140
@@ -18,13 +19,16 @@ Mark = Callable[[str], str]
 ROLES = {"system": "system", "user": "user", "assistant": "model"}
 
 
-def queue(found: Sequence[Item], chosen: str | None, language: Language, *, ticks: bool = False) -> str:
+def queue(
+    found: Sequence[Item], chosen: str | None, language: Language, *, ticks: bool = False, name: str = ""
+) -> str:
     """The queue as a list; the chosen item is marked `aria-selected`, and what others look at says so.
 
-    With `ticks` each has a box, so that several can be judged at once.
+    With `ticks` each has a box, so that several can be judged at once. `name` says what an empty one is for.
     """
     if not found:
-        return f'<p class="empty">{say(language, "queue_empty")}</p>'
+        key = f"queue_empty_{name}"
+        return f'<p class="empty">{say(language, key if key in TEXTS else "queue_empty")}</p>'
     items = "".join(_item(item, item.exchange.id == chosen, ticks, language) for item in found)
     # A grid and not a list box: what can be chosen there can hold nothing to press, and each has its box.
     return f'<div role="grid" aria-label="{say(language, "review")}">{items}</div>'

@@ -78,7 +78,7 @@ def snippet(build_id: str) -> str:
     """What must run before Gradio's scripts: language, build header, reload, sign-in; a stream that lasts."""
     source = _source("early.js").replace("BUILD_ID", build_id).replace("LANGUAGES", "|".join(LANGUAGES))
     icon = '<link rel="icon" type="image/svg+xml" href="/favicon.ico">'
-    return f"{icon}<script>{source}{_source('stream.js')}</script>"
+    return f"{icon}<script>{source}{_source('stream.js')}{_source('focus.js')}</script>"
 
 
 def _theme() -> gr.themes.Base:

@@ -81,7 +81,8 @@ watch("value", () => {
   if (!wanted) {
     arrive(chosen?.dataset.exchange ?? null);
     if (editor()) editor().readOnly = false;
-    if (focused && document.activeElement === document.body) chosen?.focus({ preventScroll: true });
+    const lost = document.activeElement === document.body || element.contains(document.activeElement);
+    if (focused && lost) chosen?.focus({ preventScroll: true });
   }
   const list = element.querySelector('[role="grid"]');
   if (chosen && list) {
