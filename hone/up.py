@@ -33,7 +33,7 @@ def run(home: Home, *, host: str | None, port: int | None) -> None:
         lock.release()
         raise
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    for chatty in ("httpx", "httpx2", "apscheduler"):
+    for chatty in ("httpx", "httpx2", "apscheduler", "serve.arrivals", "serve.turn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     hone = Hone(home, settings, lock=lock)
     try:

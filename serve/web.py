@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from serve.api import accounts, chat, data, errors, feedback, health, operate, quality, reviews, rollout
+from serve.arrivals import Arrivals
 from serve.doors import Doors, EarlyHead
 from serve.parts import Parts
 
@@ -57,6 +58,7 @@ def build(
     if proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(proxies))
     app.add_middleware(Doors, hosts=hosts, proxies=proxies, build=build_id)
+    app.add_middleware(Arrivals, metrics=parts.metrics)
     return app
 
 
