@@ -173,6 +173,7 @@ class Store:
                 look(fresh)
                 self._let_go()
                 store_file.put_in_place(fresh, self.path)
+                migrate.forget(self.path)  # it has what was deleted, too
             finally:
                 self._let_go()
                 self._open()

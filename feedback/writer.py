@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
+from time import monotonic
 from typing import Any
 
 from feedback.awaited import Awaited
@@ -221,12 +222,12 @@ class Writer:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        began = time.monotonic()
+        began = monotonic()
         self._connection.execute("BEGIN TRANSACTION")
         try:
             yield
             self._connection.execute("COMMIT")
-            self._committed(time.monotonic() - began, False)
+            self._committed(monotonic() - began, False)
         except BaseException:
             # A failed COMMIT has rolled back already, and a broken file cannot.
             with suppress(Exception):
