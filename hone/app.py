@@ -32,6 +32,7 @@ from hone.tuning import Tuning
 from serve.api import erase, lineage, proposals, search
 from serve.conversation import Conversations
 from serve.identity import Identity
+from serve.metrics import Metrics
 from serve.parts import Parts
 from serve.router import Router
 from serve.web import build
@@ -54,7 +55,8 @@ class Hone:
         self.lock = lock or HomeLock(home)
         try:
             backups.finish(home)
-            self.store = Store(home.store)
+            self.metrics = Metrics()
+            self.store = Store(home.store, committed=self.metrics.committed)
         except BaseException:
             self.lock.release()
             raise
@@ -107,6 +109,7 @@ class Hone:
             sampling=Sampling(chat.temperature, chat.top_p, chat.max_tokens),
             max_prompt_chars=chat.max_prompt_chars,
             max_running=chat.max_running,
+            metrics=self.metrics,
         )
         admin = self.accounts.first_admin_name() if self.settings.auth.login == "none" else None
         identity = Identity(
@@ -128,6 +131,7 @@ class Hone:
             self.erasing,
             policy(self.settings.curation),
             self._policy(),
+            self.metrics,
         )
 
     def _erasing(self) -> Erasing:

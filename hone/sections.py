@@ -208,3 +208,10 @@ class Teacher(Section):
     )
     max_tokens: int = Field(512, ge=1, description="Longest answer of the teacher, in tokens")
     timeout: float = Field(120, gt=0, description="Seconds that the teacher may take for an answer")
+
+
+class Observe(Section):
+    log: Literal["plain", "json"] = Field(
+        "plain",
+        description="plain: lines for a person; json: one object a line, with one for each request and turn",
+    )

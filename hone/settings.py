@@ -19,7 +19,20 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from feedback.errors import SettingsError
-from hone.sections import Auth, Chat, Curation, Engine, Erasure, Model, Review, Store, Teacher, Tuner, Web
+from hone.sections import (
+    Auth,
+    Chat,
+    Curation,
+    Engine,
+    Erasure,
+    Model,
+    Observe,
+    Review,
+    Store,
+    Teacher,
+    Tuner,
+    Web,
+)
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Variables that name a place or pass a secret to a child; they are not settings.
@@ -47,6 +60,7 @@ class Settings(BaseSettings):
     store: Store = Field(default_factory=Store)
     erasure: Erasure = Field(default_factory=Erasure)
     teacher: Teacher = Field(default_factory=Teacher)
+    observe: Observe = Field(default_factory=Observe)
 
     @classmethod
     def settings_customise_sources(

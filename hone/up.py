@@ -4,7 +4,6 @@ Trail: hone/commands/run.py -> here -> hone/app.py
 """
 
 import asyncio
-import logging
 import socket
 import sys
 
@@ -12,6 +11,7 @@ import uvicorn
 from rich.console import Console
 
 from feedback.errors import SettingsError
+from hone import logs
 from hone.app import Hone
 from hone.home import Home, HomeLock
 from hone.settings import Settings, read
@@ -38,9 +38,7 @@ def run(home: Home, *, host: str | None, port: int | None, engine_apart: bool = 
     except SettingsError:
         lock.release()
         raise
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    for chatty in ("httpx", "httpx2", "apscheduler"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logs.begin(settings.observe.log)
     hone = Hone(home, settings, lock=lock)
     try:
         asyncio.run(_serve(hone, listening))
@@ -50,7 +48,12 @@ def run(home: Home, *, host: str | None, port: int | None, engine_apart: bool = 
 
 async def _serve(hone: Hone, listening: socket.socket) -> None:
     config = uvicorn.Config(
-        hone.web, log_level="warning", proxy_headers=False, server_header=False, timeout_graceful_shutdown=10
+        hone.web,
+        log_config=None,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
     )
     server = uvicorn.Server(config)
     url = _url(hone.settings)

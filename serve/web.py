@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from serve.api import accounts, chat, data, errors, feedback, health, operate, quality, reviews, rollout
+from serve.arrivals import Arrivals
 from serve.doors import Doors, EarlyHead
 from serve.parts import Parts
 
@@ -61,6 +62,7 @@ def build(
         from serve.pages.error_pages import ErrorPages
 
         app.add_middleware(ErrorPages)
+    app.add_middleware(Arrivals, metrics=parts.metrics)
     return app
 
 
