@@ -65,7 +65,7 @@ class Hone:
         self.router = Router(
             self.engines.engine,
             home.desired,
-            verify=lambda version: registry.verify(home.folder, version),
+            verify=lambda version, base: registry.usable(home.folder, version, base),
             secret=home.secret("salt"),
         )
         self.ledger = Ledger(self.store)

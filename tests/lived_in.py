@@ -16,12 +16,13 @@ from tiny_engine import make_adapter
 
 from feedback.ledger import Ledger
 from feedback.records import new_id
-from tuner import registry
+from tuner import bases, registry
 from tuner.gate import gate
 from tuner.plan import RunFolder, append_line, write_json
 
 SETTINGS = "[chat]\nmax_tokens = 12\n[tuner]\nenabled = false\n"
 RUNS = 2
+AT = "2026-01-01T00:00:00+00:00"
 
 
 @contextmanager
@@ -40,12 +41,12 @@ def lived_in(folder: Path, model: Path) -> Iterator[RunningHone]:
 def _versions(home: Path, model: Path, folder: Path) -> None:
     """Two versions of `general`, the newer one live, and the run that made it."""
     store = new_store(home / "hone.duckdb")
-    ledger = Ledger(store)
+    ledger, base = Ledger(store), bases.digest(model)
     for number in range(1, RUNS + 1):
         made = make_adapter(model, folder / f"adapter-{number}", seed=number)
         digest, run_id = registry.digest(made), new_id()
         name = registry.version_name("general", number, digest)
-        told = registry.Card(name, "general", number, digest, model.name, run_id, "", "", "2026-01-01T00:00")
+        told = registry.Card(name, "general", number, digest, model.name, run_id, "", "", AT, base)
         kept = str(registry.register(home, made, told))
         ledger.add_version(
             version=name,

@@ -21,7 +21,7 @@ from feedback.ledger import Ledger
 from feedback.records import Pair, Principal, Role, VersionState, now
 from feedback.screen import Policy
 from feedback.store import Store
-from tuner import account, child, recall, registry
+from tuner import account, bases, child, recall, registry
 from tuner.evaluate import evaluate
 from tuner.examine import examine
 from tuner.gate import Decision, Rules, Verdict, gate
@@ -35,7 +35,6 @@ from tuner.registry import Card
 from tuner.rollout import Rollout
 from tuner.scorecard import GeneralItem, Scorecard
 from tuner.server import Server
-from tuner.suite import known
 from tuner.tokens import token_counter
 from tuner.told import Told
 
@@ -163,6 +162,7 @@ class Steps:
             snapshot_digest=frozen.digest,
             plan_digest=plan.digest,
             made_at=now().isoformat(timespec="seconds"),
+            base_digest=await _named(plan.base),
         )
         folder = await asyncio.to_thread(registry.register, self._home, job.folder.adapter, card)
         await asyncio.to_thread(
@@ -269,4 +269,4 @@ class Steps:
 
 async def _named(base: str) -> str:
     """A base's digest: what another model in the same folder said is not its answer."""
-    return await asyncio.to_thread(known.base_digest, Path(base))
+    return await asyncio.to_thread(bases.digest, Path(base))
