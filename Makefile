@@ -18,7 +18,7 @@ test-browser: dev browser ## Every test in a browser, in every look
 	$(BIN)/pytest -m browser --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-vllm: dev .venv-vllm/.installed ## The drivers' tests with a real vLLM on this CPU too (3.5 GB the first time)
-	HONE_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/pytest tests/test_drivers.py
+	HONE_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/pytest tests/test_drivers.py tests/test_publish_with_a_kill.py
 
 # torchvision and its kind come along built for CUDA and break vLLM's import on a CPU.
 .venv-vllm/.installed:

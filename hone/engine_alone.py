@@ -17,7 +17,7 @@ DRAIN = 30
 """Seconds that answers may take to end once the engine is asked to stop."""
 
 
-def run(home: Home, *, host: str, port: int) -> None:
+def run(home: Home, *, host: str, port: int, certificate: str = "", certificate_key: str = "") -> None:
     """Never returns: the engine runs until a signal says stop.
 
     Raises:
@@ -32,6 +32,10 @@ def run(home: Home, *, host: str, port: int) -> None:
     home.prepare()
     command = [sys.executable, "-m", "serve.engine", *arguments(home, settings.engine, settings.model.name)]
     alone = ["--alone", "--host", host, "--port", str(port), "--drain", str(DRAIN)]
+    if certificate:
+        alone += ["--certificate", certificate]
+    if certificate_key:
+        alone += ["--certificate-key", certificate_key]
     os.execve(  # noqa: S606
         sys.executable, [*command, *alone], os.environ | {"HONE_ENGINE_SECRET": key(home, settings.engine)}
     )

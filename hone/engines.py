@@ -17,7 +17,7 @@ from hone.machine import physical_cores
 from hone.sections import PACKAGED
 from hone.sections import Engine as EngineSettings
 from hone.settings import Settings
-from serve.engines.base import HttpEngine
+from serve.engines.base import HttpEngine, trust
 from serve.engines.hone import HoneEngine
 from serve.engines.replicas import Replicas
 from serve.engines.restart import Restart
@@ -82,6 +82,8 @@ async def _nothing() -> None:
 def _outside(home: Home, settings: Settings) -> Replicas:
     engine = settings.engine
     secret = key(home, engine)
+    if engine.ca_file:
+        _trust(engine.ca_file)
     base = "" if settings.model.name == PACKAGED else settings.model.name
     engines: list[HttpEngine] = []
     for url in engine.urls:
@@ -100,6 +102,16 @@ def _outside(home: Home, settings: Settings) -> Replicas:
                 TgiEngine(secret, url=url, silence=engine.silence, base=base, restart=restart, links=links)
             )
     return Replicas(engines, verify=lambda version: registry.verify(home.folder, version))
+
+
+def _trust(file: str) -> None:
+    try:
+        trust(Path(file).expanduser())
+    except OSError as fault:  # ssl.SSLError is one
+        raise SettingsError(
+            f"engine.ca_file {file} cannot be used: {fault.strerror or fault}.",
+            "Make it a readable file of certificates in PEM form.",
+        ) from None
 
 
 def key(home: Home, engine: EngineSettings) -> str:

@@ -55,6 +55,9 @@ class Engine(Section):
         "", validate_default=True, description="Key that engines at engine.urls ask for; best as a variable"
     )
     api_key_file: str = Field("", description="File that holds that key")
+    ca_file: str = Field(
+        "", description="Certificates of authorities that vouch for https engines, beside the machine's own"
+    )
     silence: float = Field(120, gt=0, description="Seconds without a word before an answer counts as cut")
     restart_command: tuple[str, ...] = Field(
         (),

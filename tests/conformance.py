@@ -4,7 +4,6 @@ Each is a process with a base model and two adapters for it; `HONE_VLLM_PYTHON` 
 environment that has vLLM (`make test-vllm` makes one).
 """
 
-import json
 import os
 import shutil
 import signal
@@ -112,6 +111,12 @@ class Served:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
 
+    def kill(self) -> None:
+        """Gone at once with all that it held, as by a lack of memory."""
+        assert self.process
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
     def command(self) -> list[str]:
         raise NotImplementedError
 
@@ -123,24 +128,21 @@ class Served:
 
 
 class HoneServed(Served):
-    """Our engine. It picks its port itself, so the address is learnt at each start."""
+    """Our engine."""
 
     def command(self) -> list[str]:
-        options = {"--model": self.model, "--cache": self.folder, "--dtype": "float32", "--threads": 1}
+        options: dict[str, object] = {
+            "--model": self.model,
+            "--cache": self.folder,
+            "--dtype": "float32",
+            "--threads": 1,
+        }
+        options |= {"--port": self.port}
         words = [str(word) for option in options.items() for word in option]
         return [sys.executable, "-m", "serve.engine", *words, "--slots", str(SLOTS)]
 
     def environment(self) -> dict[str, str]:
         return {"HONE_ENGINE_SECRET": KEY}
-
-    def up(self) -> bool:
-        ports = [json.loads(line)["port"] for line in self.log.splitlines() if line.startswith('{"port"')]
-        self.port = ports[-1] if ports else 1
-        return super().up()
-
-    def start(self) -> "Served":
-        (self.folder / "log").unlink(missing_ok=True)
-        return super().start()
 
     def driver(self, key: str = KEY) -> HttpEngine:
         return HoneEngine(key, url=self.url)

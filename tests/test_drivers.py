@@ -273,6 +273,7 @@ def test_a_key_comes_from_the_variable_or_a_file_and_is_not_printed(
         (424, {"error": "Request failed during generation", "error_type": "generation"}, EngineError),
         (429, {"error": "Model is overloaded", "error_type": "overloaded"}, EngineBusy),
         (503, {"error": "unhealthy", "error_type": "healthcheck"}, EngineUnavailable),
+        (500, {"error": {"message": "EngineCore encountered an issue. See stack trace"}}, EngineUnavailable),
         (500, {"error": "Incomplete generation", "error_type": "incomplete_generation"}, EngineError),
         (404, {"error": {"message": "no", "type": "NotFoundError", "code": 404}}, UnknownVersion),
         (404, {"detail": "Not Found"}, EngineError),

@@ -22,13 +22,15 @@ LONG = Sampling(temperature=0.0, max_tokens=60)
 class Named(ListEngine):
     """A list of versions that can be away, busy, or broken off, and counts what it is asked."""
 
+    proves = True
+
     def __init__(self, name: str) -> None:
         super().__init__()
         self.url = f"http://{name}"
         self.away = self.busy = self.breaks = False
         self.asked = 0
         self.forgot: list[str] = []
-        self.score = -1.0
+        self.scores: dict[str, float] = {}
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -57,7 +59,8 @@ class Named(ListEngine):
         self.forgot.append(owner)
 
     async def probe(self, version: str, items: Any) -> list[list[float]]:
-        return [[self.score] * 4]
+        self._answering()
+        return [[self.scores.get(version, -1.0)] * 4]
 
     async def stream(self, *given: Any, **more: Any) -> AsyncIterator[Piece]:
         self.asked += 1
@@ -203,9 +206,56 @@ async def test_replicas_that_score_a_version_differently_prove_nothing(
     replicas: Replicas, two: list[Named]
 ) -> None:
     assert await replicas.probe(BASE, [(HELLO, "yes")]) == [[-1.0] * 4]
-    two[1].score = -1.5
+    two[1].scores[BASE] = -1.5
     with pytest.raises(CannotSwap, match="http://b score"):
         await replicas.probe(BASE, [(HELLO, "yes")])
+
+
+async def test_a_publish_goes_on_with_those_that_are_there(
+    replicas: Replicas, two: list[Named], tmp_path: Path
+) -> None:
+    router = Router(replicas, tmp_path / "desired.json")
+    two[0].away = True  # and nobody has noticed yet
+    await router.load(ONE, Path("/one"))
+    assert await replicas.probe(ONE, [(HELLO, "yes")]) == [[-1.0] * 4]
+    assert [set(engine.held) for engine in two] == [set(), {ONE}]
+    two[1].away = True
+    with pytest.raises(EngineUnavailable):
+        await replicas.probe(ONE, [(HELLO, "yes")])
+
+
+async def test_a_replica_that_came_back_as_another_takes_no_requests(
+    replicas: Replicas, two: list[Named]
+) -> None:
+    await replicas.load(ONE, Path("/one"))
+    two[0].away = True
+    await replicas.health()
+    two[0].away = False
+    two[0].scores = {BASE: -2.0}
+    told = await rested(replicas)
+    assert "http://a scores base otherwise than before" in told["replicas"][0]["trouble"]
+    assert [replica.is_in for replica in replicas.replicas] == [False, True]
+    two[0].scores = {ONE: -2.0}
+    told = await rested(replicas)
+    assert "http://b and http://a score general@1-one differently" in told["replicas"][0]["trouble"]
+    assert [replica.is_in for replica in replicas.replicas] == [True, True]
+    asked = two[0].asked
+    assert [await said(replicas, ONE) for _ in range(3)] == [ONE] * 3
+    await replicas.health()
+    assert [await said(replicas, ONE) for _ in range(3)] == [ONE] * 3
+    assert two[0].asked == asked
+    assert ONE not in two[0].held
+
+
+async def test_all_may_come_back_on_another_base(replicas: Replicas, two: list[Named]) -> None:
+    await replicas.probe(BASE, [(HELLO, "yes")])
+    for engine in two:
+        engine.away, engine.scores[BASE] = True, -2.0
+    with pytest.raises(EngineUnavailable):
+        await replicas.health()
+    two[0].away = two[1].away = False
+    await rested(replicas)
+    assert [replica.is_in for replica in replicas.replicas] == [True, True]
 
 
 async def test_an_engine_that_restarts_for_a_version_is_emptied_first(two: list[Named]) -> None:
@@ -298,15 +348,13 @@ async def test_a_killed_replica_costs_no_request_and_returns_whole(
 
     talking = [asyncio.create_task(talk(6)) for _ in range(4)]
     await asyncio.sleep(0.3)
-    assert real[0].process
-    real[0].process.kill()
+    real[0].kill()
     await asyncio.gather(*talking)
     assert len(first) + len(cut) == 24
     assert len(cut) <= 4  # at most the streams that were in mid-word on the killed one
     assert not replicas.replicas[0].is_in
 
     await asyncio.to_thread(real[0].start)
-    drivers[0].connect(real[0].url)
     assert [model["id"] for model in await drivers[0].models()] == [BASE]
     assert not replicas.replicas[0].is_in
     await rested(replicas)

@@ -38,11 +38,13 @@ def engine(
     home: HomeOption = DEFAULT_HOME,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 7861,
+    certificate: Annotated[str, typer.Option(help="PEM file; with it the engine speaks TLS.")] = "",
+    certificate_key: Annotated[str, typer.Option(help="PEM file of its key, if it is not in there.")] = "",
 ) -> None:
     """Start the embedded engine alone, for a `hone web` whose engine.urls names it."""
     from hone.engine_alone import run
 
-    run(place(home), host=host, port=port)
+    run(place(home), host=host, port=port, certificate=certificate, certificate_key=certificate_key)
 
 
 @app.command()

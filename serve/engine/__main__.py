@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import socket
+import ssl
 import sys
 import threading
 from pathlib import Path
@@ -45,6 +46,7 @@ def main() -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
         secret = _secret()
+        _check_certificate(options)
         listener = _listen(options)
     except HoneError as error:
         log.error("%s", error)
@@ -55,6 +57,8 @@ def main() -> int:
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=options.drain,
+        ssl_certfile=options.certificate,
+        ssl_keyfile=options.certificate_key,
     )
     server = uvicorn.Server(config)
     loading = _Loading(options, readiness, server)
@@ -76,6 +80,18 @@ def _listen(options: argparse.Namespace) -> socket.socket:
         raise SettingsError(
             f"The engine cannot listen on {options.host} port {options.port}: {fault.strerror}.",
             "Stop what uses the port, or choose another with --port.",
+        ) from None
+
+
+def _check_certificate(options: argparse.Namespace) -> None:
+    if not options.certificate:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(options.certificate, options.certificate_key)
+    except OSError as fault:  # ssl.SSLError is one
+        raise SettingsError(
+            f"The engine cannot use the certificate {options.certificate}: {fault.strerror or fault}.",
+            "Give --certificate and --certificate-key readable PEM files that belong together.",
         ) from None
 
 
@@ -181,6 +197,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--max-seconds", type=float, default=600, help="the longest one answer may take")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any that is free")
+    parser.add_argument("--certificate", help="PEM file; with it the engine speaks TLS")
+    parser.add_argument("--certificate-key", help="PEM file of its key, where that is not in the same")
     parser.add_argument("--alone", action="store_true", help="goes on when its standard input ends")
     parser.add_argument("--drain", type=int, default=1, help="seconds for answers to end when stopped")
     options = parser.parse_args(arguments)

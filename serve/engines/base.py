@@ -27,7 +27,7 @@ from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError, TextGe
 
 from feedback.errors import CannotSwap, EngineError, EngineUnavailable
 from feedback.records import Message, Sampling
-from serve.engines.refusals import translated, unavailable
+from serve.engines.refusals import ended, translated, unavailable
 
 BASE = "base"
 KEEPS = "It keeps erased prompts in its memory until other prompts push them out or it restarts."
@@ -138,6 +138,8 @@ class HttpEngine:
                             if choice.delta.content:
                                 yield Piece(choice.delta.content)
             except TextGenerationError as failed:  # the engine's own word, in mid-stream
+                if ended(str(failed)):
+                    raise EngineUnavailable("The engine's process has ended.", "Press retry.") from None
                 raise EngineError(f"The engine failed at this answer: {failed}.", "Press retry.") from None
             except HfHubHTTPError as refused:
                 raise await translated(refused.response) from None
@@ -259,6 +261,15 @@ class HttpEngine:
 def _tls() -> ssl.SSLContext:
     # Building one takes 30 ms, and the client is made anew for each stream.
     return ssl.create_default_context()
+
+
+def trust(authorities: Path) -> None:
+    """Believe engines at https addresses whom these authorities vouch for, beside those of the machine.
+
+    Raises:
+        OSError: There is no such file, or no certificate in it (ssl.SSLError).
+    """
+    _tls().load_verify_locations(authorities)
 
 
 def _transport() -> httpx2.AsyncClient:

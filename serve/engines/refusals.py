@@ -41,9 +41,17 @@ MAKE_ROOM = (
 # vLLM 0.32 and TGI 3.3 have no code of their own for a conversation that does not fit.
 _TOO_LONG = ("maximum context length", "max_model_len", "`inputs` tokens +", "`inputs` must have less than")
 
+# vLLM 0.32 whose engine process is gone, until its server has noticed and ends too.
+_ENDED = ("EngineCore encountered an issue", "EngineDeadError")
+
 
 def unavailable(broken: Exception) -> EngineUnavailable:
-    """Nothing came back at all, or not in time."""
+    """Nothing came back at all, or not in time, or from somebody who is not known."""
+    if "CERTIFICATE_VERIFY_FAILED" in str(broken):
+        return EngineUnavailable(
+            "Nobody whom this machine trusts vouches for the engine's certificate.",
+            "Set engine.ca_file to the certificate of who does, and look at the name in the engine's.",
+        )
     return EngineUnavailable(
         f"The engine is not answering ({type(broken).__name__}).",
         "It is restarted by itself; try again in a moment.",
@@ -67,6 +75,8 @@ async def translated(response: Any) -> HoneError:
     known = _CODES.get(code)
     if known:
         return known(message, MAKE_ROOM if known is NoRoom else "")
+    if status >= 500 and ended(message):
+        return EngineUnavailable("The engine's process has ended.", "Try again in a moment.")
     if status in (502, 504):
         return EngineUnavailable(
             f"What stands before the engine cannot reach it (status {status}).", "Try again."
@@ -76,6 +86,11 @@ async def translated(response: Any) -> HoneError:
     if status in (400, 413, 422):
         return PromptTooLong(message) if any(sign in message for sign in _TOO_LONG) else BadRequest(message)
     return EngineError(message)
+
+
+def ended(message: str) -> bool:
+    """Whether an engine says that it is no more, instead of what was wrong with one answer."""
+    return any(sign in message for sign in _ENDED)
 
 
 def _seconds(header: str) -> float:

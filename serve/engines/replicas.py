@@ -10,10 +10,10 @@ Trail: serve/router.py -> here -> serve/engines/replica.py
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from feedback.errors import (
     BadAdapter,
@@ -25,15 +25,15 @@ from feedback.errors import (
     UnknownVersion,
 )
 from feedback.records import Message, Sampling
-from serve.engines.base import HttpEngine, Piece
+from serve.engines.base import BASE, HttpEngine, Piece
+from serve.engines.proofs import Proofs
 from serve.engines.replica import Replica
 
 log = logging.getLogger(__name__)
 
+Answer = TypeVar("Answer")
 PATIENCE = 60.0
 """Seconds in which a replica that came back must hold what is wanted, where loading is no restart."""
-SAME = 0.1
-"""Mean difference of log-probabilities, in nats per token, beyond which replicas are not the same."""
 
 
 class Replicas(HttpEngine):
@@ -55,6 +55,7 @@ class Replicas(HttpEngine):
         self._verify = verify
         self._drain = drain
         self._wanted: dict[str, Path] = {}
+        self._proofs = Proofs()
         self._tidied = False
         self._swap = asyncio.Lock()
         first = engines[0]
@@ -157,7 +158,7 @@ class Replicas(HttpEngine):
         return None
 
     async def _take_back(self, replica: Replica) -> None:
-        """Give a replica every version that is wanted, then let it in.
+        """Give a replica every version that is wanted, see that it scores as the others do, then let it in.
 
         A version that it refuses keeps it from that version's requests only.
         """
@@ -166,9 +167,9 @@ class Replicas(HttpEngine):
             replica.refused.clear()
             await replica.settle()
             async with asyncio.timeout(PATIENCE if self.loads_at_run_time else None):
+                await self._proofs.check(replica, BASE, self._in())
                 for version, folder in self._wanted.items():
-                    if version not in replica.held:
-                        await self._restore(replica, version, folder)
+                    await self._restore(replica, version, folder)
                 if self._tidied:
                     for version in replica.held - self._wanted.keys():
                         await replica.take(version, drain=None)
@@ -176,16 +177,20 @@ class Replicas(HttpEngine):
 
     async def _restore(self, replica: Replica, version: str, folder: Path) -> None:
         try:
-            await asyncio.to_thread(self._verify, version)
-            await replica.give(version, folder, drain=None)
+            if version not in replica.held:
+                await asyncio.to_thread(self._verify, version)
+                await replica.give(version, folder, drain=None)
+            await self._proofs.check(replica, version, self._in())
         except (BadAdapter, CannotSwap) as refused:
             replica.refused[version] = str(refused)
+            if version in replica.held:
+                await replica.take(version, drain=None)
 
     async def models(self) -> list[dict[str, Any]]:
         """The base, and the versions that every replica that is in holds."""
         if not self._in():
             await self.health()
-        told = await self._some_in()[0].refresh()
+        told = await self._first(Replica.refresh)
         held = set.intersection(*(replica.held for replica in self._some_in()))
         return [told[0], *(model for model in told[1:] if model["id"] in held)]
 
@@ -223,6 +228,7 @@ class Replicas(HttpEngine):
     async def unload(self, version: str) -> None:
         async with self._swap:
             self._wanted.pop(version, None)
+            self._proofs.forget(version)
             await self._take(version, self._in())
 
     async def keep(self, wanted: Collection[str]) -> None:
@@ -245,18 +251,10 @@ class Replicas(HttpEngine):
         Raises:
             CannotSwap: Two replicas differ by more than rounding may.
         """
-        asked = self._some_in()
-        told = [await replica.engine.probe(version, items) for replica in asked]
-        for replica, other in zip(asked[1:], told[1:], strict=True):
-            if not _same(told[0], other):
-                raise CannotSwap(
-                    f"{asked[0].engine.url} and {replica.engine.url} score {version} differently.",
-                    "Run the same base model, number format and release on every replica.",
-                )
-        return told[0]
+        return await self._proofs.of_all(version, items, self._some_in())
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        return await self._some_in()[0].engine.embed(texts)
+        return await self._first(lambda replica: replica.engine.embed(texts))
 
     async def forget(self, owner: str) -> None:
         """Of every replica: what is out may hold it too, and drops it before it is let in again."""
@@ -270,7 +268,16 @@ class Replicas(HttpEngine):
 
     async def metrics(self) -> str:
         """Of the first that is in; a scraper asks the others itself, since equal names cannot be joined."""
-        return await self._some_in()[0].engine.metrics()
+        return await self._first(lambda replica: replica.engine.metrics())
+
+    async def _first(self, ask: Callable[[Replica], Awaitable[Answer]]) -> Answer:
+        """What the first says that is there; those that turn out to be gone drop out."""
+        while True:
+            replica = self._some_in()[0]
+            try:
+                return await ask(replica)
+            except EngineUnavailable as lost:
+                replica.drop(lost)
 
     def _in(self) -> list[Replica]:
         return [replica for replica in self.replicas if replica.is_in]
@@ -286,9 +293,3 @@ class Replicas(HttpEngine):
         The only one that is in keeps taking requests: there is nobody else to take them.
         """
         return None if self.loads_at_run_time or len(self._in()) < 2 else self._drain
-
-
-def _same(left: Sequence[Sequence[float]], right: Sequence[Sequence[float]]) -> bool:
-    one = [value for row in left for value in row]
-    two = [value for row in right for value in row]
-    return len(one) == len(two) and sum(abs(a - b) for a, b in zip(one, two, strict=True)) <= SAME * len(one)
