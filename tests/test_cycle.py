@@ -17,8 +17,9 @@ from feedback.imports import ImportRow
 from feedback.ledger import Ledger
 from feedback.policy import Policy
 from feedback.records import Message, Principal, Role, Run
-from tuner import child, registry, train
+from tuner import registry, train
 from tuner.cycle import FAULTS, ORDER, Cycle, unfinished
+from tuner.launchers.local import Local
 from tuner.plan import RunFolder, read_json
 from tuner.rollout import Rollout
 from tuner.steps import Steps
@@ -93,10 +94,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training within this process, for tests of what comes after it: a child's start takes seconds."""
 
-    async def start(command: Sequence[str], *_: Any) -> int:
-        return await asyncio.to_thread(train.main, command[-1:])
+    async def attempt(_: Local, folder: RunFolder) -> int:
+        return await asyncio.to_thread(train.main, [str(folder.path)])
 
-    monkeypatch.setattr(child, "_start", start)
+    monkeypatch.setattr(Local, "attempt", attempt)
 
 
 @pytest.fixture
