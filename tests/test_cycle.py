@@ -19,6 +19,7 @@ from feedback.policy import Policy
 from feedback.records import Message, Principal, Role, Run
 from tuner import registry, train
 from tuner.cycle import FAULTS, ORDER, Cycle, unfinished
+from tuner.launchers.base import Launcher
 from tuner.launchers.local import Local
 from tuner.plan import RunFolder, read_json
 from tuner.rollout import Rollout
@@ -43,6 +44,7 @@ class House:
         self.server = LocalServer(base)
         self.store = new_store(home / "hone.duckdb")
         self.general_items = 0
+        self.launcher: Launcher | None = None
         self.enter()
 
     def enter(self, kill_after: str = "") -> None:
@@ -51,7 +53,8 @@ class House:
         rollout = Rollout(self.ledger, self.server, self.home)
         plan = {**FAST, "pairs_per_step": 2}
         parts = (self.store, self.ledger, self.server, rollout, self.home)
-        steps = Steps(*parts, salt="salt", plan=plan, general_items=self.general_items)
+        told: Any = {"general_items": self.general_items, "launcher": self.launcher}
+        steps = Steps(*parts, salt="salt", plan=plan, **told)
         if kill_after:
             _kill_after(steps, kill_after)
         self.cycle = Cycle(self.ledger, steps, self.home, waits=(0.01, 0.01))

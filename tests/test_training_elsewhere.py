@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from test_cycle import House, names_and_colours
 from tiny_base import make_base, make_run, row
 
 from feedback.errors import StorageAway, TrainingFailed
@@ -335,3 +336,35 @@ async def test_a_command_that_is_not_there_is_named(whole: RunFolder, tmp_path: 
         await child.train(
             same_run(whole, tmp_path), away(Command(["no-such-command", "{words}"]), str(tmp_path))
         )
+
+
+RUNS: dict[str, Callable[[Path], Launcher]] = {
+    "a team of this machine": lambda tmp: Local(1, 2),
+    "kubernetes": lambda tmp: away(kubernetes(tmp / "cluster"), f"{tmp}/store"),
+    "a command": lambda tmp: away(Command(["sh", "-c", "{train}"]), f"{tmp}/store"),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+async def test_a_whole_run_ends_live_wherever_it_was_trained(name: str, base: Path, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    house = House(tmp_path / "home", base)
+    try:
+        house.launcher = RUNS[name](tmp_path)
+        house.enter()
+        house.teach(names_and_colours(80))
+        ended = await house.run()
+        assert ended.state == "passed", ended.reason
+        assert house.states()[1] == "live"
+        assert read_json(RunFolder(Path(ended.folder)).account)["training"]["steps"] > 0
+    finally:
+        await house.cycle.stop()
+        house.store.close()
+
+
+async def test_the_live_version_is_scored_elsewhere_too(base: Path, whole: RunFolder, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "0002-general", base, TAUGHT, (), DEV, incumbent=str(whole.adapter), epochs=1)
+    await child.train(run, away(Command(["{words}"]), f"{tmp_path}/store"))
+    scores = read_json(run.scores)
+    before = [score["candidate"] for score in read_json(whole.scores)]
+    assert [score["incumbent"] for score in scores] == pytest.approx(before, abs=1e-5)

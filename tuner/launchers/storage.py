@@ -36,7 +36,9 @@ class Storage:
             StorageAway: No library for such addresses is installed.
         """
         with _in_words(url):
-            options = {"use_listings_cache": False} if url.startswith("s3:") else {}
+            options = {"skip_instance_cache": True}  # keys and endpoint are those of now
+            if url.startswith("s3:"):
+                options["use_listings_cache"] = False
             self._files, self._root = fsspec.core.url_to_fs(url, **options)
         self.url = url
         self._local = "file" in self._files.protocol
