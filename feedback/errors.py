@@ -21,7 +21,8 @@
     |   |-- EngineBusy         its queue is full (a TryLater too)
     |   `-- CannotSwap         this engine cannot load a version now
     |       `-- NoRoom         every slot holds one: no fault of the version's
-    `-- TrainingFailed         the training child ended without a version
+    |-- TrainingFailed         the training child ended without a version
+    `-- StorageAway            what a training elsewhere needs cannot be read or written
 
 To add one: subclass the nearest class, set `status` (HTTP), `code` (stable, for programs) and, where
 it differs, `exit_code` (command line). Raise it with two sentences: what happened, what to do.
@@ -149,3 +150,8 @@ class NoRoom(CannotSwap):
 
 class TrainingFailed(HoneError):
     code = "training_failed"
+
+
+class StorageAway(HoneError):
+    status = 503
+    code = "storage_away"

@@ -17,7 +17,7 @@ LOGS = ("engine.log",)
 
 RESUMED_FROM = ("checkpoint.pt", "answers.jsonl", "probe.json")
 """What a run keeps only so that it can go on: token ids, answers, and probes in full."""
-RUN_LOGS = ("training.log",)
+RUN_LOGS = ("training.log", "launch.log")
 """Tracebacks of the training process quote what it was given."""
 RUN_JSON = ("evaluation.json", "error.json")
 """The scorecard's instructions, references and answers; and what an error said."""

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from feedback import erased, erasure, receipt
 from feedback.affected import Policy
 from feedback.erasure import NOTHING_KEPT, Job
-from feedback.errors import BadRequest, NotAllowed, NotFound, TryLater
+from feedback.errors import BadRequest, NotAllowed, NotFound, StorageAway, TryLater
 from feedback.reach import Scope
 from feedback.records import Principal, Role
 from feedback.search import Search
@@ -108,9 +108,17 @@ class Erasing:
 
     def resume(self) -> None:
         """End what a killed process left behind; before anything is served."""
-        kept, forget = self.kept_by_engine, self._index.forget
-        for done in erasure.resume(self._store, self._home, engine=kept, forget=forget):
-            log.warning("erasure %s was resumed and is finished", done["erasure"])
+
+        def forget() -> None:
+            self._tuner.cleansing.forget_elsewhere()
+            self._index.forget()
+
+        kept = self.kept_by_engine
+        try:
+            for done in erasure.resume(self._store, self._home, engine=kept, forget=forget):
+                log.warning("erasure %s was resumed and is finished", done["erasure"])
+        except StorageAway as away:  # Hone starts; the next erasure ends this one first
+            log.error("an erasure is not finished: %s", away)
 
     async def settled(self) -> None:
         """Wait until no erasure is on its way; one that failed is ended by the next, or at the next start."""
@@ -189,6 +197,8 @@ class Erasing:
             await self._tuner.cleansing.follow()
             for owner in dict.fromkeys(owner for job in taken for owner in job.owners):
                 await self._router.forget(owner)
+        names = [name for job in taken for name in job.exchanges]
+        await asyncio.to_thread(self._tuner.cleansing.forget_elsewhere, names)
         await asyncio.to_thread(self._index.forget)  # it holds digests of the words
         done = await asyncio.to_thread(erasure.finish_all, self._store, self._home, taken, engine=engine)
         if self.serving:

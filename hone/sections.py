@@ -167,6 +167,44 @@ class Tuner(Section):
     )
 
 
+class Training(Section):
+    launcher: Literal["local", "command", "kubernetes"] = Field(
+        "local",
+        description="Where runs are trained: local: this machine; command: by training.command; "
+        "kubernetes: a Job",
+    )
+    accelerate: tuple[str, ...] = Field(
+        (), description='Further options of `accelerate launch`, such as ["--gpu_ids", "0,1"]'
+    )
+    storage: str = Field(
+        "",
+        description="Where a run trained elsewhere has its files: s3://bucket/folder, or a folder that both "
+        "machines have. Keys and endpoint come from AWS's variables or files, never from here",
+    )
+    base: str = Field("", description="The base model's folder on that machine; empty: the same as here")
+    python: str = Field("python3", description="The Python on that machine that has Hone")
+    command: tuple[str, ...] = Field(
+        (),
+        description='For command: its words, such as ["ssh", "node1", "{train}"]; {words}, {run}, {name} too',
+    )
+    image: str = Field("", description="For kubernetes: the image that has Hone")
+    gpus: int = Field(0, ge=0, description="For kubernetes: GPUs of the Job")
+    cpu: str = Field("2", description="For kubernetes: processors that the Job asks for")
+    memory: str = Field("16Gi", description="For kubernetes: memory that the Job gets")
+    claim: str = Field("", description="For kubernetes: a volume claim with storage, base model, or both")
+    mount: str = Field("/var/lib/hone", description="For kubernetes: where that is mounted")
+    secrets: tuple[str, ...] = Field(
+        (), description="For kubernetes: Secrets that become the Job's variables, such as AWS's keys"
+    )
+    node_selector: tuple[str, ...] = Field(
+        (), description='For kubernetes: labels of nodes, such as ["gpu=h100"]'
+    )
+    namespace: str = Field("", description="For kubernetes: the namespace; empty: that of kubectl's context")
+    kubectl: tuple[str, ...] = Field(
+        ("kubectl",), description="For kubernetes: the command and its options, such as a context"
+    )
+
+
 class Curation(Section):
     block: tuple[Kind | Flag, ...] = Field(
         KINDS, description="What leaves a pair out; also injection, markup, refusal, other_script"

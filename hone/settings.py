@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from feedback.errors import SettingsError
+from hone import training
 from hone.sections import (
     Auth,
     Chat,
@@ -30,6 +31,7 @@ from hone.sections import (
     Review,
     Store,
     Teacher,
+    Training,
     Tuner,
     Web,
 )
@@ -56,6 +58,7 @@ class Settings(BaseSettings):
     chat: Chat = Field(default_factory=Chat)
     review: Review = Field(default_factory=Review)
     tuner: Tuner = Field(default_factory=Tuner)
+    training: Training = Field(default_factory=Training)
     curation: Curation = Field(default_factory=Curation)
     store: Store = Field(default_factory=Store)
     erasure: Erasure = Field(default_factory=Erasure)
@@ -131,6 +134,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             "write http://127.0.0.1:port or an address of a private network"
         )
     yield from _engine_contradictions(settings.engine)
+    yield from training.contradictions(settings.training)
     if bool(settings.teacher.url) != bool(settings.teacher.model):
         yield "teacher.url and teacher.model belong together; set both, or neither"
     if settings.teacher.url and not re.fullmatch(r"https?://[^?#\s@]+", settings.teacher.url):

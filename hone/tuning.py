@@ -24,6 +24,7 @@ from hone.policy import policy
 from hone.sections import Tuner as TunerSettings
 from hone.server_verbs import ServerVerbs
 from hone.settings import Settings
+from hone.training import launcher
 from serve.api.operate import run_record
 from tuner import account, canary, child
 from tuner.cleansing import Cleansing
@@ -53,6 +54,8 @@ class Tuning:
         self._rollout = Rollout(ledger, server, home.folder)
         terms = _rollout_terms(tuner)
         self._watch = Watch(ledger, self._rollout, terms, secret=home.secret("salt"))
+        threads = tuner.threads or max(1, physical_cores() // tuner.processes)
+        trained_by = launcher(settings.training, threads=threads, processes=tuner.processes)
         steps = Steps(
             store,
             ledger,
@@ -60,8 +63,8 @@ class Tuning:
             Launch(ledger, server, self._rollout, home.folder, terms),
             home.folder,
             salt=tuner.salt or home.secret("salt"),
-            threads=tuner.threads or max(1, physical_cores() // tuner.processes),
-            processes=tuner.processes,
+            threads=threads,
+            launcher=trained_by,
             max_tokens=tuner.max_tokens,
             plan={"replay_share": tuner.replay_share},
             rules=Rules(margin=tuner.gate_margin),
@@ -74,7 +77,9 @@ class Tuning:
         self._verdicts_to = 0
         self._steps = steps
         self._cycle = Cycle(ledger, steps, home.folder)
-        self.cleansing = Cleansing(store, ledger, self._cycle, self._rollout, home.folder)
+        self.cleansing = Cleansing(
+            store, ledger, self._cycle, self._rollout, home.folder, settings.training.storage
+        )
         self._schedule = Schedule(
             *(store, ledger, self._cycle, _terms(tuner)),
             minutes=tuner.check_minutes,

@@ -17,8 +17,10 @@ from feedback.imports import ImportRow
 from feedback.ledger import Ledger
 from feedback.policy import Policy
 from feedback.records import Message, Principal, Role, Run
-from tuner import bases, child, registry, train
+from tuner import bases, registry, train
 from tuner.cycle import FAULTS, ORDER, Cycle, unfinished
+from tuner.launchers.base import Launcher
+from tuner.launchers.local import Local
 from tuner.plan import RunFolder, read_json
 from tuner.rollout import Rollout
 from tuner.steps import Steps
@@ -42,6 +44,7 @@ class House:
         self.server = LocalServer(base)
         self.store = new_store(home / "hone.duckdb")
         self.general_items = 0
+        self.launcher: Launcher | None = None
         self.enter()
 
     def enter(self, kill_after: str = "") -> None:
@@ -50,7 +53,8 @@ class House:
         rollout = Rollout(self.ledger, self.server, self.home)
         plan = {**FAST, "pairs_per_step": 2}
         parts = (self.store, self.ledger, self.server, rollout, self.home)
-        steps = Steps(*parts, salt="salt", plan=plan, general_items=self.general_items)
+        told: Any = {"general_items": self.general_items, "launcher": self.launcher}
+        steps = Steps(*parts, salt="salt", plan=plan, **told)
         if kill_after:
             _kill_after(steps, kill_after)
         self.cycle = Cycle(self.ledger, steps, self.home, waits=(0.01, 0.01))
@@ -93,10 +97,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training within this process, for tests of what comes after it: a child's start takes seconds."""
 
-    async def start(command: Sequence[str], *_: Any) -> int:
-        return await asyncio.to_thread(train.main, command[-1:])
+    async def attempt(_: Local, folder: RunFolder) -> int:
+        return await asyncio.to_thread(train.main, [str(folder.path)])
 
-    monkeypatch.setattr(child, "_start", start)
+    monkeypatch.setattr(Local, "attempt", attempt)
 
 
 @pytest.fixture

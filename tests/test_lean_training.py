@@ -15,6 +15,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from feedback.errors import EngineUnavailable, TrainingFailed
 from tuner import child, head, memory, passes
 from tuner.head import Aim
+from tuner.launchers import local
 from tuner.lessons import Lesson
 from tuner.packs import packed, padded
 from tuner.plan import RunFolder, append_line, read_json
@@ -292,10 +293,10 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
 def _start(run: RunFolder, processes: int) -> None:
     """As the child is started, with a lifeline that stays open."""
     started = subprocess.Popen(
-        child._command(run, processes),
+        local.command(run, processes),
         stdin=subprocess.PIPE,
-        env=child._environment(1),
-        cwd=child.ROOT,
+        env=local.environment(1),
+        cwd=local.ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

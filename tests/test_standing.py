@@ -11,6 +11,8 @@ import pytest
 from tiny_base import make_base, make_run, row
 
 from tuner import child
+from tuner.launchers import local
+from tuner.launchers.local import Local
 from tuner.plan import RunFolder, read_lines
 
 linux = pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="only Linux has the policy")
@@ -22,7 +24,7 @@ def test_every_thread_of_the_child_yields_to_ours_and_no_session_stands_between(
     run = make_run(tmp_path / "run", make_base(tmp_path / "base"), pairs, epochs=5000, patience=5000)
 
     async def seen() -> tuple[set[int], int, int]:
-        training = asyncio.create_task(child.train(run, threads=2))
+        training = asyncio.create_task(child.train(run, Local(2)))
         try:
             process = await _learning(run, training)
             threads = [thread.id for thread in process.threads()]
@@ -60,7 +62,7 @@ def _stood_back(before: str, told: str) -> str:
     """What a new process tells of itself after it stood back."""
     code = f"import os\n{before}\nfrom tuner.standing import stand_back\nstand_back()\nprint({told})"
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=child.ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=local.ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
 
 

@@ -24,6 +24,8 @@ from feedback.errors import BadRequest, TrainingFailed
 from feedback.records import Message
 from feedback.snapshot import Row
 from tuner import child, lessons, packs, passes
+from tuner.launchers import local
+from tuner.launchers.local import Local
 from tuner.lessons import Lesson
 from tuner.packs import Pack
 from tuner.plan import RunFolder, TrainPlan, design, read_json, read_lines, write_json
@@ -143,7 +145,7 @@ def start(run: RunFolder) -> "subprocess.Popen[bytes]":
         stdin=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-        cwd=child.ROOT,
+        cwd=local.ROOT,
     )
 
 
@@ -194,7 +196,7 @@ def test_a_child_ends_with_its_parent(base: Path, tmp_path: Path) -> None:
 def test_a_finished_training_is_never_started_again(base: Path, tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     write_json(run.trained, {"digest": "there"})
-    assert asyncio.run(child.train(run, threads=1)) == {"digest": "there"}
+    assert asyncio.run(child.train(run, Local(1))) == {"digest": "there"}
     assert not run.log.exists()
 
 
@@ -202,7 +204,7 @@ def test_what_the_child_refuses_reaches_the_parent_in_words(base: Path, tmp_path
     run = make_run(tmp_path / "run", base, MIXED, dtype="float32")
     run.write_plan(replace(run.read_plan(), base=str(tmp_path / "nowhere")))
     with pytest.raises(TrainingFailed, match="nowhere cannot be loaded") as refused:
-        asyncio.run(child.train(run, threads=1))
+        asyncio.run(child.train(run, Local(1)))
     assert refused.value.todo
     assert "Traceback" in run.log.read_text()
 
@@ -221,8 +223,8 @@ def test_a_training_that_stands_still_is_ended_and_one_that_goes_on_is_not(
     )
 
     def train_by(code: str, stalled: float) -> object:
-        monkeypatch.setattr(child, "_command", lambda folder, processes: [sys.executable, "-c", code])
-        return asyncio.run(child.train(run, threads=1, stalled=stalled))
+        monkeypatch.setattr(local, "command", lambda *told: [sys.executable, "-c", code])
+        return asyncio.run(child.train(run, Local(1), stalled=stalled))
 
     with pytest.raises(TrainingFailed, match=r"took no step for 0\.0 hours"):
         train_by(still, 0.5)

@@ -14,14 +14,24 @@ from feedback import affected, scrub
 from feedback.ledger import Ledger
 from feedback.store import Store
 from tuner.cycle import Cycle, unfinished
+from tuner.launchers import elsewhere
 from tuner.rollout import Rollout
 
 
 class Cleansing:
     """Follows erasures in one home."""
 
-    def __init__(self, store: Store, ledger: Ledger, cycle: Cycle, rollout: Rollout, home: Path) -> None:
-        self._store, self._ledger, self._cycle = store, ledger, cycle
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        cycle: Cycle,
+        rollout: Rollout,
+        home: Path,
+        storage: str = "",
+    ) -> None:
+        """`storage` is where runs that other machines train have their files."""
+        self._store, self._ledger, self._cycle, self._storage = store, ledger, cycle, storage
         self._rollout, self._home = rollout, home
 
     async def stop_learning(self, exchanges: Sequence[str]) -> None:
@@ -35,6 +45,17 @@ class Cleansing:
 
     def _may_hold(self, exchanges: Sequence[str]) -> bool:
         return any(affected.may_hold(self._store, run, exchanges) for run in unfinished(self._ledger))
+
+    def forget_elsewhere(self, exchanges: Sequence[str] | None = None) -> None:
+        """Delete what trainings on other machines were given, but for a run that holds none of these.
+
+        Raises:
+            StorageAway: It cannot be reached, so that words may be left on it.
+        """
+        if self._storage:
+            going = [run for run in unfinished(self._ledger) if run.folder and exchanges is not None]
+            clean = [run for run in going if not affected.may_hold(self._store, run, exchanges or ())]
+            elsewhere.sweep(self._storage, [Path(run.folder).name for run in clean])
 
     async def follow(self) -> None:
         """Route and unload as the ledger says since versions were withdrawn, and delete their files."""

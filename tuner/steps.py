@@ -29,6 +29,8 @@ from tuner.history import History
 from tuner.job import Job, NothingToLearn
 from tuner.judge import Ask, judged
 from tuner.launch import Launch
+from tuner.launchers.base import Launcher
+from tuner.launchers.local import Local
 from tuner.plan import LONGEST_PAIR, design, read_json, read_lines, write_json, write_lines
 from tuner.prove import prove
 from tuner.registry import Card
@@ -52,7 +54,7 @@ class Steps:
         *,
         salt: str,
         threads: int = 1,
-        processes: int = 1,
+        launcher: Launcher | None = None,
         max_tokens: int = LONGEST_PAIR,
         rules: Rules | None = None,
         plan: Mapping[str, Any] | None = None,
@@ -63,12 +65,13 @@ class Steps:
     ) -> None:
         """`plan` overrides single fields of the designed recipe; `engine` says in words what answers.
 
+        Without a `launcher` the training is a child of this process.
         `judge` puts a prompt to a third model.
         """
         self._policy = policy or Policy()
         self._store, self._ledger, self._server, self._rollout = store, ledger, server, rollout
         self._home, self._salt, self._rules = home, salt, rules or Rules()
-        self._processes = processes
+        self._launcher = launcher
         self._general_items, self._engine = general_items, engine
         self._judge = judge
         self._plan = {"threads": threads, "max_tokens": max_tokens, **(plan or {})}
@@ -143,8 +146,8 @@ class Steps:
         write_lines(job.folder.replay, answers)
 
     async def train(self, job: Job) -> None:
-        threads = job.folder.read_plan().threads
-        await child.train(job.folder, threads=threads, processes=self._processes)
+        launcher = self._launcher or Local(job.folder.read_plan().threads)
+        await child.train(job.folder, launcher)
 
     async def register(self, job: Job) -> None:
         """Give the adapter its name for ever and copy it among the versions."""

@@ -14,13 +14,15 @@ import torch
 from torch import distributed
 
 T = TypeVar("T")
+SIZE = "WORLD_SIZE"
+"""The variable by which `accelerate launch` tells how many they are."""
 
 
 class Team:
     """This process's place among those that train together."""
 
     def __init__(self) -> None:
-        self.size = int(os.environ.get("WORLD_SIZE", "1"))
+        self.size = int(os.environ.get(SIZE, "1"))
         self.rank = int(os.environ.get("RANK", "0"))
         if self.size > 1:
             from accelerate import PartialState

@@ -14,6 +14,7 @@ if __name__ == "__main__":
     stand_back()  # before any thread
     end_with_parent()  # before torch, whose import takes seconds
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ from tuner.course import Course
 from tuner.lessons import Lesson
 from tuner.plan import RunFolder, read_json, read_lines, write_json
 from tuner.student import Student
+from tuner.team import SIZE as TEAM_SIZE
 from tuner.team import Team
 
 
@@ -40,6 +42,8 @@ def main(arguments: Sequence[str]) -> int:
         train(folder)
     except Exception as failed:
         traceback.print_exc()
+        if TEAM_SIZE in os.environ and not isinstance(failed, HoneError):
+            return 1  # it may be the echo of another's death, after which all begin again
         todo = failed.todo if isinstance(failed, HoneError) else f"The whole story is in {folder.log}."
         what = failed.what if isinstance(failed, HoneError) else f"Training failed: {failed!r}."
         write_json(folder.error, {"what": what, "todo": todo})
