@@ -19,6 +19,7 @@ from serve.pages.conversations import Lines
 from serve.pages.erasing import Erase
 from serve.pages.handlers import QUIET, Guard, Visit
 from serve.pages.rating import Rating
+from serve.pages.thrift import Page
 from serve.pages.turns import Turns
 from serve.parts import Parts
 
@@ -35,9 +36,9 @@ LEAVE = "(where) => { if (where) location.href = where; }"
 FROM_URL = "() => [new URLSearchParams(location.search).get('c') || '']"
 
 
-def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Blocks:
+def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> Page:
     """The page; `header` is the handler that draws what stands above every page."""
-    with gr.Blocks(title="Hone · Chat", analytics_enabled=False) as page:
+    with Page(title="Hone · Chat", analytics_enabled=False) as page:
         view = View()
         heading.draw(page, guard, header, view.header)
         answering = _wire_turns(view, guard, Turns(parts))

@@ -13,6 +13,7 @@ from feedback.records import Role
 from serve.pages import chat, operate, review
 from serve.pages.handlers import Guard
 from serve.pages.heading import Header
+from serve.pages.thrift import Page
 from serve.pages.words import LANGUAGES, translations
 from serve.parts import Parts
 
@@ -23,7 +24,6 @@ PAGES = (
 )
 # Gradio lets 40 calls run at once, silently queueing the rest; an answer holds one for all its time.
 CALLS_AT_ONCE = 400
-IDLE_SECONDS = 0.02
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Noto Sans KR", "Apple SD Gothic Neo", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "monospace")
 
@@ -60,16 +60,13 @@ def mount(app: FastAPI, parts: Parts) -> None:
         )
 
 
-def build_pages(parts: Parts) -> dict[str, gr.Blocks]:
+def build_pages(parts: Parts) -> dict[str, Page]:
     """Each page by its name, its queue set up."""
     header = Header(parts, [(name, role) for name, role, _ in PAGES])
     built = {}
     for name, role, build in PAGES:
         blocks = build(parts, Guard(parts.identity), header.for_page(name, role))
-        # Before queue(), which reads it once.
-        blocks.max_threads = CALLS_AT_ONCE
-        blocks.queue(default_concurrency_limit=20, max_size=CALLS_AT_ONCE, api_open=False)
-        blocks._queue.sleep_when_free = IDLE_SECONDS
+        blocks.sleep_well(calls=CALLS_AT_ONCE, limit=20)
         built[name] = blocks
     return built
 

@@ -21,19 +21,22 @@ from feedback.records import Role, Version
 from serve.pages import heading, rollouts, tables
 from serve.pages.handlers import QUIET, Guard, Visit, needs
 from serve.pages.reasons import wording
+from serve.pages.thrift import Page
 from serve.pages.words import assistant_choices, label, scripted
 from serve.parts import Parts
 
-SECONDS = 2.0
+QUICK, SLOW = 2.0, 10.0
+"""Seconds between two looks: while a run or a start of the engine goes on, and otherwise."""
+UNDER_WAY = ("queued", "running")
 RUNS_SHOWN = 10
 BUTTONS = 3 + len(get_args(Order))
 """Run, promote, roll back, and one for each order."""
 
 
-def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Blocks:
+def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> Page:
     """The page; `header` is the handler that draws what stands above every page."""
     desk = Desk(parts)
-    with gr.Blocks(title="Hone · Operate", analytics_enabled=False) as page:
+    with Page(title="Hone · Operate", analytics_enabled=False) as page:
         top = gr.HTML(elem_id="header", js_on_load=None)
         engine = _section("engine")
         with gr.Row(elem_id="operate-bar", equal_height=True):
@@ -63,13 +66,14 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Bloc
         decisions = _section("decisions")
         runs = _section("runs")
         offered = gr.Textbox(visible="hidden", elem_id="offered")
-        view = [engine, run, gate, versions, decisions, runs, chosen, offered, rollout]
+        beat = gr.Timer(QUICK)
+        view = [engine, run, gate, versions, decisions, runs, chosen, offered, rollout, beat]
         heading.draw(page, guard, header, top)
         # Nothing can be pressed before the page knows of which assistant.
         buttons = [tune, promote, roll_back, *orders.values()]
         page.load(guard(desk.load), assistant, [assistant, *view, *buttons], **QUIET)
         assistant.input(guard(desk.look), [assistant, offered], view, **QUIET)
-        gr.Timer(SECONDS).tick(guard(desk.look), [assistant, offered], view, trigger_mode="once", **QUIET)
+        beat.tick(guard(desk.look), [assistant, offered], view, trigger_mode="once", **QUIET)
         once: dict[str, Any] = {"trigger_mode": "once", **QUIET}
         tune.click(guard(desk.tune), [assistant, offered], view, js=_confirm("sure_tune", 0), **once)
         promote.click(
@@ -134,7 +138,7 @@ class Desk:
     async def look(self, visit: Visit, assistant: str | None, offered: str) -> tuple[Any, ...]:
         """The page as things stand now; `offered` tells which versions its list already holds."""
         if not assistant:
-            return (gr.skip(),) * 9
+            return (gr.skip(),) * 10
         return await self._view(visit, assistant, offered)
 
     @needs(Role.OPERATOR)
@@ -190,7 +194,13 @@ class Desk:
             dropdown,
             now_offered,
             rollouts.rollout(await self._operations.rollout(assistant), language, word),
+            gr.Timer(self._beat(runs[0].state if runs else "")),
         )
+
+    def _beat(self, newest_run: str) -> float:
+        """Seconds until the next look: often while something is under way."""
+        moves = newest_run in UNDER_WAY or self._supervisor.state != "ready"
+        return QUICK if moves else SLOW
 
     async def _newest_run(self, run_id: str | None) -> dict[str, Any] | None:
         if run_id is None:

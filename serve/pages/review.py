@@ -19,6 +19,7 @@ from serve.pages.desk import Desk
 from serve.pages.handlers import QUIET, Guard, Visit
 from serve.pages.quality import Quality
 from serve.pages.review_layout import View
+from serve.pages.thrift import Page
 from serve.pages.words import scripted
 from serve.parts import Parts
 
@@ -27,9 +28,9 @@ BEAT = 45
 WANTED = "(_, ...given) => [document.querySelector('[data-wanted]')?.dataset.wanted ?? '', ...given]"
 
 
-def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Blocks:
+def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> Page:
     """The page; `header` is the handler that draws what stands above every page."""
-    with gr.Blocks(title="Hone · Review", analytics_enabled=False) as page:
+    with Page(title="Hone · Review", analytics_enabled=False) as page:
         top = gr.HTML(elem_id="header", js_on_load=None)
         view = View()
         heading.draw(page, guard, header, top)

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 SHOW_EVERY = 0.1
 """Seconds between two views of a growing answer: each costs the server a comparison of the whole chat."""
+SHARE = 0.003
+"""Seconds between two views of anybody's: where many answers grow at once, each is shown less often."""
 HEARTBEAT = 2.0
 """Seconds after which a silent answer is shown again: only so is a browser that left noticed."""
 SETTLE_SECONDS = 5.0
@@ -40,6 +42,7 @@ class Turns:
         self._conversations = parts.conversations
         self._exchanges = parts.exchanges
         self._store = parts.store
+        self._growing = 0
 
     @needs(Role.USER)
     async def send(
@@ -109,7 +112,7 @@ class Turns:
             side = "", "", chosen, listed(own, chosen), gr.Row(visible=False)
             yield first, *_buttons(answering=True), *side, *(begun or (gr.skip(), gr.skip()))
             try:
-                async with aclosing(_growing(turn)) as texts:
+                async with aclosing(self._texts(turn)) as texts:
                     async for text in texts:
                         yield [*shown, speaking(turn.exchange, text)], gr.skip(), gr.skip(), *rest
             except HoneError as error:
@@ -125,6 +128,23 @@ class Turns:
             return
         line = await self._line(visit, turn.exchange.conversation_id)
         yield await self._whole(visit, line, trouble), *_buttons(answering=False), *rest
+
+    async def _texts(self, turn: Turn) -> AsyncGenerator[str]:
+        """All that was said so far, whenever there is more, every `SHOW_EVERY` seconds or as many allow."""
+        listening = asyncio.create_task(_hear(turn))
+        shown, shown_at = "", time.monotonic()
+        self._growing += 1
+        try:
+            while not listening.done():
+                await asyncio.wait({listening}, timeout=pace(self._growing))
+                if turn.text != shown or time.monotonic() - shown_at > HEARTBEAT:
+                    shown, shown_at = turn.text, time.monotonic()
+                    yield shown
+            await listening
+        finally:
+            self._growing -= 1
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
 
     async def _share(self, visit: Visit, turn: Turn) -> None:
         """Let reviewers read the conversation that this turn begins."""
@@ -151,20 +171,9 @@ class Turns:
         return gr.Chatbot(value=bubbles(line, visit.language, trouble, learnt), feedback_value=thumbs(line))
 
 
-async def _growing(turn: Turn) -> AsyncGenerator[str]:
-    """All that was said so far, whenever there is more, at most every `SHOW_EVERY` seconds."""
-    listening = asyncio.create_task(_hear(turn))
-    shown, shown_at = "", time.monotonic()
-    try:
-        while not listening.done():
-            await asyncio.wait({listening}, timeout=SHOW_EVERY)
-            if turn.text != shown or time.monotonic() - shown_at > HEARTBEAT:
-                shown, shown_at = turn.text, time.monotonic()
-                yield shown
-        await listening
-    finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+def pace(growing: int) -> float:
+    """Seconds between two views of each of so many growing answers."""
+    return max(SHOW_EVERY, SHARE * growing)
 
 
 async def _hear(turn: Turn) -> None:

@@ -1,0 +1,140 @@
+"""Gradio without the work that it does for nobody: what it left as it is, what it looks for, what it keeps.
+
+Read in Gradio 6.31, measured in decision 026. Three things, each for every page:
+
+- an output that a handler skips is made anew as a component, with its whole configuration (`blocks.py`,
+  `postprocess_data`): most of what a view of a growing answer cost. Skipped, it is left alone here.
+- the queue looks for events a thousand times a second and for progress a hundred times, whether anybody is
+  there or not (`queueing.py`). Here a new event and the end of one wake it, and no handler reports progress.
+- what each of ten thousand tabs was shown is kept (`state_holder.py`), and described anew each time as a JSON
+  schema, though handlers here read the store. Here nothing of it is.
+
+Trail: serve/pages/frame.py -> here
+"""
+
+import asyncio
+import copy
+import time
+from typing import Any
+
+import gradio as gr
+from gradio.queueing import Event, Queue
+from gradio.utils import run_coro_in_background, set_task_name
+
+SKIP = gr.skip()
+TABS = 500
+"""Tabs of a page that Gradio knows of; one that it forgot and that comes back is made known again."""
+
+
+class Page(gr.Blocks):
+    """A page's blocks, on a queue that sleeps until there is something to do."""
+
+    def sleep_well(self, *, calls: int, limit: int) -> None:
+        """Set the queue up for so many calls at once; `limit` is for each handler without its own."""
+        self.max_threads = calls
+        self.state_session_capacity = TABS
+        self.queue(default_concurrency_limit=limit, max_size=calls, api_open=False)
+        self._queue = WokenQueue(
+            live_updates=True,
+            concurrency_count=calls,
+            update_intervals=1,
+            max_size=calls,
+            blocks=self,
+            default_concurrency_limit=limit,
+        )
+
+    async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
+        """As Gradio's, of those outputs alone that are told something."""
+        several = isinstance(predictions, list | tuple) and len(predictions) == len(block_fn.outputs) > 1
+        told = [place for place, value in enumerate(predictions) if value != SKIP] if several else []
+        if not several or len(told) == len(predictions):
+            return list(await super().postprocess_data(block_fn, predictions, _Forgetful()))
+        shown: list[Any] = [dict(SKIP) for _ in predictions]
+        if told:
+            part = copy.copy(block_fn)
+            part.outputs = [block_fn.outputs[place] for place in told]
+            values = [predictions[place] for place in told]
+            found = await super().postprocess_data(part, values if len(told) > 1 else values[0], _Forgetful())
+            for place, value in zip(told, found, strict=True):
+                shown[place] = value
+        return shown
+
+
+class _Forgetful:
+    """What Gradio asks of a tab's state while it shows one view."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, Any] = {}
+
+    def __contains__(self, block: int) -> bool:
+        return block in self._made
+
+    def __getitem__(self, block: int) -> Any:
+        return self._made[block]
+
+    def __setitem__(self, block: int, component: Any) -> None:
+        self._made[block] = component
+
+    def get(self, block: int, otherwise: Any = None) -> Any:
+        return self._made.get(block, otherwise)
+
+    def _update_config(self, block: int) -> None: ...
+
+    def _update_value_in_config(self, block: int, value: Any) -> None: ...
+
+
+class WokenQueue(Queue):
+    """Gradio's queue, which begins events when one arrives or ends."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.stopped = False
+        self._wake = asyncio.Event()
+
+    def start(self) -> None:
+        self.active_jobs = [None] * self.max_thread_count
+        self._wake = asyncio.Event()
+        run_coro_in_background(self.start_processing)
+
+    def close(self) -> None:
+        super().close()
+        self._wake.set()
+
+    async def push(self, *given: Any, **named: Any) -> Any:
+        answer = await super().push(*given, **named)
+        self._wake.set()
+        return answer
+
+    async def process_events(self, *given: Any, **named: Any) -> None:
+        try:
+            await super().process_events(*given, **named)
+        finally:
+            self._wake.set()
+
+    async def start_processing(self) -> None:
+        try:
+            while not self.stopped:
+                await self._wake.wait()
+                self._wake.clear()
+                while None in self.active_jobs and (found := self.get_events()):
+                    self._begin(*found)
+        finally:
+            self.stopped = True
+            self._cancel_asyncio_tasks()
+
+    def _begin(self, events: list[Event], batch: bool, concurrency_id: str) -> None:
+        """What Gradio's own loop does with events that it found."""
+        jobs: list[Any] = self.active_jobs
+        jobs[jobs.index(None)] = events
+        started, first = time.time(), events[0]
+        waiting = self.event_queue_per_concurrency_id[concurrency_id]
+        waiting.current_concurrency += 1
+        waiting.start_times_per_fn[first.fn].add(started)
+        for event in events:
+            if (told := self.event_analytics.get(event._id)) is not None:
+                told["status"] = "processing"
+        task = run_coro_in_background(self.process_events, events, batch, started, first.fn)
+        set_task_name(task, first.session_hash, first.fn._id, first._id, batch)
+        self._asyncio_tasks.add(task)
+        task.add_done_callback(self._asyncio_tasks.discard)
+        self.broadcast_estimations(concurrency_id)

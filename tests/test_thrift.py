@@ -1,0 +1,118 @@
+"""What is spared of Gradio's work changes nothing of what people see."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+from gradio.queueing import Queue
+from gradio.state_holder import SessionState
+
+from serve.pages.operate import QUICK, SLOW, Desk
+from serve.pages.thrift import Page, WokenQueue
+from serve.pages.turns import SHOW_EVERY, pace
+
+MESSAGES = [{"role": "user", "content": "Hi", "metadata": {"id": "1"}}]
+
+
+def page() -> tuple[Page, Any]:
+    """A page with one event that sets components of the kinds that the chat sets."""
+    with Page(analytics_enabled=False) as made:
+        outputs = [gr.Chatbot(), gr.Textbox(), gr.Button("Send"), gr.Radio(["a"]), gr.Checkbox()]
+        gr.Button().click(lambda: None, None, outputs)
+    return made, next(iter(made.fns.values()))
+
+
+SHOWN: list[Any] = [
+    (MESSAGES, gr.skip(), gr.skip(), gr.skip(), gr.skip()),
+    (gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()),
+    (gr.skip(), "typed", gr.Button(visible=False), gr.skip(), True),
+    (gr.Chatbot(value=MESSAGES, feedback_value=["Like"]), "", gr.Button("Stop"), gr.Radio(["b"]), False),
+    gr.skip(),
+]
+
+
+@pytest.mark.parametrize("told", SHOWN, ids=range(len(SHOWN)))
+async def test_a_page_is_told_what_gradio_would_tell_it(told: Any) -> None:
+    made, event = page()
+    made.create_limiter()
+    given = list(told) if isinstance(told, tuple) else told
+    spared = await made.postprocess_data(event, given, SessionState(made))
+    assert spared == await gr.Blocks.postprocess_data(made, event, given, SessionState(made))
+
+
+async def test_what_is_skipped_is_not_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, event = page()
+    made.create_limiter()
+    told = [MESSAGES, *[gr.skip()] * 4]
+    again: list[str] = []
+    for kind in {type(one) for one in event.outputs}:
+        monkeypatch.setattr(kind, "__init__", lambda self, *_, **__: again.append(type(self).__name__))
+    await made.postprocess_data(event, told, SessionState(made))
+    assert not again
+
+
+@pytest.mark.parametrize(("kind", "looks"), [(WokenQueue, False), (Queue, True)])
+async def test_a_queue_with_nothing_to_do_waits_without_looking(kind: type[Queue], looks: bool) -> None:
+    """Gradio's own, beside, shows that this test can tell."""
+    queue = kind(live_updates=True, concurrency_count=4, update_intervals=1, max_size=4, blocks=page()[0])
+    queue.start()
+    await asyncio.sleep(0)
+    timers = [one for one in asyncio.get_running_loop()._scheduled if not one.cancelled()]  # type: ignore[attr-defined]
+    queue.close()
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    assert bool(timers) is looks
+
+
+async def test_events_beyond_a_limit_wait_for_those_before_them() -> None:
+    made, event = page()
+    made.sleep_well(calls=4, limit=1)
+    queue = made._queue
+    begun: list[int] = []
+    running: list[int] = []
+
+    async def process(events: list[Any], *_: Any) -> None:
+        running.append(1)
+        assert len(running) == 1, "two at once"
+        await asyncio.sleep(0)
+        begun.append(events[0].number)
+        running.pop()
+        queue.event_queue_per_concurrency_id["one"].current_concurrency -= 1
+        queue.active_jobs[queue.active_jobs.index(events)] = None
+
+    queue.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Queue, "process_events", lambda self, *given: process(*given))
+        event.concurrency_id, event.concurrency_limit = "one", 1
+        queue.create_event_queue_for_fn(event)
+        for number in range(3):
+            asked = SimpleNamespace(
+                number=number, fn=event, _id=str(number), session_hash="s", alive=False, concurrency_id="one"
+            )
+            queue.event_queue_per_concurrency_id["one"].queue.append(asked)  # type: ignore[arg-type]
+        queue._wake.set()
+        async with asyncio.timeout(30):
+            while len(begun) < 3:
+                await asyncio.sleep(0)
+    queue.close()
+    assert begun == [0, 1, 2]
+
+
+def test_many_answers_at_once_are_shown_less_often_and_few_as_ever() -> None:
+    assert pace(1) == pace(20) == SHOW_EVERY
+    assert SHOW_EVERY < pace(150) < 1
+
+
+@pytest.mark.parametrize(
+    ("engine", "newest_run", "seconds"),
+    [("ready", "", SLOW), ("ready", "passed", SLOW), ("ready", "running", QUICK), ("restarting", "", QUICK)],
+)
+def test_operate_looks_often_only_while_something_is_under_way(
+    engine: str, newest_run: str, seconds: float
+) -> None:
+    nothing: Any = SimpleNamespace(
+        operations=None, assistants=None, router=None, supervisor=SimpleNamespace(state=engine)
+    )
+    assert Desk(nothing)._beat(newest_run) == seconds
