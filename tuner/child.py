@@ -43,7 +43,7 @@ async def train(folder: RunFolder, launcher: Launcher, *, stalled: float = STALL
     if not folder.trained.exists():
         raise TrainingFailed(
             f"The training process ended {ATTEMPTS} times without a word (exit status {ended}).",
-            f"It may have run out of memory: close other programs, and see {folder.log}.",
+            f"It may have run out of memory; see {folder.log}, and launch.log beside it.",
         )
     manifest: dict[str, Any] = read_json(folder.trained)
     return manifest

@@ -122,7 +122,8 @@ class Elsewhere:
         """Fetch what is told until the attempt has ended, or is lost."""
         pulse, have = Pulse(storage, name, self._beat), dict[str, str]()
         while True:
-            with suppress(StorageAway):  # a storage that is away for a while ends nothing
+            over = work is not None and work.done()  # first, so that what it left is read after it
+            try:
                 made = await asyncio.to_thread(storage.read, f"{name}/{MADE}") or {"files": {}, "ended": None}
                 ended = made["ended"]
                 wanted = SEEN if ended is None else (*SEEN, *ENDS, *LAST)
@@ -132,7 +133,9 @@ class Elsewhere:
                     return int(ended)
                 if await pulse.claimed():
                     await pulse.beats()
-            over = work is not None and work.done()
+            except StorageAway as away:  # for a while that ends nothing, and no silence is heard in it
+                log.info("%s", away)
+                pulse.heard()
             if over and not pulse.begun:
                 return work.result() if work else -1
             if pulse.begun and pulse.silent:
@@ -176,14 +179,17 @@ class Pulse:
     def __init__(self, storage: Storage, name: str, beat: float) -> None:
         self._storage, self._name, self._beat = storage, name, beat
         self._sign: Any = None
-        self._heard = time.monotonic()
         self.begun = False
+        self.heard()
+
+    def heard(self) -> None:
+        self._heard = time.monotonic()
 
     async def claimed(self) -> bool:
         """Whether a machine has taken it up."""
         if not self.begun:
             self.begun = await asyncio.to_thread(self._storage.read, f"{self._name}/{CLAIM}") is not None
-            self._heard = time.monotonic()
+            self.heard()
         return self.begun
 
     async def beats(self) -> bool:
@@ -191,7 +197,7 @@ class Pulse:
         before = self._sign
         self._sign = await asyncio.to_thread(self._storage.read, f"{self._name}/{SIGN}")
         if self._sign != before:
-            self._heard = time.monotonic()
+            self.heard()
         return bool(self._sign != before)
 
     async def trains(self) -> bool:
