@@ -37,7 +37,7 @@ class Size:
     turns: int = 2
     rate: float = 20
     words: int = 400
-    tabs: int = 600
+    tabs: int = 300
     open_pages: int = 10
     idle_seconds: float = 60
 

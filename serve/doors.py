@@ -7,6 +7,7 @@ the wrong button), and Host names that are not Hone's (DNS rebinding).
 """
 
 import asyncio
+import gzip
 import json
 import re
 from collections.abc import Sequence
@@ -156,16 +157,18 @@ class EarlyHead:
         headers = dict(scope.get("headers", ()))
         if scope["type"] != "http" or b"text/html" not in headers.get(b"accept", b""):
             return await self.app(scope, receive, send)
-        # A compressed page could not be read here.
+        # A compressed page could not be read here, so it is compressed afterwards: Gradio's is 140 kB long.
         plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
-        await self.app({**scope, "headers": plain}, receive, _Inserting(send, self._snippet))
+        zips = b"gzip" in headers.get(b"accept-encoding", b"")
+        await self.app({**scope, "headers": plain}, receive, _Inserting(send, self._snippet, zips=zips))
 
 
 class _Inserting:
-    """A `send` that holds back an HTML page until it is whole, and inserts the snippet."""
+    """A `send` that holds back an HTML page until it is whole, puts the snippet in, and zips it if asked."""
 
-    def __init__(self, send: Send, snippet: bytes) -> None:
+    def __init__(self, send: Send, snippet: bytes, *, zips: bool) -> None:
         self._send = send
+        self._zips = zips
         self._snippet = snippet
         self._start: Message | None = None
         self._body = b""
@@ -181,6 +184,9 @@ class _Inserting:
                 return
             body = self._body.replace(b"<head>", b"<head>" + self._snippet, 1)
             kept = [(n, v) for n, v in self._start["headers"] if n != b"content-length"]
+            if self._zips:
+                body = gzip.compress(body, 1)
+                kept += [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
             length = (b"content-length", str(len(body)).encode())
             await self._send({**self._start, "headers": [*kept, length]})
             message = {"type": "http.response.body", "body": body}

@@ -107,3 +107,12 @@ def test_answers_carry_the_security_headers(client: TestClient) -> None:
 def test_the_snippet_comes_first_in_the_head(client: TestClient) -> None:
     answer = client.get("/page", headers={"accept": "text/html"})
     assert answer.text.startswith("<html><head><script>1</script>")
+
+
+@pytest.mark.parametrize(("takes", "zipped"), [("gzip, br", True), ("identity", False)])
+def test_a_page_is_zipped_for_who_takes_it(client: TestClient, takes: str, zipped: bool) -> None:
+    answer = client.get("/page", headers={"accept": "text/html", "accept-encoding": takes})
+    assert answer.text.startswith("<html><head><script>1</script>")
+    assert ("content-encoding" in answer.headers, "vary" in answer.headers) == (zipped, zipped)
+    plain = client.get("/echo", headers={"accept": "text/html", "accept-encoding": takes})
+    assert "content-encoding" not in plain.headers

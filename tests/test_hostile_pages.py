@@ -136,11 +136,11 @@ def test_chats_show_it_as_text(watch: Watch, lines: tuple[RunningHone, list[str]
 
 
 def test_what_is_sent_is_shown_as_text_and_answered(
-    watch: Watch, lines: tuple[RunningHone, list[str]]
+    watch: Watch, lines: tuple[RunningHone, list[str]], told: list[str]
 ) -> None:
     page = watch.page
     page.goto(f"{lines[0].url}/chat/")
-    for text in OWN:
+    for text in [*OWN, *told[len(OWN) :: EVERY]]:
         expect(page.locator("#send")).to_be_enabled(timeout=MINUTES)
         page.locator("#new-chat").click()
         expect(page.locator("#chatbot .bot")).to_have_count(0, timeout=MINUTES)
