@@ -4,7 +4,7 @@ Trail: hone/up.py, hone/client.py -> here -> serve/web.py, hone/tuning.py
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -43,12 +43,20 @@ class Hone:
     """Everything of one home in one process. Building it opens the store; serving starts the rest."""
 
     def __init__(
-        self, home: Home, settings: Settings, *, pages: bool = True, lock: HomeLock | None = None
+        self,
+        home: Home,
+        settings: Settings,
+        *,
+        pages: bool = True,
+        lock: HomeLock | None = None,
+        at_end: Callable[[], object] = lambda: None,
     ) -> None:
         """Engine and tuner start when the web application is served; called in-process, it has neither.
 
-        `lock` is the home's, where the caller holds it already.
+        `lock` is the home's, where the caller holds it already. `at_end` is called last when serving ends,
+        since the server then ends the process by the signal that it was given.
         """
+        self._at_end = at_end
         self.home = home
         self.settings = settings
         home.prepare()
@@ -172,6 +180,7 @@ class Hone:
             await self.tuning.stop()
             await self.engines.stop()
             await self.housekeeping.stop()
+            await asyncio.to_thread(self._at_end)
 
     async def _engine_ready(self) -> None:
         await self.router.reconcile()

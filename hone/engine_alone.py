@@ -30,7 +30,7 @@ def run(home: Home, *, host: str, port: int, certificate: str = "", certificate_
             'Set engine.kind = "hone", or start that engine by its own command.',
         )
     home.prepare()
-    command = [sys.executable, "-m", "serve.engine", *arguments(home, settings.engine, settings.model.name)]
+    command = [sys.executable, "-m", "serve.engine", *arguments(home, settings, settings.model.name)]
     alone = ["--alone", "--host", host, "--port", str(port), "--drain", str(DRAIN)]
     if certificate:
         alone += ["--certificate", certificate]

@@ -66,7 +66,7 @@ class Engines:
         engine = HoneEngine(secret, silence=self._settings.engine.silence)
         supervisor = Supervisor(
             engine,
-            arguments(self._home, self._settings.engine, model),
+            arguments(self._home, self._settings, model),
             secret=secret,
             log=self._home.engine_log,
             start_timeout=self._settings.engine.start_timeout,
@@ -132,9 +132,11 @@ def _key(engine: EngineSettings) -> str:
         ) from None
 
 
-def arguments(home: Home, engine: EngineSettings, model: str) -> list[str]:
+def arguments(home: Home, settings: Settings, model: str) -> list[str]:
     """What the settings say of our engine, as it is told at its start."""
+    engine, traces = settings.engine, settings.observe.traces
     return [
+        *(("--traces", traces) if traces else ()),
         *("--model", model),
         *("--cache", str(home.models)),
         *("--dtype", engine.dtype),

@@ -13,6 +13,8 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from feedback import spans
+
 Form = Literal["plain", "json"]
 
 PLAIN = "%(asctime)s %(name)s %(levelname)s %(message)s"
@@ -40,6 +42,8 @@ class JsonLines(logging.Formatter):
             "event": record.getMessage(),
         }
         told |= {name: value for name, value in vars(record).items() if name not in _OWN}
+        if trace_id := spans.trace_id():
+            told.setdefault("trace", trace_id)
         if record.exc_info and record.exc_info[0]:
             kind, _, trace = record.exc_info
             told["exception"] = kind.__qualname__

@@ -256,3 +256,7 @@ class Observe(Section):
         "plain",
         description="plain: lines for a person; json: one object a line, with one for each request and turn",
     )
+    traces: str = Field(
+        "", description="OTLP collector that spans are sent to, such as http://127.0.0.1:4318; empty: none"
+    )
+    traces_share: float = Field(1.0, gt=0, le=1, description="Share of the traces that is sent")

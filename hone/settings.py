@@ -139,6 +139,8 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         yield "teacher.url and teacher.model belong together; set both, or neither"
     if settings.teacher.url and not re.fullmatch(r"https?://[^?#\s@]+", settings.teacher.url):
         yield f"teacher.url is {settings.teacher.url!r}; write https://host/v1"
+    if settings.observe.traces and not re.fullmatch(r"https?://[^?#\s@]+", settings.observe.traces):
+        yield f"observe.traces is {settings.observe.traces!r}; write http://host:4318"
     if settings.chat.max_tokens >= settings.engine.max_context:
         yield "chat.max_tokens leaves no room for a prompt; make it smaller than engine.max_context"
 

@@ -15,6 +15,7 @@ from hone import logs
 from hone.app import Hone
 from hone.home import Home, HomeLock
 from hone.settings import Settings, read
+from serve import tracing
 
 
 def run(home: Home, *, host: str | None, port: int | None, engine_apart: bool = False) -> None:
@@ -39,7 +40,8 @@ def run(home: Home, *, host: str | None, port: int | None, engine_apart: bool = 
         lock.release()
         raise
     logs.begin(settings.observe.log)
-    hone = Hone(home, settings, lock=lock)
+    flush = tracing.begin(settings.observe.traces, "hone-web", settings.observe.traces_share)
+    hone = Hone(home, settings, lock=lock, at_end=flush)
     try:
         asyncio.run(_serve(hone, listening))
     finally:

@@ -8,9 +8,12 @@ Trail: serve/web.py -> here -> serve/metrics.py
 
 import logging
 import time
+from contextlib import AbstractContextManager, nullcontext
 
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from feedback import spans
 from serve.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -37,19 +40,30 @@ class Arrivals:
                 status, head = message["status"], time.monotonic() - began
             await send(message)
 
-        try:
-            await self.app(scope, receive, watched)
-        except Exception:
-            status = 500
-            raise
-        finally:
-            self._tell(scope, status, head, time.monotonic() - began)
+        with _span(scope) as span:
+            try:
+                await self.app(scope, receive, watched)
+            except Exception:
+                status = 500
+                raise
+            finally:
+                self._tell(scope, status, head, time.monotonic() - began)
+                spans.tell(span, {"http.route": route_of(scope), "http.response.status_code": status})
 
     def _tell(self, scope: Scope, status: int, head: float, whole: float) -> None:
         route = route_of(scope)
         self._metrics.answered(route, area_of(route), status, head or whole)
         told = {"route": route, "method": _method(scope), "status": status}
         log.info("request", extra=told | {"head_ms": _ms(head), "total_ms": _ms(whole)})
+
+
+def _span(scope: Scope) -> AbstractContextManager[Span]:
+    """A trace for each call of the API; a page's requests would be thousands, and an hour long."""
+    if not scope["path"].startswith("/v1/"):
+        return nullcontext(INVALID_SPAN)
+    return spans.span(
+        f"{_method(scope)} request", {"http.request.method": _method(scope)}, kind=SpanKind.SERVER
+    )
 
 
 def route_of(scope: Scope) -> str:

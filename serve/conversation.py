@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import asdict
 
+from feedback import spans
 from feedback.assistants import Assistants
 from feedback.errors import BadRequest, EngineBusy, HoneError, NotAllowed, StoreError
 from feedback.exchanges import Exchanges
@@ -140,7 +141,7 @@ class Conversations:
             raise BadRequest("The conversation_id is not a UUID.", "Leave it out to begin a conversation.")
         conversation_id = conversation_id or new_id()
         drawn = sampling or self.sampling
-        pin = ExitStack()
+        pin, span = ExitStack(), spans.begin("turn")
         try:
             pin.enter_context(self._place(principal))
             pinned = pin.enter_context(
@@ -159,13 +160,16 @@ class Conversations:
                 source=source,
                 replaces=replaces,
             )
-            unkept = await self._open(exchange, begins, training)
+            with spans.within(span), spans.span("admit"):
+                unkept = await self._open(exchange, begins, training)
         except BaseException as refusal:
             pin.close()
+            spans.failed(span, refusal)
+            span.end()
             if isinstance(refusal, HoneError):
                 self._metrics.refused(refusal.code)
             raise
-        turn = Turn(exchange, pinned, pin, self._settle, self._metrics, unkept)
+        turn = Turn(exchange, pinned, pin, self._settle, self._metrics, span, unkept)
         turn.pieces = self._speak(turn, drawn)
         return turn
 
@@ -198,7 +202,7 @@ class Conversations:
                 turn.version, turn.exchange.messages, sampling, owner=turn.exchange.principal
             )
             async with aclosing(spoken) as pieces:  # type: ignore[type-var]
-                async for piece in pieces:
+                async for piece in spans.begun_within(turn.span, pieces):
                     if piece.text:
                         turn.heard(piece.text)
                         yield piece.text
@@ -218,11 +222,20 @@ class Conversations:
             return
         turn.ended()
         if turn.unkept:
+            turn.span.end()
             return
         # A cancelled task must not leave its row open, so the write goes on without it.
         await asyncio.shield(asyncio.to_thread(self._record_end, turn))
 
     def _record_end(self, turn: Turn) -> None:
+        """Durable when this returns; the turn's span ends with it."""
+        try:
+            with spans.within(turn.span), spans.span("commit"):
+                self._close(turn)
+        finally:
+            turn.span.end()
+
+    def _close(self, turn: Turn) -> None:
         self.exchanges.close(
             turn.exchange.id,
             response=turn.text,

@@ -11,6 +11,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from opentelemetry.trace import Span
+
+from feedback import spans
 from feedback.errors import HoneError, StoreError
 from feedback.records import Exchange, FinishReason
 from serve.metrics import Metrics
@@ -30,6 +33,7 @@ class Turn:
     pin: ExitStack
     settle: Callable[["Turn"], Awaitable[None]]
     metrics: Metrics
+    span: Span
     unkept: StoreError | None = None
     pieces: AsyncGenerator[str] = field(init=False)
     text: str = ""
@@ -53,6 +57,7 @@ class Turn:
         if self.first_token_ms is None:
             self.first_token_ms = self.age_ms()
             self.metrics.first_token(now - self.started)
+            self.span.add_event("first token")
         else:
             self.metrics.gap(now - self._heard_at)
         self._heard_at = now
@@ -75,10 +80,14 @@ class Turn:
             completion=self.completion_tokens,
         )
         log.info("turn", extra=self.facts())
+        spans.tell(self.span, {f"hone.{name}": value for name, value in self.facts().items()})
+        if self.trouble:
+            spans.failed(self.span, self.trouble)
 
     def facts(self) -> dict[str, object]:
         """What may be told of it: ids and numbers, no words and nobody's name."""
-        return {
+        trace = spans.trace_id(self.span)
+        return ({"trace": trace} if trace else {}) | {
             "exchange": self.exchange.id,
             "assistant": self.exchange.assistant,
             "version": self.version,

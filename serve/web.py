@@ -17,6 +17,7 @@ from serve.api import accounts, chat, data, errors, feedback, health, operate, q
 from serve.arrivals import Arrivals
 from serve.doors import Doors, EarlyHead
 from serve.parts import Parts
+from serve.tracing import QUIET
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -25,7 +26,14 @@ def build(
     parts: Parts, *, hosts: Sequence[str], proxies: Sequence[str], lifespan: Lifespan, pages: bool = True
 ) -> FastAPI:
     """The whole application; without `pages` only the API, which starts in a moment."""
-    app = FastAPI(title="Hone", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    app = FastAPI(
+        title="Hone",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        telemetry=QUIET,
+    )
     errors.install(app)
     app.include_router(chat.routes(parts.identity, parts.conversations))
     app.include_router(feedback.routes(parts.identity, parts.store))

@@ -14,6 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from opentelemetry.context import Context
+
+from feedback import spans
 from feedback.errors import (
     CannotSwap,
     Conflict,
@@ -140,6 +143,13 @@ class Cycle:
 
     async def _walk(self, run: Run) -> Run:
         """Take the steps that are left, and record how the run ended."""
+        told = {"hone.run": run.id, "hone.number": run.number, "hone.assistant": run.assistant}
+        with spans.span("run", told, parent=Context()) as span:
+            ended = await self._walked(run)
+            spans.tell(span, {"hone.state": ended.state, "hone.version": ended.version})
+        return ended
+
+    async def _walked(self, run: Run) -> Run:
         job = Job(run, RunFolder(Path(run.folder)))
         step = run.step
         try:
@@ -173,7 +183,8 @@ class Cycle:
         meter = Meter(lambda: self._steps.answered)
         try:
             async with meter:
-                await self._patiently(job, step, take)
+                with spans.span(step):
+                    await self._patiently(job, step, take)
         finally:
             append_line(job.folder.times, {"step": step, **meter.told})
 

@@ -12,6 +12,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from feedback import spans
 from feedback.errors import BadAdapter, BadRequest, CannotSwap, Conflict, EngineError, HoneError, OtherBase
 from feedback.ledger import Ledger
 from feedback.records import Principal, Role, Version, VersionState
@@ -97,8 +98,9 @@ class Rollout:
             if found.state == "live":
                 raise Conflict(f"Version {version} is live.", "A canary is a version that is not.")
             other = await self._canary(found.assistant)
-            await self._load(found)
-            await self._server.share(found.assistant, version, share)
+            with spans.span("publish", {"hone.version": version, "hone.share": share}):
+                await self._load(found)
+                await self._server.share(found.assistant, version, share)
             await self._note(
                 found, "canary", reason, principal, share=share, evidence=evidence, run_id=run_id
             )
@@ -222,14 +224,18 @@ class Rollout:
         return before
 
     async def _route(self, version: Version) -> None:
-        await self._load(version)
-        await self._server.route(version.assistant, version.version)
+        with spans.span("publish", {"hone.version": version.version, "hone.share": 1.0}):
+            await self._load(version)
+            with spans.span("route"):
+                await self._server.route(version.assistant, version.version)
 
     async def _load(self, version: Version) -> None:
         if not version.is_base:
             base = await self._server.base_folder()
-            await asyncio.to_thread(registry.usable, self._home, version.version, base)
-            await self._server.load(version.version, registry.folder(self._home, version.version))
+            with spans.span("verify"):
+                await asyncio.to_thread(registry.usable, self._home, version.version, base)
+            with spans.span("load"):
+                await self._server.load(version.version, registry.folder(self._home, version.version))
 
     async def _note(
         self, version: Version, state: VersionState, reason: str, principal: Principal, **more: Any

@@ -23,6 +23,7 @@ import uvicorn
 
 from feedback.errors import HoneError, SettingsError
 from feedback.lifeline import end_with_parent
+from serve import tracing
 from serve.engine.server import Readiness, create_app
 
 log = logging.getLogger("serve.engine")
@@ -46,6 +47,7 @@ def main() -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
         secret = _secret()
+        flush = tracing.begin(options.traces, "hone-engine")
         _check_certificate(options)
         listener = _listen(options)
     except HoneError as error:
@@ -53,7 +55,7 @@ def main() -> int:
         return error.exit_code
     readiness = Readiness()
     config = uvicorn.Config(
-        create_app(readiness, secret),
+        create_app(readiness, secret, at_end=flush),
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=options.drain,
@@ -199,6 +201,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="0: any that is free")
     parser.add_argument("--certificate", help="PEM file; with it the engine speaks TLS")
     parser.add_argument("--certificate-key", help="PEM file of its key, where that is not in the same")
+    parser.add_argument("--traces", default="", help="OTLP collector that spans are sent to")
     parser.add_argument("--alone", action="store_true", help="goes on when its standard input ends")
     parser.add_argument("--drain", type=int, default=1, help="seconds for answers to end when stopped")
     options = parser.parse_args(arguments)

@@ -49,6 +49,8 @@ class Ask:
     """The deadline of the whole answer, from admission."""
     truncate: int | None = None
     """Keep only the last so many tokens of the prompt (TGI's `truncate`)."""
+    trace: str = ""
+    """Whose trace this goes on, as its `traceparent` header says."""
 
 
 @dataclass(frozen=True, slots=True)

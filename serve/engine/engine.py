@@ -33,6 +33,7 @@ from serve.engine.refusals import DeadlineExceeded
 from serve.engine.row import Row
 from serve.engine.spelling import Spelling
 from serve.engine.stream import Outbox, Stream
+from serve.engine.traced import traced
 from serve.engine.worker import Worker
 from serve.engine.writing import Writing
 
@@ -253,6 +254,8 @@ class Engine:
         """Told by the worker of every row, once."""
         self._adapters.release(row.version)
         self.metrics.ended(row)
+        if row.trace:
+            traced(row)
 
 
 def _beside(device: torch.device) -> Any:

@@ -7,6 +7,7 @@ Trail: serve/engine/server.py -> here -> serve/engine/engine.py
 """
 
 import time
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,8 @@ def add_openai(app: FastAPI, readiness: "Readiness") -> None:
     async def answered(
         asked: ChatRequest | CompletionRequest, writer: ChatAnswer | CompletionAnswer, request: Request
     ) -> Response:
-        stream = await readiness.engine.generate(asked.ask())
+        ask = replace(asked.ask(), trace=request.headers.get("traceparent", ""))
+        stream = await readiness.engine.generate(ask)
         if asked.stream:
             return Streaming(stream, writer, readiness.count)
         return JSONResponse(writer.whole(*await whole(request, stream)))

@@ -45,6 +45,7 @@ class Row:
         `seconds` is its deadline, from when it was asked (on the monotonic clock; else now).
         """
         self.version, self.owner, self.background = ask.version, ask.owner, ask.background
+        self.trace = ask.trace
         self.tokens = list(prompt)
         self.prompt_tokens = len(prompt)
         self.read = 0

@@ -7,21 +7,24 @@ Trail: serve/engines/ -> here -> serve/engine/routes.py
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from opentelemetry.trace import SpanKind
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from feedback import spans
 from feedback.errors import HoneError
 from serve.engine import faults, protocol, routes
 from serve.engine.delivery import while_connected
 from serve.engine.guard import Guard
 from serve.engine.refusals import StillLoading
 from serve.release import RELEASE
+from serve.tracing import QUIET
 
 if TYPE_CHECKING:
     from serve.engine.engine import Engine
@@ -44,16 +47,20 @@ class Readiness:
             self.loaded.metrics.errors.labels(error.code).inc()
 
 
-def create_app(readiness: Readiness, secret: str) -> FastAPI:
-    """The app; every route but `/health` wants `Authorization: Bearer <secret>`."""
+def create_app(readiness: Readiness, secret: str, *, at_end: Callable[[], object] = lambda: None) -> FastAPI:
+    """The app; every route but `/health` wants `Authorization: Bearer <secret>`.
+
+    `at_end` is called last, since the server then ends the process by the signal that it was given.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         if readiness.loaded is not None:
             await asyncio.to_thread(readiness.loaded.close)
+        await asyncio.to_thread(at_end)
 
-    app = FastAPI(title="Hone engine", lifespan=lifespan, openapi_url=None)
+    app = FastAPI(title="Hone engine", lifespan=lifespan, openapi_url=None, telemetry=QUIET)
     app.add_middleware(Guard, secret=secret)
     faults.install(app, readiness.count)
     _add_health(app, readiness)
@@ -126,8 +133,14 @@ def _add_versions(app: FastAPI, readiness: Readiness) -> None:
         }
 
     @app.post("/v1/load_lora_adapter")
-    async def load(asked: protocol.LoadRequest) -> dict[str, str]:
-        await readiness.engine.load(asked.lora_name, Path(asked.lora_path))
+    async def load(asked: protocol.LoadRequest, request: Request) -> dict[str, str]:
+        with spans.span(
+            "engine load",
+            {"hone.version": asked.lora_name},
+            kind=SpanKind.SERVER,
+            parent=spans.continued(request.headers.get("traceparent", "")),
+        ):
+            await readiness.engine.load(asked.lora_name, Path(asked.lora_path))
         return {"status": "loaded", "id": asked.lora_name}
 
     @app.post("/v1/unload_lora_adapter")

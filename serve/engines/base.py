@@ -10,7 +10,7 @@ Trail: serve/router.py -> here -> serve/engine/server.py
 """
 
 import ssl
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cache
@@ -24,7 +24,9 @@ from huggingface_hub import (
     set_async_client_factory,
 )
 from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError, TextGenerationError
+from opentelemetry.trace import SpanKind
 
+from feedback import spans
 from feedback.errors import CannotSwap, EngineError, EngineUnavailable
 from feedback.records import Message, Sampling
 from serve.engines.refusals import ended, translated, unavailable
@@ -115,10 +117,22 @@ class HttpEngine:
         Raises:
             EngineUnavailable: Gone, restarting, or silent for too long; what was said so far stands.
         """
-        asked = await self._question(version, messages, sampling, priority, owner)
+        span = spans.begin("ask", {"server.address": self.url, "hone.version": version}, kind=SpanKind.CLIENT)
+        try:
+            asked = await self._question(version, messages, sampling, priority, owner)
+            async with aclosing(self._spoken(asked, spans.carried(span))) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except Exception as error:  # closing it is none
+            spans.failed(span, error)
+            raise
+        finally:
+            span.end()
+
+    async def _spoken(self, asked: dict[str, Any], headers: dict[str, str]) -> AsyncGenerator[Piece]:
         token = self._secret or "none"  # without any, the client sends the one saved on this machine
         async with AsyncInferenceClient(
-            base_url=self._address(), token=token, timeout=self._silence
+            base_url=self._address(), token=token, timeout=self._silence, headers=headers
         ) as client:
             try:
                 events = await client.chat_completion(
@@ -246,7 +260,8 @@ class HttpEngine:
             answer = await self._http.request(
                 method,
                 self._address() + path,
-                headers={"Authorization": f"Bearer {self._secret}"} if self._secret else {},
+                headers=({"Authorization": f"Bearer {self._secret}"} if self._secret else {})
+                | spans.carried(),
                 timeout=httpx2.Timeout(wait, connect=5),
                 **given,
             )
