@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 from feedback import accounts, invitations
 from feedback.errors import Conflict, NotAllowed
@@ -81,7 +82,7 @@ class Identities:
         transaction.append({"identities": [row]})
         return admitted
 
-    def _known(self, store: Store | Transaction, who: Identified) -> dict[str, object] | None:
+    def _known(self, store: Store | Transaction, who: Identified) -> dict[str, Any] | None:
         row = store.row(
             "SELECT account FROM identities WHERE issuer = $1 AND subject = $2 ORDER BY seq DESC LIMIT 1",
             [who.issuer, who.subject],
