@@ -107,7 +107,7 @@ ASSETS = frozenset(
 NEEDED = frozenset({"/", "/config", "/gradio_api/queue/join", "/gradio_api/queue/data"})
 """What a page needs of Gradio, for whoever may open the page. All else that Gradio serves is closed."""
 
-HANDLERS: dict[str, str] = {}
+HANDLERS = {"review.reasons": "operator", "review.add": "operator", "review.retire": "operator"}
 """Handlers that need more than their page, by name."""
 
 
