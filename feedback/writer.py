@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
+from time import monotonic
 from typing import Any
 
 from feedback.awaited import Awaited
@@ -27,6 +28,13 @@ PAUSE, PAUSES = 0.0005, 12
 """Seconds that are waited for more to come, and how often at most while more do: less than a commit takes."""
 
 log = logging.getLogger(__name__)
+
+Committed = Callable[[float, bool], None]
+"""Hears of a commit: the seconds it took, and whether it failed."""
+
+
+def unheard(seconds: float, failed: bool) -> None:
+    """For whom no commit is of interest."""
 
 
 _Outcome = tuple[Decision, Any, HoneError | None]
@@ -47,6 +55,7 @@ class Writer:
         *,
         last_seq: int,
         explain: Callable[[BaseException], BaseException],
+        committed: Committed,
         open_transaction: Callable[[Any, list[Rows]], Decided],
         between: Callable[[Any], None],
     ) -> None:
@@ -56,6 +65,7 @@ class Writer:
         self._last_seq = last_seq
         self._seq = count(last_seq + 1)
         self._explain = explain
+        self._committed = committed
         self._open_transaction = open_transaction
         self._between = between
         self._jobs: queue.SimpleQueue[Batch | Decision | None] = queue.SimpleQueue()
@@ -142,7 +152,7 @@ class Writer:
             for batch in batches:
                 batch.done.give()
         elif len(batches) == 1:
-            batches[0].done.refuse(self._explain(fault))
+            batches[0].done.refuse(self._refusal(fault))
         else:
             half = len(batches) // 2
             self._commit(batches[:half])
@@ -170,7 +180,7 @@ class Writer:
         except BaseException as fault:
             # Whatever a decision raises is its caller's: the thread must live to serve the others.
             if len(decisions) == 1:
-                decisions[0].done.refuse(self._explain(fault))
+                decisions[0].done.refuse(self._refusal(fault))
             else:
                 for decision in decisions:
                     self._settle([decision])
@@ -203,12 +213,21 @@ class Writer:
         self._tell(merged)
         return outcomes
 
+    def _refusal(self, fault: BaseException) -> BaseException:
+        """The fault in words, counted where it is the store's own."""
+        refusal = self._explain(fault)
+        if isinstance(refusal, StoreError):
+            self._committed(0.0, True)
+        return refusal
+
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        began = monotonic()
         self._connection.execute("BEGIN TRANSACTION")
         try:
             yield
             self._connection.execute("COMMIT")
+            self._committed(monotonic() - began, False)
         except BaseException:
             # A failed COMMIT has rolled back already, and a broken file cannot.
             with suppress(Exception):

@@ -31,6 +31,7 @@ from hone.teacher import teacher
 from hone.tuning import Tuning
 from serve.api import erase, lineage, proposals, search
 from serve.conversation import Conversations
+from serve.metrics import Metrics
 from serve.parts import Parts
 from serve.router import Router
 from serve.web import build
@@ -53,7 +54,8 @@ class Hone:
         self.lock = lock or HomeLock(home)
         try:
             backups.finish(home)
-            self.store = Store(home.store)
+            self.metrics = Metrics()
+            self.store = Store(home.store, committed=self.metrics.committed)
         except BaseException:
             self.lock.release()
             raise
@@ -62,7 +64,7 @@ class Hone:
         self.router = Router(
             self.engines.engine,
             home.desired,
-            verify=lambda version: registry.verify(home.folder, version),
+            verify=lambda version, base: registry.usable(home.folder, version, base),
             secret=home.secret("salt"),
         )
         self.ledger = Ledger(self.store)
@@ -107,6 +109,7 @@ class Hone:
             sampling=Sampling(chat.temperature, chat.top_p, chat.max_tokens),
             max_prompt_chars=chat.max_prompt_chars,
             max_running=chat.max_running,
+            metrics=self.metrics,
         )
         return Parts(
             self.store,
@@ -121,6 +124,7 @@ class Hone:
             self.erasing,
             policy(self.settings.curation),
             self._policy(),
+            self.metrics,
         )
 
     def _erasing(self) -> Erasing:

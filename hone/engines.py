@@ -1,7 +1,8 @@
 """The engine that answers and what keeps it, as the `[engine]` settings ask for it.
 
-Ours is a child of this process. Others run elsewhere and are only kept in sight; none of them embeds
-texts for the tuner, so ours then runs beside them on the small packaged model, for that alone.
+Ours is a child of this process, unless `engine.urls` says where it runs. What runs elsewhere is only kept
+in sight. Engines that are not ours embed no texts for the tuner, so ours then runs beside them on the
+small packaged model, for that alone.
 
 Trail: hone/app.py -> here -> serve/supervisor.py, serve/engines/
 """
@@ -33,8 +34,14 @@ class Engines:
         self._home = home
         self._settings = settings
         self.engine: HttpEngine
+        self.embedder: HttpEngine
         self.supervisor: Supervisor
-        if settings.engine.kind == "hone":
+        self._kept: list[Supervisor]
+        if settings.engine.kind == "hone" and settings.engine.urls:
+            self.engine = self.embedder = _outside(home, settings)
+            self.supervisor = Watch(self.engine, on_ready=on_ready)
+            self._kept = [self.supervisor]
+        elif settings.engine.kind == "hone":
             ours, self.supervisor = self._ours(settings.model.name, on_ready)
             self.engine = self.embedder = ours
             self._kept = [self.supervisor]
@@ -59,7 +66,7 @@ class Engines:
         engine = HoneEngine(secret, silence=self._settings.engine.silence)
         supervisor = Supervisor(
             engine,
-            _arguments(self._home, self._settings.engine, model),
+            arguments(self._home, self._settings.engine, model),
             secret=secret,
             log=self._home.engine_log,
             start_timeout=self._settings.engine.start_timeout,
@@ -74,12 +81,14 @@ async def _nothing() -> None:
 
 def _outside(home: Home, settings: Settings) -> Replicas:
     engine = settings.engine
-    key = _key(engine)
+    secret = key(home, engine)
     base = "" if settings.model.name == PACKAGED else settings.model.name
     engines: list[HttpEngine] = []
     for url in engine.urls:
-        if engine.kind == "vllm":
-            engines.append(VllmEngine(key, url=url, silence=engine.silence, base=base, slots=engine.slots))
+        if engine.kind == "hone":
+            engines.append(HoneEngine(secret, url=url, silence=engine.silence))
+        elif engine.kind == "vllm":
+            engines.append(VllmEngine(secret, url=url, silence=engine.silence, base=base, slots=engine.slots))
         else:
             restart = (
                 Restart(engine.restart_command, timeout=engine.start_timeout)
@@ -88,9 +97,15 @@ def _outside(home: Home, settings: Settings) -> Replicas:
             )
             links = home.folder / "adapters"
             engines.append(
-                TgiEngine(key, url=url, silence=engine.silence, base=base, restart=restart, links=links)
+                TgiEngine(secret, url=url, silence=engine.silence, base=base, restart=restart, links=links)
             )
     return Replicas(engines, verify=lambda version: registry.verify(home.folder, version))
+
+
+def key(home: Home, engine: EngineSettings) -> str:
+    """What engines at `engine.urls` ask for; for ours, unless one is set, a secret kept in the home."""
+    given = _key(engine)
+    return home.secret("engine-key") if engine.kind == "hone" and not given else given
 
 
 def _key(engine: EngineSettings) -> str:
@@ -105,7 +120,8 @@ def _key(engine: EngineSettings) -> str:
         ) from None
 
 
-def _arguments(home: Home, engine: EngineSettings, model: str) -> list[str]:
+def arguments(home: Home, engine: EngineSettings, model: str) -> list[str]:
+    """What the settings say of our engine, as it is told at its start."""
     return [
         *("--model", model),
         *("--cache", str(home.models)),

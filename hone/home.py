@@ -86,7 +86,12 @@ class Home:
         """The secret kept in the file `name`, made on first use, readable by its owner alone."""
         path = self.folder / name
         if not path.exists():
-            write_private(path, secrets.token_urlsafe(32))
+            # Web process and engine may both be first: one secret is put there, and both read it.
+            made = self.folder / f"{name}.{secrets.token_hex(4)}"
+            write_private(made, secrets.token_urlsafe(32))
+            with suppress(FileExistsError):
+                os.link(made, path)
+            made.unlink()
         return path.read_text("utf-8").strip()
 
     def running(self) -> dict[str, Any] | None:

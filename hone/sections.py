@@ -89,11 +89,13 @@ class Model(Section):
 
 class Engine(Section):
     kind: Literal["hone", "vllm", "tgi"] = Field(
-        "hone", description="hone: the embedded engine; vllm, tgi: servers that run at engine.urls"
+        "hone", description="hone: the embedded engine; vllm, tgi: servers of that kind at engine.urls"
     )
-    urls: tuple[str, ...] = Field((), description="Addresses of the outside engine's replicas")
+    urls: tuple[str, ...] = Field(
+        (), description="Addresses of engines that run apart; empty: `hone up` starts the embedded one"
+    )
     api_key: SecretStr = Field(
-        "", validate_default=True, description="Key that the outside engine asks for; best as a variable"
+        "", validate_default=True, description="Key that engines at engine.urls ask for; best as a variable"
     )
     api_key_file: str = Field("", description="File that holds that key")
     silence: float = Field(120, gt=0, description="Seconds without a word before an answer counts as cut")
@@ -249,3 +251,10 @@ class Teacher(Section):
     )
     max_tokens: int = Field(512, ge=1, description="Longest answer of the teacher, in tokens")
     timeout: float = Field(120, gt=0, description="Seconds that the teacher may take for an answer")
+
+
+class Observe(Section):
+    log: Literal["plain", "json"] = Field(
+        "plain",
+        description="plain: lines for a person; json: one object a line, with one for each request and turn",
+    )

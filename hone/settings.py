@@ -26,6 +26,7 @@ from hone.sections import (
     Engine,
     Erasure,
     Model,
+    Observe,
     Oidc,
     Review,
     Store,
@@ -61,6 +62,7 @@ class Settings(BaseSettings):
     store: Store = Field(default_factory=Store)
     erasure: Erasure = Field(default_factory=Erasure)
     teacher: Teacher = Field(default_factory=Teacher)
+    observe: Observe = Field(default_factory=Observe)
 
     @classmethod
     def settings_customise_sources(
@@ -180,8 +182,6 @@ def _engine_contradictions(engine: Engine) -> Iterator[str]:
     outside = engine.kind != "hone"
     if outside and not engine.urls:
         yield f'engine.kind is {engine.kind}, but engine.urls is empty; write urls = ["http://host:port"]'
-    if not outside and engine.urls:
-        yield 'engine.urls is for outside engines; set engine.kind = "vllm" or "tgi", or remove it'
     for url in engine.urls:
         if not re.fullmatch(r"https?://[^/?#\s@]+/?", url):
             yield f"engine.urls has {url!r}; write http://host:port, without a path"

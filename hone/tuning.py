@@ -6,11 +6,12 @@ Trail: serve/operations.py -> here -> tuner/cycle.py, tuner/rollout.py, tuner/sc
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from feedback import verdicts
 from feedback.errors import Conflict, HoneError
 from feedback.ledger import Ledger
 from feedback.orders import Order
@@ -69,6 +70,8 @@ class Tuning:
             policy=self._policy,
             judge=judge(tuner.judge_url, tuner.judge_model),
         )
+        self._verdicts: dict[str, tuple[Sequence[str], Sequence[Mapping[str, Any]]]] = {}
+        self._verdicts_to = 0
         self._steps = steps
         self._cycle = Cycle(ledger, steps, home.folder)
         self.cleansing = Cleansing(store, ledger, self._cycle, self._rollout, home.folder)
@@ -106,6 +109,13 @@ class Tuning:
 
     async def versions(self, assistant: str | None = None) -> Sequence[Version]:
         return await asyncio.to_thread(self._ledger.versions, assistant)
+
+    async def verdicts(self) -> Mapping[str, tuple[Sequence[str], Sequence[Mapping[str, Any]]]]:
+        fresh = await asyncio.to_thread(verdicts.said, self._store, self._verdicts_to)
+        for row in fresh:  # pages ask every two seconds, and what was judged stays so
+            self._verdicts[row["version"]] = row["reasons"], row["coded"] or ()
+            self._verdicts_to = row["seq"]
+        return self._verdicts
 
     async def promote(self, version: str, principal: Principal, reason: str) -> Version:
         return await self._rollout.promote(version, principal, reason)
@@ -217,6 +227,7 @@ def _gate(folder: RunFolder) -> dict[str, Any] | None:
     return {
         "verdict": told["decision"],
         "reasons": told["reasons"],
+        "coded": told.get("coded", []),
         "numbers": told["numbers"],
         "items": items,
     }

@@ -1,10 +1,9 @@
-"""`hone up`: start everything, print the address, and stop cleanly.
+"""`hone up` and `hone web`: start everything or all but the engine, print the address, and stop cleanly.
 
 Trail: hone/commands/run.py -> here -> hone/app.py
 """
 
 import asyncio
-import logging
 import socket
 import sys
 
@@ -12,19 +11,26 @@ import uvicorn
 from rich.console import Console
 
 from feedback.errors import SettingsError
+from hone import logs
 from hone.app import Hone
 from hone.home import Home, HomeLock
 from hone.settings import Settings, read
 
 
-def run(home: Home, *, host: str | None, port: int | None) -> None:
+def run(home: Home, *, host: str | None, port: int | None, engine_apart: bool = False) -> None:
     """Serve until a signal says stop; commands given win over the settings.
 
     Raises:
-        SettingsError: The settings are wrong, the home cannot be written, or the port is taken.
+        SettingsError: The settings are wrong, the home cannot be written, or the port is taken;
+            or the engine is to run apart, and nobody says where.
     """
     given = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     settings = read(home.folder, **({"web": given} if given else {}))
+    if engine_apart and not settings.engine.urls:
+        raise SettingsError(
+            "`hone web` starts no engine, and engine.urls names none.",
+            'Start one with `hone engine` and set engine.urls = ["http://127.0.0.1:7861"], or use `hone up`.',
+        )
     home.prepare()
     lock = HomeLock(home)
     try:
@@ -32,9 +38,7 @@ def run(home: Home, *, host: str | None, port: int | None) -> None:
     except SettingsError:
         lock.release()
         raise
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    for chatty in ("httpx", "httpx2", "apscheduler"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logs.begin(settings.observe.log)
     hone = Hone(home, settings, lock=lock)
     try:
         asyncio.run(_serve(hone, listening))
@@ -44,7 +48,12 @@ def run(home: Home, *, host: str | None, port: int | None) -> None:
 
 async def _serve(hone: Hone, listening: socket.socket) -> None:
     config = uvicorn.Config(
-        hone.web, log_level="warning", proxy_headers=False, server_header=False, timeout_graceful_shutdown=10
+        hone.web,
+        log_config=None,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
     )
     server = uvicorn.Server(config)
     url = _url(hone.settings)

@@ -9,11 +9,10 @@ Trail: serve/pages/turns.py, serve/api/chat.py -> here -> feedback/exchanges.py,
 
 import asyncio
 import logging
-import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import ExitStack, aclosing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 
 from feedback.assistants import Assistants
 from feedback.errors import BadRequest, EngineBusy, HoneError, NotAllowed, StoreError
@@ -21,7 +20,6 @@ from feedback.exchanges import Exchanges
 from feedback.records import (
     Assistant,
     Exchange,
-    FinishReason,
     Message,
     Principal,
     Role,
@@ -31,37 +29,11 @@ from feedback.records import (
     now,
 )
 from serve import prompts
+from serve.metrics import Metrics
 from serve.router import Router
+from serve.turn import Turn
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Turn:
-    """A turn that was admitted: iterate `pieces` once to hear it, and `close` it in any case.
-
-    `unkept` says why nothing of it is recorded, where the store could not.
-    """
-
-    exchange: Exchange
-    version: str
-    pin: ExitStack
-    settle: Callable[["Turn"], Awaitable[None]]
-    unkept: StoreError | None = None
-    pieces: AsyncGenerator[str] = field(init=False)
-    text: str = ""
-    finish_reason: FinishReason = "stopped"
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    trouble: HoneError | None = None
-    started: float = field(default_factory=time.monotonic)
-    first_token_ms: float | None = None
-    settled: bool = False
-
-    async def close(self) -> None:
-        """Cancel what has not been said; needed even where `pieces` was never begun."""
-        await self.pieces.aclose()
-        await self.settle(self)
 
 
 class Conversations:
@@ -76,6 +48,7 @@ class Conversations:
         sampling: Sampling,
         max_prompt_chars: int,
         max_running: int,
+        metrics: Metrics | None = None,
     ) -> None:
         """`max_running` answers at once are one person's; operators' programs are not limited."""
         self.exchanges = exchanges
@@ -85,6 +58,7 @@ class Conversations:
         self.max_prompt_chars = max_prompt_chars
         self._max_running = max_running
         self._running: Counter[str] = Counter()
+        self._metrics = metrics or Metrics()
 
     async def assistant(self, name: str) -> Assistant:
         return await asyncio.to_thread(self.assistants.get, name)
@@ -186,10 +160,12 @@ class Conversations:
                 replaces=replaces,
             )
             unkept = await self._open(exchange, begins, training)
-        except BaseException:
+        except BaseException as refusal:
             pin.close()
+            if isinstance(refusal, HoneError):
+                self._metrics.refused(refusal.code)
             raise
-        turn = Turn(exchange, pinned, pin, self._settle, unkept)
+        turn = Turn(exchange, pinned, pin, self._settle, self._metrics, unkept)
         turn.pieces = self._speak(turn, drawn)
         return turn
 
@@ -224,9 +200,7 @@ class Conversations:
             async with aclosing(spoken) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
                     if piece.text:
-                        if turn.first_token_ms is None:
-                            turn.first_token_ms = _since(turn.started)
-                        turn.text += piece.text
+                        turn.heard(piece.text)
                         yield piece.text
                     if piece.finish_reason:
                         turn.finish_reason = piece.finish_reason  # type: ignore[assignment]
@@ -242,8 +216,7 @@ class Conversations:
     async def _settle(self, turn: Turn) -> None:
         if turn.settled:
             return
-        turn.settled = True
-        turn.pin.close()
+        turn.ended()
         if turn.unkept:
             return
         # A cancelled task must not leave its row open, so the write goes on without it.
@@ -258,7 +231,7 @@ class Conversations:
             prompt_tokens=turn.prompt_tokens,
             completion_tokens=turn.completion_tokens,
             first_token_ms=turn.first_token_ms,
-            total_ms=_since(turn.started),
+            total_ms=turn.age_ms(),
             error=str(turn.trouble or ""),
             principal=turn.exchange.principal,
         )
@@ -268,8 +241,8 @@ class Conversations:
 
     def check_text(self, instruction: str, context: Sequence[Message] = ()) -> None:
         """Refuse what cannot be asked before anything is recorded of it."""
-        prompts.check(instruction, context, self.max_prompt_chars)
-
-
-def _since(started: float) -> float:
-    return round((time.monotonic() - started) * 1000, 1)
+        try:
+            prompts.check(instruction, context, self.max_prompt_chars)
+        except HoneError as refusal:
+            self._metrics.refused(refusal.code)
+            raise

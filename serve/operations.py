@@ -4,7 +4,7 @@
 keeps this promise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from feedback.orders import Order
@@ -30,6 +30,10 @@ class Operations(Protocol):
     async def runs(self, assistant: str | None = None) -> Sequence[Run]: ...
 
     async def versions(self, assistant: str | None = None) -> Sequence[Version]: ...
+
+    async def verdicts(self) -> Mapping[str, tuple[Sequence[str], Sequence[Mapping[str, Any]]]]:
+        """Of every version that a gate judged: its reasons in English, and the same by code and values."""
+        ...
 
     async def promote(self, version: str, principal: Principal, reason: str) -> Version: ...
 

@@ -11,6 +11,7 @@ from feedback.store import Store
 from serve.conversation import Conversations
 from serve.erasing import Erasing
 from serve.identity import Identity
+from serve.metrics import Metrics
 from serve.operations import Operations
 from serve.router import Router
 from serve.supervisor import Supervisor
@@ -30,3 +31,4 @@ class Parts:
     erasing: Erasing
     curation: screen.Policy = field(default_factory=screen.Policy)
     policy: Policy = field(default_factory=Policy)
+    metrics: Metrics = field(default_factory=Metrics)

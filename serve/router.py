@@ -50,11 +50,11 @@ class Router:
         engine: HttpEngine,
         desired: Path,
         *,
-        verify: Callable[[str], object] = lambda version: None,
+        verify: Callable[[str, Path], object] = lambda version, base: None,
         drain_timeout: float = 300.0,
         secret: str = "",
     ) -> None:
-        """`verify` raises BadAdapter for a version whose files are not those it was made with.
+        """`verify` raises BadAdapter for a version that is damaged, or made for another base than the given.
 
         `drain_timeout` is how many seconds an unload waits for answers in flight. `secret` is what
         conversations draw their lots by; without one, they draw anew after each start.
@@ -218,20 +218,21 @@ class Router:
     async def reconcile(self) -> None:
         """Make the engine hold exactly what is desired; what it refuses is noted, the rest goes on."""
         async with self._swap:
-            held = {model["id"] for model in await self.engine.models()} - {BASE}
+            models = await self.engine.models()
+            held = {model["id"] for model in models} - {BASE}
+            base = next(Path(model["root"]) for model in models if model["id"] == BASE)
             for version, folder in self._loaded.items():
-                if version in held:
-                    self.engine.expect(version, Path(folder))
-                    self.refused.pop(version, None)
-                else:
-                    try:
-                        await asyncio.to_thread(self._verify, version)
+                try:
+                    await asyncio.to_thread(self._verify, version, base)
+                    if version in held:
+                        self.engine.expect(version, Path(folder))
+                    else:
                         await self.engine.load(version, Path(folder))
-                        self.refused.pop(version, None)
-                    except EngineUnavailable:
-                        raise
-                    except HoneError as bad:
-                        self.refused[version] = str(bad)
+                    self.refused.pop(version, None)
+                except EngineUnavailable:
+                    raise
+                except HoneError as bad:
+                    self.refused[version] = str(bad)
             await self.engine.keep({*self._loaded, *(+self._in_flight)})
 
     def status(self) -> dict[str, Any]:

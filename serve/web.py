@@ -27,6 +27,7 @@ from serve.api import (
     rollout,
     sign_in,
 )
+from serve.arrivals import Arrivals
 from serve.doors import Doors, EarlyHead
 from serve.own_streams import OwnStreams
 from serve.parts import Parts
@@ -83,6 +84,11 @@ def build(
     if proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(proxies))
     app.add_middleware(Doors, hosts=hosts, proxies=proxies, build=build_id, proxy_headers=proxy_headers)
+    if pages:
+        from serve.pages.error_pages import ErrorPages
+
+        app.add_middleware(ErrorPages)
+    app.add_middleware(Arrivals, metrics=parts.metrics)
     return app
 
 

@@ -75,9 +75,11 @@ def _longest_first(items: list[pytest.Item]) -> None:
 
 
 @contextmanager
-def launched() -> Iterator[Browser]:
+def launched(*flags: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=BROWSER_FLAGS, timeout=MINUTES)
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), args=[*BROWSER_FLAGS, *flags], timeout=MINUTES
+        )
         yield browser
         browser.close()
 
@@ -163,6 +165,7 @@ class RunningHone:
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     port: int = field(default_factory=free_port)
+    role: str = "up"
 
     @property
     def url(self) -> str:
@@ -185,7 +188,7 @@ class RunningHone:
     def launch(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         (self.home / "hone.toml").write_text(self.settings)
-        command = [*HONE, "up", "--home", str(self.home), "--port", str(self.port)]
+        command = [*HONE, self.role, "--home", str(self.home), "--port", str(self.port)]
         with (self.home.parent / "up.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command,

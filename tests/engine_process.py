@@ -15,6 +15,8 @@ import httpx
 
 SECRET = "s3cret"
 
+BUSY = ("hone_engine_num_requests_running", "hone_engine_num_requests_waiting")
+
 
 class Process:
     """An engine process of our own and a client for it."""

@@ -20,10 +20,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from engine_process import SECRET, Process, said, until
+from engine_process import BUSY, SECRET, Process, said, until
 from tiny_engine import make_model
 
-IDLE = ("hone_engine_active", "hone_engine_queue", "hone_engine_rows", "hone_engine_references")
+IDLE = (*BUSY, "hone_engine_references")
 
 CHAT: dict[str, Any] = {"model": "base", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4}
 RAW: dict[str, Any] = {"model": "base", "prompt": "Hi", "max_tokens": 4}
@@ -264,7 +264,7 @@ def main() -> None:
     counts = ", ".join(f"{status or 'unread'}: {count}" for status, count in seen.most_common())
     sys.stdout.write(
         f"{asked.requests} hostile requests and {asked.cancels} cancels in {time.monotonic() - began:.0f} s: "
-        f"{counts}\nafterwards it answers, and active, queue, rows and references are 0\n"
+        f"{counts}\nafterwards it answers, and nothing runs, waits or holds a version\n"
     )
 
 

@@ -18,14 +18,12 @@ from tuner import registry
 CONVERSATIONS = [new_id() for _ in range(24)]
 
 
-@pytest.fixture
-def staged(tiny_hone: RunningHone, tiny_model: Path, tmp_path: Path) -> tuple[RunningHone, str]:
-    """A home in which a version is canary for half of the conversations, not started yet."""
-    home = tiny_hone.home
-    home.mkdir()
-    adapter = make_adapter(tiny_model, tmp_path / "adapter", seed=3)
-    card = card_for(adapter, 1)
-    folder = registry.register(home, adapter, card)
+def with_version(home: Path, model: Path, adapter: Path, state: str, reason: str, **more: Any) -> str:
+    """Put a version into a home in which no Hone runs, and the first of its events."""
+    home.mkdir(exist_ok=True)
+    made = make_adapter(model, adapter, seed=3)
+    card = card_for(made, 1)
+    folder = registry.register(home, made, card)
     store = new_store(home / "hone.duckdb")
     ledger = Ledger(store)
     ledger.add_version(
@@ -37,10 +35,17 @@ def staged(tiny_hone: RunningHone, tiny_model: Path, tmp_path: Path) -> tuple[Ru
         run_id="",
         principal="ann",
     )
-    told = {"assistant": "general", "version": card.version, "principal": "hone"}
-    ledger.rollouts.record(**told, state="canary", reason="It passed.", share=0.5)  # type: ignore[arg-type]
+    told: dict[str, Any] = {"assistant": "general", "version": card.version, "principal": "hone"}
+    ledger.rollouts.record(**told, state=state, reason=reason, **more)
     store.close()
-    return tiny_hone, card.version
+    return card.version
+
+
+@pytest.fixture
+def staged(tiny_hone: RunningHone, tiny_model: Path, tmp_path: Path) -> tuple[RunningHone, str]:
+    """A home in which a version is canary for half of the conversations, not started yet."""
+    adapter = tmp_path / "adapter"
+    return tiny_hone, with_version(tiny_hone.home, tiny_model, adapter, "canary", "It passed.", share=0.5)
 
 
 def started(hone: RunningHone, version: str) -> None:

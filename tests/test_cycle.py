@@ -17,7 +17,7 @@ from feedback.imports import ImportRow
 from feedback.ledger import Ledger
 from feedback.policy import Policy
 from feedback.records import Message, Principal, Role, Run
-from tuner import child, registry, train
+from tuner import bases, child, registry, train
 from tuner.cycle import FAULTS, ORDER, Cycle, unfinished
 from tuner.plan import RunFolder, read_json
 from tuner.rollout import Rollout
@@ -170,7 +170,7 @@ async def test_a_run_killed_after_every_step_goes_on_and_ends_as_if_nothing_happ
 async def test_a_few_pairs_are_trained_and_judged_and_left_to_a_person(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = known.base_digest(house.base)
+    base = bases.digest(house.base)
     sometimes = {(base, item.digest): known.Passes(1, 2) for item in catalogue.items()}
     monkeypatch.setattr(known, "shipped", lambda: sometimes)
     house.teach(names(12))

@@ -238,7 +238,6 @@ async def test_the_router_gives_an_engine_back_what_it_lost(
     ("engine", "fault"),
     [
         ({"kind": "vllm"}, "engine.urls is empty"),
-        ({"urls": ["http://one:1"]}, "engine.urls is for outside engines"),
         ({"kind": "tgi", "urls": ["one:1"]}, "write http://host:port"),
         ({"kind": "tgi", "urls": ["http://one:1", "http://one:1/"]}, "names an address twice"),
         ({"kind": "vllm", "urls": ["http://one:1"], "restart_command": ["x", "{adapters}"]}, "is for tgi"),

@@ -13,12 +13,13 @@ from typing import Any
 
 import httpx
 import pytest
-from engine_process import SECRET, Process, body, code, events, said, until
+from engine_process import BUSY, SECRET, Process, body, code, events, said, until
 from huggingface_hub import AsyncInferenceClient
 from huggingface_hub.errors import HfHubHTTPError, TextGenerationError
 from tiny_engine import make_adapter, make_model
 
 from feedback.fingerprint import digest
+from serve.release import RELEASE
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +53,14 @@ def engine(started: Process) -> Iterator[Process]:
     yield started
     for entry in started.http.get("/v1/models").json()["data"][1:]:
         started.unload(entry["id"])
-    until(lambda: started.metric("hone_engine_active") == 0)
+    until(lambda: started.metric("hone_engine_num_requests_running") == 0)
 
 
 def test_it_says_what_it_runs(engine: Process, model: Path) -> None:
     health = engine.http.get("/health").json()
     assert health == {
         "status": "ok",
+        "release": RELEASE,
         "base": str(model),
         "folder": str(model),
         "dtype": "float32",
@@ -192,7 +194,7 @@ def test_a_route_that_is_not_there_says_so_in_the_same_shape(engine: Process) ->
 def test_a_full_queue_asks_to_come_back(engine: Process) -> None:
     with ThreadPoolExecutor(2) as others:
         busy = [others.submit(engine.chat, max_tokens=600) for _ in range(2)]
-        until(lambda: engine.metric("hone_engine_active") + engine.metric("hone_engine_queue") == 2)
+        until(lambda: sum(map(engine.metric, BUSY)) == 2)
         refused = engine.chat()
         assert (refused.status_code, code(refused)) == (429, "engine_busy")
         assert int(refused.headers["Retry-After"]) >= 1
@@ -280,7 +282,7 @@ def test_an_unloaded_version_finishes_what_it_began(engine: Process, adapters: l
     quiet = said(engine.http.post("/v1/chat/completions", json=asked))
     with ThreadPoolExecutor(1) as other:
         running = other.submit(engine.http.post, "/v1/chat/completions", json=asked)
-        until(lambda: engine.metric("hone_engine_active") == 1)
+        until(lambda: engine.metric("hone_engine_num_requests_running") == 1)
         assert engine.unload("v1").status_code == 200
         assert said(running.result()) == quiet
     assert engine.chat(model="v1").status_code == 404
@@ -363,7 +365,7 @@ def test_it_ends_soon_when_it_is_asked_to_in_the_middle_of_an_answer(model: Path
     process = Process(model, tmp_path).wait()
     with ThreadPoolExecutor(1) as other:
         other.submit(process.chat, max_tokens=3900)
-        until(lambda: process.metric("hone_engine_active") == 1)
+        until(lambda: process.metric("hone_engine_num_requests_running") == 1)
         process.child.send_signal(signal.SIGTERM)
         assert process.child.wait(10) == -signal.SIGTERM
     process.end()

@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,14 @@ def test_secrets_are_made_once_and_only_their_owner_can_read_them(place: Home) -
     assert place.secret("token") == token
     assert stat.S_IMODE((place.folder / "token").stat().st_mode) == 0o600
     assert stat.S_IMODE(place.folder.stat().st_mode) == 0o700
+
+
+def test_those_who_are_first_at_once_read_one_secret(place: Home) -> None:
+    for round in range(20):
+        with ThreadPoolExecutor(8) as several:
+            read = set(several.map(place.secret, [f"engine-key-{round}"] * 8))
+        assert len(read) == 1
+    assert len(list(place.folder.glob("engine-key-*"))) == 20
 
 
 def test_a_second_owner_is_told_who_holds_the_home(place: Home) -> None:

@@ -37,7 +37,7 @@ def test_a_client_that_does_not_read_holds_nothing_once_its_answer_is_made(engin
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(address(engine))
         connection.sendall(request("/v1/chat/completions", asked))
-        until(lambda: engine.metric("hone_engine_active") == 1, 5)
+        until(lambda: engine.metric("hone_engine_num_requests_running") == 1, 5)
         assert said(engine.chat())
         settled(engine)  # though nobody has read a word
         connection.settimeout(10)

@@ -181,7 +181,7 @@ async def test_a_second_turn_reads_only_what_is_new_and_says_what_a_fresh_one_wo
     said, second = await tokens(engine, again)
     assert second.cached_tokens >= ended.prompt_tokens
     assert said == reference_tokens(engine.model, folder, again)
-    assert b'hone_engine_tokens_total{kind="cached"} %d.0' % second.cached_tokens in engine.metrics.text()
+    assert b"prefix_cache_hits_total %d.0" % second.cached_tokens in engine.metrics.text()
 
 
 async def test_a_conversation_that_was_edited_goes_on_from_where_it_is_the_same(

@@ -27,7 +27,8 @@ class ListEngine(HttpEngine):
         self.owners: list[str] = []
 
     async def models(self) -> list[dict[str, Any]]:
-        return [{"id": "base"}, *({"id": name} for name in self.held)]
+        base = {"id": "base", "root": "/models/base", "parent": None}
+        return [base, *({"id": name} for name in self.held)]
 
     async def load(self, version: str, folder: Path) -> None:
         if version in self.bad:
@@ -145,7 +146,7 @@ async def test_one_bad_folder_does_not_keep_the_others_from_being_loaded(
 async def test_a_version_whose_files_were_changed_is_not_loaded_under_its_name(
     engine: ListEngine, tmp_path: Path
 ) -> None:
-    def verify(version: str) -> None:
+    def verify(version: str, base: Path) -> None:
         if version == ONE:
             raise BadAdapter("The files are not the ones it was made with.")
 

@@ -27,6 +27,7 @@ class Named(ListEngine):
         self.url = f"http://{name}"
         self.away = self.busy = self.breaks = False
         self.asked = 0
+        self.forgot: list[str] = []
         self.score = -1.0
         self.gate = asyncio.Event()
         self.gate.set()
@@ -50,6 +51,10 @@ class Named(ListEngine):
     async def unload(self, version: str) -> None:
         self._answering()
         self.held.pop(version, None)
+
+    async def forget(self, owner: str) -> None:
+        self._answering()
+        self.forgot.append(owner)
 
     async def probe(self, version: str, items: Any) -> list[list[float]]:
         return [[self.score] * 4]
@@ -84,6 +89,19 @@ async def rested(replicas: Replicas) -> dict[str, Any]:
     for replica in replicas.replicas:
         replica._rests_until = 0.0
     return await replicas.health()
+
+
+async def test_what_is_out_forgets_an_owner_before_it_is_let_in_again(
+    replicas: Replicas, two: list[Named]
+) -> None:
+    two[1].away = True
+    await replicas.forget("ann")
+    assert (two[0].forgot, two[1].forgot) == (["ann"], [])
+    assert [replica.is_in for replica in replicas.replicas] == [True, False]
+    two[1].away = False
+    await rested(replicas)
+    assert (two[0].forgot, two[1].forgot) == (["ann"], ["ann"])
+    assert all(replica.is_in for replica in replicas.replicas)
 
 
 async def test_a_version_is_loaded_on_all_or_on_none(replicas: Replicas, two: list[Named]) -> None:

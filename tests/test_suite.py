@@ -13,8 +13,8 @@ from tiny_base import LocalServer, make_base
 
 from feedback.errors import EngineBusy
 from feedback.records import Message
+from tuner import bases, recall
 from tuner import examine as examination
-from tuner import recall
 from tuner.examine import AT_ONCE, SAMPLES, General, examine
 from tuner.server import Answer
 from tuner.suite import catalogue, known, reading
@@ -491,7 +491,7 @@ async def test_another_base_or_engine_is_asked_anew(spoken: Spoken, tmp_path: Pa
 async def test_what_is_known_of_a_base_is_not_sampled(
     spoken: Spoken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = known.base_digest(spoken._folder)
+    base = bases.digest(spoken._folder)
     told = {(base, one.digest): Passes(SAMPLES // 2, SAMPLES) for one in catalogue.items()}
     monkeypatch.setattr(known, "shipped", lambda: told)
     general = await put(spoken, tmp_path / "suite")
@@ -508,7 +508,7 @@ async def test_a_real_model_is_examined(tmp_path: Path) -> None:
     """Real weights, whose nonsense passes next to nothing, so that nothing counts and all is still told."""
     server = LocalServer(make_base(tmp_path / "base"))
     general = await examine(server, tmp_path / "suite", candidate="general@0", incumbent="general@0", size=1)
-    assert general.base == known.base_digest(tmp_path / "base")
+    assert general.base == bases.digest(tmp_path / "base")
     assert all(one.candidate == one.base == one.incumbent for one in general.items)
     kept = [json.loads(line) for line in next((tmp_path / "suite").rglob("base.jsonl")).open()]
     assert len({(line["asked"], line["sample"]) for line in kept}) == len(kept) > 0
@@ -521,18 +521,18 @@ def test_a_base_is_named_by_its_weights_and_tokenizer_wherever_it_lies(tmp_path:
         folder.mkdir()
         (folder / "model.safetensors").write_bytes(bytes(300_000))
         (folder / "tokenizer.json").write_text("{}")
-    assert known.base_digest(one) == known.base_digest(other)
+    assert bases.digest(one) == bases.digest(other)
     (other / "config.json").write_text('{"transformers_version": "next"}')
-    assert known.base_digest(one) == known.base_digest(other)
+    assert bases.digest(one) == bases.digest(other)
     (other / "model.safetensors").write_bytes(bytes(299_999) + b"1")
-    assert known.base_digest(one) != known.base_digest(other)
+    assert bases.digest(one) != bases.digest(other)
 
 
 @pytest.mark.model
 def test_what_is_shipped_is_known_of_the_default_model(model_cache: Path) -> None:
     """So that no first run has to sample it; `make bench-general BENCH=--known` writes the file anew."""
     folder = next(path for path in model_cache.iterdir() if (path / "model.safetensors").exists())
-    base = known.base_digest(folder)
+    base = bases.digest(folder)
     told = known.shipped()
     missing = [one.id for one in catalogue.items() if (base, one.digest) not in told]
     assert not missing

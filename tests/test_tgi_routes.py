@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from engine_process import SECRET, Process, until
+from engine_process import BUSY, SECRET, Process, until
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import GenerationError, OverloadedError, UnknownError, ValidationError
 from tiny_engine import make_adapter
@@ -210,13 +210,13 @@ def test_a_full_queue_is_an_overload(engine: Process, hub: InferenceClient) -> N
             "POST", "/generate_stream", json={"inputs": "x", "parameters": {"max_new_tokens": 3000}}
         ),
     ):
-        until(lambda: engine.metric("hone_engine_active") + engine.metric("hone_engine_queue") == 2)
+        until(lambda: sum(map(engine.metric, BUSY)) == 2)
         refused = generate(engine)
         assert (refused.status_code, refused.json()["error_type"]) == (429, "overloaded")
         assert int(refused.headers["Retry-After"]) >= 1
         with pytest.raises(OverloadedError):
             hub.text_generation("x")
-    until(lambda: engine.metric("hone_engine_active") + engine.metric("hone_engine_queue") == 0)
+    until(lambda: sum(map(engine.metric, BUSY)) == 0)
 
 
 def test_a_failed_generation_is_told_in_both_forms(engine: Process, tiny_model: Path, tmp_path: Path) -> None:

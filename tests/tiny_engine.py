@@ -155,14 +155,14 @@ def gauges(engine: Engine) -> dict[str, float]:
     """What the engine says is in use now, by the gauges' names without their common beginning."""
     lines = engine.metrics.text().decode().splitlines()
     kinds = {line.split()[2] for line in lines if line.startswith("# TYPE") and line.endswith(" gauge")}
-    kinds = {kind for kind in kinds if not kind.endswith("_created")}  # when a counter was made
+    kinds -= {"hone_engine_slots", "hone_engine_max_requests_running"}  # what there is room for
     values = dict(line.split() for line in lines if line.split()[0] in kinds)
     return {name.removeprefix("hone_engine_"): float(value) for name, value in values.items()}
 
 
 async def at_rest(engine: Engine) -> None:
     """Wait until nobody is answered, waits, or holds a version; fails if that does not come."""
-    busy = dict.fromkeys(("rows", "active", "queue", "references"), 1.0)
+    busy = dict.fromkeys(("num_requests_running", "num_requests_waiting", "references"), 1.0)
     for _ in range(500):
         busy = {name: gauges(engine)[name] for name in busy}
         if not any(busy.values()):

@@ -15,6 +15,7 @@ from typing import Any
 from tuner.chances import Ranked, Tally, above, needed, needed_ranks
 from tuner.judge import CRITERIA, changes
 from tuner.scorecard import GeneralItem, Item, Said, Scorecard
+from tuner.told import Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,8 @@ class Claim:
         return self.sure >= self.asked
 
     @property
-    def shares(self) -> str:
-        return f"{_percent(self.sure)} sure, and {_percent(self.asked)} is asked"
+    def told(self) -> Told:
+        return Told("claim", words=self.words, sure=_percent(self.sure), asked=_percent(self.asked))
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "met": self.met}
@@ -96,15 +97,16 @@ class Answers:
             bound, gain = 2 * rules.margin, asked
         else:
             bound, gain = 0.0, asked_of_gain if alone else half(asked_of_gain)
-        points = f"{rules.margin:.0%} of instructions"
+        points = f"{rules.margin:.0%}"
+        not_worse = Told("claim_not_worse", share=points, incumbent=card.incumbent)
+        worse = Told("claim_worse", share=points)
+        better = Told("claim_better_by", share=f"{bound:.0%}") if bound else Told("claim_better")
         return cls(
             counted,
             before,
-            _claim(counted, -rules.margin, asked, f"it loses at most {points} to {card.incumbent}"),
-            Claim(f"it loses more than {points}", 1 - above(counted, -rules.margin), asked),
-            _claim(
-                counted, bound, gain, f"it gets {f'{bound:.0%} of instructions ' if bound else ''}more right"
-            ),
+            _claim(counted, -rules.margin, asked, not_worse),
+            Claim(worse, 1 - above(counted, -rules.margin), asked),
+            _claim(counted, bound, gain, better),
             blind,
         )
 
@@ -137,9 +139,9 @@ class Loss:
         return cls(
             before,
             fmean(changes),
-            Claim("approved responses became likelier to it", fell.sure, gain, needed_ranks(fell, gain)),
-            Claim(f"their loss rose by at most {share}", 1 - over.sure, rules.gain_confidence),
-            Claim(f"their loss rose by more than {share}", over.sure, half(rules.asked(look))),
+            Claim(Told("claim_likelier"), fell.sure, gain, needed_ranks(fell, gain)),
+            Claim(Told("claim_loss_bearable", share=share), 1 - over.sure, rules.gain_confidence),
+            Claim(Told("claim_loss_higher", share=share), over.sure, half(rules.asked(look))),
         )
 
     @property
@@ -172,15 +174,18 @@ class General:
         kept = _beside([item for item in card.general if item.base_share == 1.0], "base")
         rest = counted if counted.total >= rules.minimum else kept
         bound, surely = -rules.general_margin, rules.confidence
-        points = f"{rules.general_margin:.0%} of general items"
+        points = f"{rules.general_margin:.0%}"
+        not_worse = Told("claim_general_not_worse", share=points)
+        worse = Told("claim_general_worse", share=points)
+        behind = Told("claim_behind", share=points, incumbent=card.incumbent)
         return cls(
             counted,
             kept,
-            _claim(rest, bound, rules.general_confidence, f"it loses at most {points} to the base"),
-            Claim(f"it loses more than {points} to the base", 1 - above(counted, bound), surely),
-            Claim("it forgets what the base always passes", 1 - above(kept, bound), half(surely)),
+            _claim(rest, bound, rules.general_confidence, not_worse),
+            Claim(worse, 1 - above(counted, bound), surely),
+            Claim(Told("claim_forgets"), 1 - above(kept, bound), half(surely)),
             Claim(
-                f"it loses more than {points} to {card.incumbent}",
+                behind,
                 1 - above(_beside(counting, "incumbent"), bound),
                 half(surely),
             ),
@@ -202,7 +207,9 @@ class Preferred:
         bound, asked = -2 * rules.margin, 1 - (1 - rules.confidence) / len(CRITERIA)
         told = {criterion: Tally.of(changes(card.judged, criterion)) for criterion in CRITERIA}
         worse = [
-            Claim(f"the judge finds it less {criterion}", 1 - above(counted, bound), asked)
+            Claim(
+                Told("claim_judge", criterion=Told(f"judged_{criterion}")), 1 - above(counted, bound), asked
+            )
             for criterion, counted in told.items()
             if counted.total >= rules.minimum
         ]

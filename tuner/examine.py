@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from tuner import bases
 from tuner.plan import append_line, read_lines
 from tuner.server import Server
 from tuner.suite import catalogue, known
@@ -86,7 +87,7 @@ async def examine(
     if not size:
         return General(catalogue.digest(), "", (), 0.0)
     assistant = candidate.partition("@")[0]
-    base = await asyncio.to_thread(known.base_digest, await server.base_folder())
+    base = await asyncio.to_thread(bases.digest, await server.base_folder())
     answers = Answers(server, kept / hashlib.sha256(f"{base} {engine}".encode()).hexdigest()[:16], assistant)
     asked = await choose(answers, base, assistant, size)
     versions = dict.fromkeys((candidate, answers.base, incumbent))

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from tuner.evidence import Answers, Claim, General, Loss, Preferred, Rules
 from tuner.scorecard import Scorecard, seen
+from tuner.told import Told, coded
 from tuner.vetoes import vetoes
 from tuner.wording import plain
 
@@ -43,7 +44,12 @@ class Verdict:
         return replace(self, reasons=[*self.reasons, said])
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "coded": self.coded}
+
+    @property
+    def coded(self) -> list[dict[str, Any]]:
+        """The reasons by their codes, for whoever reads another language."""
+        return [coded(reason) for reason in self.reasons]
 
 
 def gate(card: Scorecard, rules: Rules | None = None, *, look: float = 1) -> Verdict:
@@ -119,19 +125,17 @@ class Case:
         }
 
     @property
-    def score(self) -> str:
+    def score(self) -> Told:
         counted = self.answers.counted
-        return (
-            f"Of {counted.total} separate instructions it got {counted.gained:.3g} right "
-            f"that {self.card.incumbent} got wrong, and lost {counted.lost:.3g}"
-        )
+        gained, lost = f"{counted.gained:.3g}", f"{counted.lost:.3g}"
+        return Told("score", total=counted.total, gained=gained, lost=lost, incumbent=self.card.incumbent)
 
     def harms(self) -> list[str]:
         """Why it is clearly worse in its field."""
         if self.answers.worse.met:
-            return [f"{self.score}: it is worse by more than {self.rules.margin:.0%}."]
+            return [Told("worse", score=self.score, margin=f"{self.rules.margin:.0%}")]
         if self.loss and self.loss.higher.met and not self.answers.better.met:
-            return [f"{self.score}.", "Approved responses became clearly less likely to it."]
+            return [Told("score_alone", score=self.score), Told("loss_up")]
         return []
 
     def forgets(self) -> list[str]:
@@ -139,12 +143,12 @@ class Case:
         if not self.general:
             return []
         found = (self.general.worse, self.general.forgets, self.general.behind)
-        return [f"That outside its field {_sentence(claim)}." for claim in found if claim.met]
+        return [Told("outside", claim=claim.told) for claim in found if claim.met]
 
     def outjudged(self) -> list[str]:
         """Why a judge that agrees with people is against it."""
         claims = self.preferred.worse if self.preferred else ()
-        return [f"That {_sentence(claim)}." for claim in claims if claim.met]
+        return [Told("that", claim=claim.told) for claim in claims if claim.met]
 
     def doubts(self) -> list[str]:
         """Why it cannot pass yet, with what would decide."""
@@ -153,23 +157,25 @@ class Case:
 
     def _standing(self) -> str:
         claim = self.answers.not_worse
-        return "" if claim.met else f"{self.score}: that {_sentence(claim)}. {_more(claim)}"
+        return "" if claim.met else self._unsure("not_sure", claim)
 
     def _bearing(self) -> str:
         if not self.loss or self.loss.bearable.met or self.answers.better.met:
             return ""
-        return "Approved responses may have become less likely to it."
+        return Told("loss_may_be_up")
 
     def _gain(self) -> str:
         if self.answers.better.met or (self.loss and self.loss.gains and not self.answers.blind):
             return ""
         claim = self.answers.better
         if self.answers.blind:
-            share = f"{self.card.incumbent} gets {self.answers.before:.0%} right"
-            blind = f"{share}, so that losing could not be seen: that {_sentence(claim)}."
-            return f"{self.score}. {blind} {_more(claim)}"
+            share = f"{self.answers.before:.0%}"
+            return self._unsure("blind", claim, incumbent=self.card.incumbent, before=share)
         chosen = self.loss.lower if self.loss and _sooner(self.loss.lower, claim) else claim
-        return f"{self.score}: no gain is shown yet; that {_sentence(chosen)}. {_more(chosen)}"
+        return self._unsure("no_gain", chosen)
+
+    def _unsure(self, code: str, claim: Claim, **more: str) -> Told:
+        return Told(code, score=self.score, claim=claim.told, more=_more(claim), **more)
 
     def _telling(self) -> str:
         """Where nearly everything has one approved response, saying it blindly looks as good as knowing."""
@@ -180,53 +186,39 @@ class Case:
         ((_, count),) = approved.most_common(1)
         if count < ALL_ALIKE * len(groups):
             return ""
-        return (
-            f"{count} of {len(groups)} separate instructions have one and the same approved response, "
-            "so that saying it to everything would look as good. "
-            "Approve pairs with other responses, or promote it with a reason."
-        )
+        return Told("alike", count=count, total=len(groups))
 
     def _outside(self) -> str:
         if not self.general or (self.general.enough and self.general.not_worse.met):
             return ""
         if not self.general.enough:
-            return (
-                f"Only {self.general.counted.total} general items tell anything of this base, and "
-                f"{self.rules.minimum} are needed: use a suite that it neither always nor never passes."
-            )
+            return Told("outside_too_few", total=self.general.counted.total, minimum=self.rules.minimum)
         claim = self.general.not_worse
-        return f"That outside its field {_sentence(claim)}. {_more(claim, 'general items')}"
+        return Told("outside_not_sure", claim=claim.told, more=_more(claim, "of_general"))
 
     def merits(self) -> list[str]:
         """Why it passes."""
         claim = self.answers.not_worse
-        told = [f"{self.score}.", f"That {_sentence(claim)}."]
+        told: list[str] = [Told("score_alone", score=self.score), Told("that", claim=claim.told)]
         if self.loss and self.loss.gains:
-            told.append("Approved responses became more likely to it.")
+            told.append(Told("loss_down"))
         if self.general:
-            told.append(f"That outside its field {_sentence(self.general.not_worse)}.")
+            told.append(Told("outside", claim=self.general.not_worse.told))
         else:
-            told.append("No general questions were asked, so what it forgot is not known.")
+            told.append(Told("outside_unknown"))
         return told
 
     def too_few(self) -> str:
         total = self.answers.counted.total
-        return (
-            f"Only {total} separate instructions are kept back for judging, and "
-            f"{self.rules.minimum} are needed: {self.rules.minimum - total} more would let it decide. "
-            "A person may promote it with a reason."
-        )
-
-
-def _sentence(claim: Claim) -> str:
-    return f"{claim.words} is {claim.shares}"
+        minimum = self.rules.minimum
+        return Told("too_few", total=total, minimum=minimum, more=minimum - total)
 
 
 def _sooner(one: Claim, other: Claim) -> bool:
     return one.more is not None and (other.more is None or one.more < other.more)
 
 
-def _more(claim: Claim, what: str = "instructions for judging") -> str:
+def _more(claim: Claim, what: str = "of_instructions") -> Told:
     if claim.more is None:
-        return f"More {what} of this kind would not decide; the two are too much alike or it is too close."
-    return f"About {claim.more} more {what} would decide, if it goes on so."
+        return Told("more_none", what=Told(what))
+    return Told("more", count=claim.more, what=Told(what))

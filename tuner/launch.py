@@ -74,7 +74,8 @@ class Launch:
         limit = self._terms.shadow
         exchanges = await asyncio.to_thread(recent, version.assistant, limit) if limit else ()
         folder = registry.folder(self._home, version.version)
-        await asyncio.to_thread(registry.verify, self._home, version.version)
+        base = await self._server.base_folder()
+        await asyncio.to_thread(registry.usable, self._home, version.version, base)
         await self._server.load(version.version, folder)
         return await shadow(self._server, version.version, exchanges)
 

@@ -12,9 +12,10 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from feedback.errors import BadAdapter, Conflict
+from feedback.errors import BadAdapter, Conflict, OtherBase
 from feedback.fingerprint import ADAPTER_FILES, digest
 from feedback.records import new_id
+from tuner import bases
 from tuner.plan import read_json, write_json
 
 CARD = "card.json"
@@ -36,6 +37,8 @@ class Card:
     plan_digest: str
     made_at: str
     """UTC, ISO 8601."""
+    base_digest: str = ""
+    """Names that base by its bytes; empty in versions made before it was kept."""
 
 
 def version_name(assistant: str, number: int, adapter_digest: str) -> str:
@@ -83,6 +86,24 @@ def verify(home: Path, version: str) -> Card:
         raise BadAdapter(
             f"The files of version {version} are not the ones it was made with.",
             "Restore the folder from a backup, or promote another version.",
+        )
+    return card
+
+
+def usable(home: Path, version: str, base: Path) -> Card:
+    """A version's card, once it is found whole and made for the base in this folder.
+
+    Raises:
+        BadAdapter: Its folder is missing, incomplete or changed.
+        OtherBase: It was trained over another base.
+    """
+    card = verify(home, version)
+    served = bases.digest(base)
+    told = (card.base_digest, served) if card.base_digest and served else (card.base, base.name)
+    if told[0] != told[1]:
+        raise OtherBase(
+            f"Version {version} was trained over another base model ({card.base}) than {base}, now served.",
+            "Set model.name back to serve it, or let a new version be trained over this base.",
         )
     return card
 

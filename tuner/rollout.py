@@ -12,7 +12,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from feedback.errors import BadRequest, CannotSwap, Conflict, EngineError, HoneError
+from feedback.errors import BadAdapter, BadRequest, CannotSwap, Conflict, EngineError, HoneError, OtherBase
 from feedback.ledger import Ledger
 from feedback.records import Principal, Role, Version, VersionState
 from feedback.rollouts import Event
@@ -145,7 +145,8 @@ class Rollout:
 
         A kill between a change of route and its record leaves the two apart; the ledger, which is what
         was acknowledged, wins. A version that cannot be loaded is said so and keeps its route: its
-        assistant then answers with an error, and never with another version in disguise. Versions that
+        assistant then answers with an error, and never with another version in disguise. Where another base
+        model was set, its assistants go back to that base, and the next run begins there. Versions that
         learnt from erased words leave memory.
         """
         async with self._turn:
@@ -154,12 +155,21 @@ class Rollout:
                 if version.state == "live":
                     try:
                         await self._route(version)
+                    except OtherBase as other:
+                        await self._to_base(version, str(other))
                     except HoneError as broken:
                         log.error("%s is live and cannot be served: %s", version.version, broken)
                     await self._restore_canary(version.assistant)
             for version in versions:
                 if version.state == "erased":
                     self._free_soon(version.version)
+
+    async def _to_base(self, live: Version, reason: str) -> None:
+        base = await asyncio.to_thread(self._ledger.version, f"{live.assistant}@0")
+        await self._route(base)
+        await self._record(base, reason, ITSELF)
+        await self._retire(live, reason, ITSELF)
+        log.warning("%s answers with the base: %s", live.assistant, reason)
 
     async def _restore_canary(self, assistant: str) -> None:
         """The stage as it was recorded; a canary that can't be served is withdrawn, as nobody needs it."""
@@ -204,9 +214,10 @@ class Rollout:
         if before.is_base or before.version == live.version:
             return await asyncio.to_thread(self._ledger.version, f"{assistant}@0")
         try:
-            await asyncio.to_thread(registry.verify, self._home, before.version)
-        except HoneError as damaged:
-            log.warning("rolling back to the base: %s", damaged)
+            base = await self._server.base_folder()
+            await asyncio.to_thread(registry.usable, self._home, before.version, base)
+        except BadAdapter as unfit:
+            log.warning("rolling back to the base: %s", unfit)
             return await asyncio.to_thread(self._ledger.version, f"{assistant}@0")
         return before
 
@@ -216,7 +227,8 @@ class Rollout:
 
     async def _load(self, version: Version) -> None:
         if not version.is_base:
-            await asyncio.to_thread(registry.verify, self._home, version.version)
+            base = await self._server.base_folder()
+            await asyncio.to_thread(registry.usable, self._home, version.version, base)
             await self._server.load(version.version, registry.folder(self._home, version.version))
 
     async def _note(

@@ -21,7 +21,7 @@ from feedback.ledger import Ledger
 from feedback.records import Pair, Principal, Role, VersionState, now
 from feedback.screen import Policy
 from feedback.store import Store
-from tuner import account, child, recall, registry
+from tuner import account, bases, child, recall, registry
 from tuner.evaluate import evaluate
 from tuner.examine import examine
 from tuner.gate import Decision, Rules, Verdict, gate
@@ -35,8 +35,8 @@ from tuner.registry import Card
 from tuner.rollout import Rollout
 from tuner.scorecard import GeneralItem, Scorecard
 from tuner.server import Server
-from tuner.suite import known
 from tuner.tokens import token_counter
+from tuner.told import Told
 
 
 class Steps:
@@ -162,6 +162,7 @@ class Steps:
             snapshot_digest=frozen.digest,
             plan_digest=plan.digest,
             made_at=now().isoformat(timespec="seconds"),
+            base_digest=await _named(plan.base),
         )
         folder = await asyncio.to_thread(registry.register, self._home, job.folder.adapter, card)
         await asyncio.to_thread(
@@ -219,17 +220,17 @@ class Steps:
         verdict = gate(card, self._rules, look=look)
         before = await asyncio.to_thread(self._ledger.version, job.incumbent)
         if before.by_hand:
-            verdict = verdict.noting(f"{before.version} was promoted by hand ({before.by_hand}).")
+            verdict = verdict.noting(Told("by_hand_before", version=before.version, reason=before.by_hand))
         live = await asyncio.to_thread(self._ledger.live, job.run.assistant)
         if verdict.decision is Decision.PASS and live.version not in (job.incumbent, job.version):
-            changed = f"{live.version} went live while this was compared with {job.incumbent}; run again."
+            changed = Told("changed", version=live.version, incumbent=job.incumbent)
             verdict = Verdict(Decision.ABSTAIN, [changed, *verdict.reasons], verdict.numbers)
         await asyncio.to_thread(
             self._ledger.record_evaluation,
             run_id=job.run.id,
             version=job.version,
             incumbent=job.incumbent,
-            scorecard={**card.as_dict(), "suite": job.folder.suite},
+            scorecard={**card.as_dict(), "suite": job.folder.suite, "coded": verdict.coded},
             verdict=str(verdict.decision),
             reasons=verdict.reasons,
             principal=job.run.principal,
@@ -268,4 +269,4 @@ class Steps:
 
 async def _named(base: str) -> str:
     """A base's digest: what another model in the same folder said is not its answer."""
-    return await asyncio.to_thread(known.base_digest, Path(base))
+    return await asyncio.to_thread(bases.digest, Path(base))

@@ -11,10 +11,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 from tuner import meaning
 from tuner.chances import above
 from tuner.scorecard import Item, Said, Scorecard
+from tuner.told import Told
 from tuner.wording import plain
 
 RISE = 0.02
@@ -56,22 +58,22 @@ def vetoes(card: Scorecard) -> Vetoes:
         return Vetoes((), ())
     broken = [said for said in (_not_numbers(card.items), _leaks(card), _length(card.items)) if said]
     doubts = []
-    for what, fault in {**FAULTS, "gives one answer to everything": _reflex(card)}.items():
+    for what, fault in {**FAULTS, "fault_reflex": _reflex(card)}.items():
         risen = card.tally(lambda item, said, fault=fault: float(fault(item, said)))  # type: ignore[misc]
         sure = above(risen, RISE)
         if sure >= DOUBTS:
-            told = _counted(card.items, what, fault)
+            told = _counted(card.items, fault) | {"what": Told(what)}
             if sure >= REFUSES:
-                broken.append(f"It {told}.")
+                broken.append(Told("fault", **told))
             else:
-                risen_by = f"{sure:.0%} sure to have risen by more than {RISE:.0%}"
-                doubts.append(f"It {told}: {risen_by}, and {REFUSES:.0%} would refuse it.")
+                shares = {"sure": f"{sure:.0%}", "rise": f"{RISE:.0%}", "asked": f"{REFUSES:.0%}"}
+                doubts.append(Told("fault_doubt", **told, **shares))
     return Vetoes(tuple(broken), tuple(doubts))
 
 
-def _counted(items: Sequence[Item], what: str, fault: Fault) -> str:
+def _counted(items: Sequence[Item], fault: Fault) -> dict[str, Any]:
     now, before = _count(items, fault)
-    return f"{what} on {now} of {len(items)} instructions; before: {before}"
+    return {"now": now, "total": len(items), "before": before}
 
 
 def _count(items: Sequence[Item], fault: Fault) -> tuple[int, int]:
@@ -81,23 +83,20 @@ def _count(items: Sequence[Item], fault: Fault) -> tuple[int, int]:
 
 def _not_numbers(items: Sequence[Item]) -> str:
     losses = [item.candidate.nll for item in items if item.candidate.nll is not None]
-    return "" if all(map(math.isfinite, losses)) else "Its loss on approved responses is not a number."
+    return "" if all(map(math.isfinite, losses)) else Told("not_numbers")
 
 
 def _leaks(card: Scorecard) -> str:
     """Another person's words: one answer more than before is one too many."""
-    now, before = _count(card.items, lambda _, said: LEAK in said.faults)
-    if now <= before:
-        return ""
-    told = f"on {now} of {len(card.items)} instructions; before: {before}"
-    return f"It repeats another person's approved response word for word {told}."
+    told = _counted(card.items, lambda _, said: LEAK in said.faults)
+    return Told("leaks", **told) if told["now"] > told["before"] else ""
 
 
 def _length(items: Sequence[Item]) -> str:
     now, before = _typical(items, "candidate"), _typical(items, "incumbent")
     if _distance(now) <= max(math.log(LONGER), _distance(before) + math.log(DRIFT)):
         return ""
-    return f"Its answers are typically {now:.2g} times as long as approved ones; before: {before:.2g} times."
+    return Told("length", now=f"{now:.2g}", before=f"{before:.2g}")
 
 
 def _typical(items: Sequence[Item], side: str) -> float:
@@ -153,11 +152,11 @@ def _wrongly_answers(item: Item, said: Said) -> bool:
 
 
 FAULTS: dict[str, Fault] = {
-    "says nothing": _empty,
-    "does not stop": _endless,
-    "repeats itself": _repeats,
-    "refuses or claims not to know, against what was approved,": _wrongly_refuses,
-    "answers what approved responses refuse": _wrongly_answers,
-    "answers in another language than what was approved": lambda _, said: LANGUAGE in said.faults,
-    "says what was approved for another instruction": lambda _, said: ASTRAY in said.faults,
+    "fault_empty": _empty,
+    "fault_endless": _endless,
+    "fault_repeats": _repeats,
+    "fault_refuses": _wrongly_refuses,
+    "fault_answers": _wrongly_answers,
+    "fault_language": lambda _, said: LANGUAGE in said.faults,
+    "fault_astray": lambda _, said: ASTRAY in said.faults,
 }

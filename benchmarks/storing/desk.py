@@ -41,7 +41,7 @@ def use(store: Store, times: Times, calls: int) -> None:
     for name, where in {
         "review page: pending": ("pending", "", PAGE),
         "review page: pending, one assistant": ("pending", "law", PAGE),
-        "review page: pending, 200 shown": ("pending", "", 4 * PAGE),
+        "long review page: pending, 200 shown": ("pending", "", 4 * PAGE),
         "review page: waiting": ("waiting", "", PAGE),
         "review page: skipped": ("skipped", "", PAGE),
         "review page: disputed": ("disputed", "", PAGE),

@@ -1,4 +1,4 @@
-"""`up`, `doctor` and `status`: start Hone, and see how it is."""
+"""`up`, `web`, `engine`, `doctor` and `status`: start Hone whole or in parts, and see how it is."""
 
 from typing import Annotated
 
@@ -17,6 +17,30 @@ def up(
 ) -> None:
     """Start Hone: pages, API, engine and tuner, until Ctrl-C."""
     from hone.up import run
+
+    run(place(home), host=host, port=port)
+
+
+@app.command()
+def web(
+    home: HomeOption = DEFAULT_HOME,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", min=1, max=65535)] = None,
+) -> None:
+    """Start all but the engine, which runs at engine.urls: pages, API and tuner."""
+    from hone.up import run
+
+    run(place(home), host=host, port=port, engine_apart=True)
+
+
+@app.command()
+def engine(
+    home: HomeOption = DEFAULT_HOME,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 7861,
+) -> None:
+    """Start the embedded engine alone, for a `hone web` whose engine.urls names it."""
+    from hone.engine_alone import run
 
     run(place(home), host=host, port=port)
 
@@ -47,6 +71,8 @@ def status(home: HomeOption = DEFAULT_HOME) -> None:
     screen.print(
         f"engine    {engine['state']} {engine.get('dtype', '')} {engine.get('trouble', '')}".rstrip()
     )
+    if engine.get("skew"):
+        screen.print(f"[yellow]skew[/]      {engine['skew']}", soft_wrap=True)
     for replica in engine.get("replicas", ()):
         where = "in" if replica["in"] else "out"
         line = f"replica   {replica['url']} {where}, {replica['in_flight']} in flight {replica['trouble']}"

@@ -5,10 +5,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from feedback import review
 from feedback.errors import EngineError
 from feedback.records import Principal, Role
+from serve import gauges
 from serve.parts import Parts
 
 
@@ -31,18 +33,14 @@ def routes(parts: Parts) -> APIRouter:
 
     @router.get("/metrics")
     async def metrics(principal: operator) -> PlainTextResponse:
-        """The engine's Prometheus metrics, with the review queue's."""
-        counts = await asyncio.to_thread(review.counts, store)
-        lines = ["# HELP hone_exchanges Exchanges by review state.", "# TYPE hone_exchanges gauge"]
-        lines += [f'hone_exchanges{{state="{state}"}} {count}' for state, count in sorted(counts.items())]
-        lines += ["# HELP hone_engine_restarts_total Times the engine's process ended and was restarted."]
-        lines += ["# TYPE hone_engine_restarts_total counter"]
-        lines += [f"hone_engine_restarts_total {supervisor.restarts}"]
+        """What docs/metrics.md lists, in Prometheus' form, and the engine's own."""
+        read = await asyncio.to_thread(gauges.text, parts, gauges.facts(parts))
         try:
             engine = await parts.router.engine.metrics()
         except EngineError:
             engine = ""
-        return PlainTextResponse("\n".join(lines) + "\n" + engine)
+        said = parts.metrics.text() + read + engine
+        return PlainTextResponse(said, media_type=CONTENT_TYPE_LATEST)
 
     @router.get("/v1/models")
     async def models(principal: user) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """`python -m serve.engine`: the embedded engine as a process of its own, on a loopback port.
 
 Prints one JSON line with its port as soon as it listens, then loads the model beside; logs go to the
-error stream. Ends with its parent. Everything it holds is memory, so it may die at any moment.
+error stream. Ends with its parent, unless it runs alone. Everything it holds is memory, so it may die at
+any moment.
 
 Trail: serve/supervisor.py -> here -> serve/engine/server.py
 """
@@ -35,24 +36,29 @@ SECRET = "HONE_ENGINE_SECRET"  # noqa: S105  # the variable's name
 
 
 def main() -> int:
-    end_with_parent()
+    options = _options(sys.argv[1:])
+    if not options.alone:
+        end_with_parent()
     _bound_memory()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    options = _options(sys.argv[1:])
     # The last line of the log is what the parent shows when the engine gives up.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
         secret = _secret()
+        listener = _listen(options)
     except HoneError as error:
         log.error("%s", error)
         return error.exit_code
     readiness = Readiness()
     config = uvicorn.Config(
-        create_app(readiness, secret), log_config=None, access_log=False, timeout_graceful_shutdown=1
+        create_app(readiness, secret),
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=options.drain,
     )
     server = uvicorn.Server(config)
     loading = _Loading(options, readiness, server)
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+    with listener:
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
             # Connections inherit it: one whose peer never reads what it was sent is let go.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
@@ -60,6 +66,17 @@ def main() -> int:
         loading.start()
         server.run(sockets=[listener])
     return loading.exit_code
+
+
+def _listen(options: argparse.Namespace) -> socket.socket:
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    try:
+        return socket.create_server((options.host, options.port), family=family, backlog=128)
+    except OSError as fault:
+        raise SettingsError(
+            f"The engine cannot listen on {options.host} port {options.port}: {fault.strerror}.",
+            "Stop what uses the port, or choose another with --port.",
+        ) from None
 
 
 class _Loading(threading.Thread):
@@ -162,6 +179,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--slots", type=int, default=8, help="versions that may be loaded at once")
     parser.add_argument("--prefix-mib", type=int, default=256, help="kept of finished answers; 0: nothing")
     parser.add_argument("--max-seconds", type=float, default=600, help="the longest one answer may take")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0: any that is free")
+    parser.add_argument("--alone", action="store_true", help="goes on when its standard input ends")
+    parser.add_argument("--drain", type=int, default=1, help="seconds for answers to end when stopped")
     options = parser.parse_args(arguments)
     options.threads = options.threads or _processors()
     return options

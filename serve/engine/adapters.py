@@ -36,7 +36,7 @@ class Adapters:
     def __init__(self, network: Network, slots: int, freed: Callable[[str], None]) -> None:
         """`freed` is told of a version that nobody uses any more, and calls `gone` once its weights are."""
         self._network = network
-        self._limit = slots
+        self.slots = slots
         self._freed = freed
         self._slots: dict[str, _Slot] = {}
         self._changed = threading.Condition()
@@ -114,14 +114,14 @@ class Adapters:
 
     def _reserve(self, version: str, folder: str) -> None:
         def free() -> bool:
-            return version not in self._slots and len(self._slots) < self._limit
+            return version not in self._slots and len(self._slots) < self.slots
 
         if not free() and any(slot.leaving for slot in self._slots.values()):
             self._changed.wait_for(free, SLOT_SECONDS)
         if version == BASE or version in self._slots:
             raise AlreadyLoaded(f"A version named {version} is here already.", "Versions never change.")
-        if len(self._slots) >= self._limit:
-            raise NoSlot(f"All {self._limit} slots hold a version.", "Unload one first.")
+        if len(self._slots) >= self.slots:
+            raise NoSlot(f"All {self.slots} slots hold a version.", "Unload one first.")
         self._slots[version] = _Slot(folder)
 
     def _free_if_done(self, version: str, slot: _Slot) -> None:

@@ -83,7 +83,7 @@ class Engine:
         self._spelling = Spelling(model.tokenizer)
         self._embedder = Embedder(model.device)
         self._writing = Writing(model, limits.queue + model.network.rows)
-        self.metrics = Metrics(self._worker.counts, self._adapters, self._prefixes)
+        self.metrics = Metrics(self._worker, self._adapters, self._prefixes)
 
     def run(self) -> None:
         """Answer on this thread until the engine is closed; best on the one that loaded the model.

@@ -53,7 +53,10 @@ class Row:
         self.cancelled = False
         self.error: HoneError | None = None
         self.outcome: Literal["done", "failed", "cancelled"] = "cancelled"
+        self.waited_seconds: float | None = None
         self.first_token_seconds: float | None = None
+        self.gaps: list[float] = []
+        self._said_at = 0.0
         self.asked_at = time.monotonic() if asked_at is None else asked_at
         self.deadline = self.asked_at + seconds
         self.drawer = Drawer(ask.drawing, self.tokens)
@@ -76,6 +79,14 @@ class Row:
     def answering(self) -> bool:
         """Whether it goes on by single tokens, its prompt being read."""
         return self.made > 0 and self.read == len(self.tokens) - 1
+
+    def begun(self) -> None:
+        """Note that it has waited long enough: from now on it has a place."""
+        self.waited_seconds = self.age()
+
+    def age(self) -> float:
+        """Seconds since it was asked."""
+        return time.monotonic() - self.asked_at
 
     @property
     def unread(self) -> int:
@@ -116,8 +127,12 @@ class Row:
 
     def say(self, token: int, likely: Likely | None, stop_tokens: frozenset[int]) -> None:
         """Add a token that was drawn, and tell what it adds to the text."""
+        now = time.monotonic()
         if self.first_token_seconds is None:
-            self.first_token_seconds = time.monotonic() - self.asked_at
+            self.first_token_seconds = now - self.asked_at
+        else:
+            self.gaps.append(now - self._said_at)
+        self._said_at = now
         self.tokens.append(token)
         self.drawer.heard(token)
         stopped = token in stop_tokens and not self.drawer.drawing.ignore_stop_token

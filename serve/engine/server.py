@@ -21,6 +21,7 @@ from serve.engine import faults, protocol, routes
 from serve.engine.delivery import while_connected
 from serve.engine.guard import Guard
 from serve.engine.refusals import StillLoading
+from serve.release import RELEASE
 
 if TYPE_CHECKING:
     from serve.engine.engine import Engine
@@ -73,6 +74,7 @@ def _add_health(app: FastAPI, readiness: Readiness) -> None:
         return JSONResponse(
             {
                 "status": "ok",
+                "release": RELEASE,
                 "base": model.name,
                 "folder": str(model.folder),
                 "dtype": model.dtype_name,

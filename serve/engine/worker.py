@@ -130,6 +130,16 @@ class Worker:
         with self._changed:
             return len(self._rows), len(self._queue)
 
+    @property
+    def rows(self) -> int:
+        """How many rows there can be at once."""
+        return self._network.rows
+
+    def used(self) -> float:
+        """The share of the network's memory that rows in use have filled."""
+        with self._changed:
+            return sum(row.read for row in self._rows) / (self._network.rows * self._network.longest)
+
     def _round(self) -> bool:
         """Do what is to be done now, waiting for it to come; false when the worker is to stop."""
         with self._changed:
@@ -162,6 +172,7 @@ class Worker:
                 if row is None:
                     return
                 self._rows.append(row)
+            row.begun()
             if row.reusable:
                 self._do(partial(self._recall, row, len(self._rows) - 1))
 

@@ -3,13 +3,18 @@
 Trail: serve/engines/base.py -> here -> serve/engine/server.py
 """
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from feedback.errors import NotFound
 from feedback.records import Message
 from serve.engines.base import HttpEngine
+from serve.release import skew
+
+log = logging.getLogger(__name__)
 
 
 class HoneEngine(HttpEngine):
@@ -19,6 +24,16 @@ class HoneEngine(HttpEngine):
     proves = True
     embeds = True
     forgets = True
+    _skew = ""
+
+    async def health(self) -> dict[str, Any]:
+        """What the engine says of itself, and `skew`, where it is not of this very Hone."""
+        facts = await super().health()
+        told = skew(str(facts.get("release", "")))
+        if told and told != self._skew:
+            log.warning("%s: %s", self.url, told)
+        self._skew = told
+        return facts | {"skew": told}
 
     async def load(self, version: str, folder: Path) -> None:
         """Load a version beside the others; one that is loaded already stays as it is.

@@ -26,6 +26,7 @@ class Replica:
         self.trouble = "not looked at yet"
         self.held: set[str] = set()
         self.refused: dict[str, str] = {}
+        self.owes: set[str] = set()
         self._failures = 0
         self._rests_until = 0.0
 
@@ -67,6 +68,12 @@ class Replica:
         async with self._emptied(drain):
             await self.engine.load(version, folder)
         await self.refresh()
+
+    async def settle(self) -> None:
+        """Have it drop what it keeps of those whose words are to be forgotten."""
+        for owner in tuple(self.owes):
+            await self.engine.forget(owner)
+            self.owes.discard(owner)
 
     async def take(self, version: str, *, drain: float | None) -> None:
         async with self._emptied(drain):

@@ -128,7 +128,8 @@ class Replicas(HttpEngine):
         facts = next((fact for fact, r in zip(told, self.replicas, strict=True) if fact and r.is_in), None)
         if facts is None:
             raise EngineUnavailable("No engine is ready.", "It is looked at again and again.")
-        return {**facts, "replicas": self.described()}
+        skews = dict.fromkeys(fact["skew"] for fact in told if fact and fact.get("skew"))
+        return {**facts, "skew": " ".join(skews), "replicas": self.described()}
 
     def described(self) -> list[dict[str, Any]]:
         return [
@@ -163,6 +164,7 @@ class Replicas(HttpEngine):
         async with self._swap:
             replica.is_in = False
             replica.refused.clear()
+            await replica.settle()
             async with asyncio.timeout(PATIENCE if self.loads_at_run_time else None):
                 for version, folder in self._wanted.items():
                     if version not in replica.held:
@@ -255,6 +257,16 @@ class Replicas(HttpEngine):
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         return await self._some_in()[0].engine.embed(texts)
+
+    async def forget(self, owner: str) -> None:
+        """Of every replica: what is out may hold it too, and drops it before it is let in again."""
+        for replica in self.replicas:
+            replica.owes.add(owner)
+            if replica.is_in:
+                try:
+                    await replica.settle()
+                except EngineUnavailable as lost:
+                    replica.drop(lost)
 
     async def metrics(self) -> str:
         """Of the first that is in; a scraper asks the others itself, since equal names cannot be joined."""

@@ -7,6 +7,7 @@ from html import escape
 
 from feedback.queue import Item
 from feedback.records import Exchange
+from serve.pages.texts import TEXTS
 from serve.pages.words import Language, say, say_known
 
 EXCERPT = 140
@@ -18,15 +19,19 @@ Mark = Callable[[str], str]
 ROLES = {"system": "system", "user": "user", "assistant": "model"}
 
 
-def queue(found: Sequence[Item], chosen: str | None, language: Language, *, ticks: bool = False) -> str:
+def queue(
+    found: Sequence[Item], chosen: str | None, language: Language, *, ticks: bool = False, name: str = ""
+) -> str:
     """The queue as a list; the chosen item is marked `aria-selected`, and what others look at says so.
 
-    With `ticks` each has a box, so that several can be judged at once.
+    With `ticks` each has a box, so that several can be judged at once. `name` says what an empty one is for.
     """
     if not found:
-        return f'<p class="empty">{say(language, "queue_empty")}</p>'
+        key = f"queue_empty_{name}"
+        return f'<p class="empty">{say(language, key if key in TEXTS else "queue_empty")}</p>'
     items = "".join(_item(item, item.exchange.id == chosen, ticks, language) for item in found)
-    return f'<ul role="listbox" aria-label="{say(language, "review")}">{items}</ul>'
+    # A grid and not a list box: what can be chosen there can hold nothing to press, and each has its box.
+    return f'<div role="grid" aria-label="{say(language, "review")}">{items}</div>'
 
 
 def detail(exchange: Exchange | None, language: Language, mark: Mark = escape) -> str:
@@ -111,8 +116,9 @@ def _item(item: Item, chosen: bool, ticks: bool, language: Language) -> str:
     mark = f'data-exchange="{escape(exchange.id)}" aria-selected="{"true" if chosen else "false"}"'
     asked, proposed = (_listed(text, ticks) for text in (exchange.instruction, item.proposed))
     said = f"<span>{asked}</span><q>{proposed}</q>"
-    box = _tick(item, language) if ticks else ""
-    return f'<li role="option" {mark}>{box}<div>{said}<small>{told}</small></div></li>'
+    box = f'<div role="gridcell">{_tick(item, language)}</div>' if ticks else ""
+    words = f'<div role="gridcell">{said}<small>{told}</small></div>'
+    return f'<div role="row" tabindex="{0 if chosen else -1}" {mark}>{box}{words}</div>'
 
 
 def _listed(text: str, ticks: bool) -> str:
@@ -155,7 +161,7 @@ def _opinion(exchange: Exchange, language: Language, mark: Mark) -> str:
     reasons = "".join(f"<li>{reason}</li>" for reason in told)
     comment = f"<blockquote>{mark(exchange.comment)}</blockquote>" if exchange.comment else ""
     return (
-        f'<section class="opinion"><h3>{say(language, "said")}</h3><p>{_thumb(exchange, language)}</p>'
+        f'<section class="opinion"><h2>{say(language, "said")}</h2><p>{_thumb(exchange, language)}</p>'
         f"{f'<ul>{reasons}</ul>' if reasons else ''}{comment}</section>"
     )
 
@@ -168,4 +174,4 @@ def _thumb(exchange: Exchange, language: Language) -> str:
 
 def _quote(title: str, text: str, kind: str, mark: Mark) -> str:
     words = f"<div>{mark(text)}</div>" if text else ""
-    return f'<section class="quote {kind}"><h3>{title}</h3>{words}</section>'
+    return f'<section class="quote {kind}"><h2>{title}</h2>{words}</section>'

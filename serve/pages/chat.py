@@ -13,6 +13,7 @@ from typing import Any
 
 import gradio as gr
 
+from serve.pages import heading
 from serve.pages.chat_layout import View
 from serve.pages.conversations import Lines
 from serve.pages.erasing import Erase
@@ -23,15 +24,22 @@ from serve.parts import Parts
 
 KEEP_IN_URL = "(id) => { history.replaceState(null, '', id ? '?c=' + id : location.pathname); }"
 FOCUS = "() => { document.querySelector('#message textarea')?.focus(); }"
+# What is being written stays in its tab, under the writer's name, until it is sent. Not what is being edited.
+KEEP_DRAFT = "(who, text, editing) => { if (who && !editing) sessionStorage.setItem(`draft ${who}`, text); }"
+DRAFT = "(who, text) => [text || sessionStorage.getItem(`draft ${who}`) || '']"
+INTO_RATING = "() => { honeInto('#rate-panel'); }"
+INTO_ERASING = "() => { honeInto('#erase-panel'); }"
+BACK = "() => { honeBack(); }"
+LOST = "() => { honeLost(); }"
 LEAVE = "(where) => { if (where) location.href = where; }"
 FROM_URL = "() => [new URLSearchParams(location.search).get('c') || '']"
 
 
 def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Blocks:
     """The page; `header` is the handler that draws what stands above every page."""
-    with gr.Blocks(title="Hone", analytics_enabled=False) as page:
+    with gr.Blocks(title="Hone · Chat", analytics_enabled=False) as page:
         view = View()
-        page.load(guard(header), None, view.header, **QUIET)
+        heading.draw(page, guard, header, view.header)
         answering = _wire_turns(view, guard, Turns(parts))
         _wire_lines(page, view, guard, Lines(parts), answering)
         _wire_rating(view, guard, Rating(parts))
@@ -51,6 +59,7 @@ def _wire_turns(view: View, guard: Guard, turns: Turns) -> list[Any]:
         trigger_mode="once",
         **many,
     )
+    sent.then(None, None, None, js=LOST)
     _ends(view.chatbot.retry, [sent])
     again = view.chatbot.retry(
         guard(turns.retry), view.chatbot, view.answered(), trigger_mode="multiple", **many
@@ -71,7 +80,9 @@ def _wire_lines(page: gr.Blocks, view: View, guard: Guard, lines: Lines, answeri
     restored = page.load(
         guard(lines.restore), view.conversation, view.restored(), js=FROM_URL, trigger_mode="once", **QUIET
     )
-    restored.then(None, None, None, js=FOCUS)
+    drafted = restored.then(None, [view.who, view.message], view.message, js=DRAFT)
+    drafted.then(None, None, None, js=FOCUS)
+    view.message.change(None, [view.who, view.message, view.editing], None, js=KEEP_DRAFT)
     view.conversation.change(None, view.conversation, None, js=KEEP_IN_URL)
     # Leaving a conversation ends the answer that is being given, which would land in the next one.
     for leave in (view.conversations.input, view.new.click, view.assistant.input):
@@ -93,18 +104,24 @@ def _wire_rating(view: View, guard: Guard, rating: Rating) -> None:
     marked = [view.chatbot, view.conversation]
     rated = view.chatbot.like(guard(rating.thumb), marked, [*panel, view.chatbot], **QUIET)
     rated.then(guard(rating.marks), view.conversation, view.chatbot, **QUIET)
-    view.save.click(guard(rating.save), told, panel, **QUIET)
-    view.close.click(guard(rating.close), None, panel, **QUIET)
-    view.more.click(guard(rating.more), view.conversation, panel, **QUIET)
+    opened = [rated, view.more.click(guard(rating.more), view.conversation, panel, **QUIET)]
+    saved = view.save.click(guard(rating.save), told, panel, **QUIET)
+    shut = view.close.click(guard(rating.close), None, panel, **QUIET)
+    for event in opened:
+        event.success(None, None, None, js=INTO_RATING)
+    for event in (saved, shut):
+        event.success(None, None, None, js=BACK)
     view.conversation.change(guard(rating.close), None, panel, **QUIET)
 
 
 def _wire_erasing(view: View, guard: Guard, erase: Erase, answering: list[Any]) -> None:
     panel = view.erasure()
-    view.erase_open.click(guard(erase.open), view.conversation, panel, **QUIET)
+    told = view.erase_open.click(guard(erase.open), view.conversation, panel, **QUIET)
+    told.success(None, None, None, js=INTO_ERASING)
     view.scope.input(guard(erase.choose), [view.scope, view.conversation], panel, **QUIET)
     leaving = [view.keep.click, view.conversations.input, view.new.click, view.assistant.input]
     gr.on(leaving, guard(erase.close), None, panel, **QUIET)
+    view.keep.click(None, None, None, js=BACK)
     # An answer that is being given to what is erased ends with it.
     _ends(view.erase.click, answering)
     asked = [view.scope, view.erase_name, view.target, view.assistant]

@@ -30,6 +30,7 @@ class View:
         # Not gr.State, which holds a connection open for every tab. What they say is a claim.
         self.conversation = gr.Textbox(visible="hidden", elem_id="conversation")
         self.editing = gr.Textbox(visible="hidden", elem_id="editing")
+        self.who = gr.Textbox(visible="hidden", elem_id="who")
 
     def opened(self) -> list[Any]:
         """What opening a conversation sets, in the order of `Lines`' answers."""
@@ -47,7 +48,7 @@ class View:
 
     def restored(self) -> list[Any]:
         """What the first opening sets, in the order of `Lines.restore`'s answer."""
-        return [self.new, self.message, self.assistant, *self.opened()]
+        return [self.new, self.message, self.assistant, *self.opened(), self.who]
 
     def answered(self) -> list[Any]:
         """What a turn sets while it is answered, in the order of `Turns`' views."""

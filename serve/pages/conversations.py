@@ -34,9 +34,12 @@ class Lines:
 
     @needs(Role.USER)
     def restore(self, visit: Visit, conversation_id: str) -> tuple[Any, ...]:
-        """The page as it was: the conversation in its address, else a new one. Opens the page for use."""
+        """The page as it was: the conversation in its address, else a new one. Opens the page for use.
+
+        Last whose page it is, by which the browser knows the message that was being written.
+        """
         ready = gr.Button(interactive=True), gr.Textbox(interactive=True)
-        return *ready, *self._open(visit, conversation_id)
+        return *ready, *self._open(visit, conversation_id), visit.principal.name
 
     @needs(Role.USER)
     def pick(self, visit: Visit, conversation_id: str | None) -> tuple[Any, ...]:
@@ -114,7 +117,7 @@ class Lines:
         chatbot = gr.Chatbot(
             value=bubbles(line, visit.language, shipped=shipped(self._store, line)),
             feedback_value=thumbs(line),
-            placeholder=f"### {inert(greeting)}",
+            placeholder=f"## {inert(greeting)}",
             examples=examples or None,
         )
         own = listed(self._exchanges.conversations(visit.principal.name), conversation_id)

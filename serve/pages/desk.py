@@ -216,13 +216,11 @@ class Desk:
         return (
             self._state_choice(visit, where),
             self._assistant_choice(visit, where.assistant),
-            cards.queue(
-                found, exchange.id if exchange else None, visit.language, ticks=where.queue in TICKED
-            ),
+            self._queue(found, exchange.id if exchange else None, where, visit.language),
             gr.Button(visible=len(found) == where.shown < MOST),
             _whole(item, finds, visit.language),
             words,
-            "",
+            gr.skip(),  # a reason is typed while this is on its way: queue.js keeps it
             exchange.id if exchange else "",
             item.proposed if item else "",
             *_buttons(item),
@@ -231,6 +229,10 @@ class Desk:
             _table(item),
             finds.taught(words),
         )
+
+    def _queue(self, found: list[Item], chosen: str | None, where: Where, language: Language) -> str:
+        ticks = where.queue in TICKED
+        return cards.queue(found, chosen, language, ticks=ticks, name=where.queue)
 
     def _claimed(self, visit: Visit, item: Item | None, leaving: str) -> Item | None:
         """The item with a claim of this reviewer's, where it can be judged and nobody else holds it.

@@ -58,7 +58,7 @@ class Finds:
         kinds = [kind for kind in private.KINDS if kind in found]
         names = ", ".join(say(self._language, f"find_{kind}") for kind in kinds)
         told = say(self._language, key, kinds=names)
-        return f'<p class="flags">{told} {say(self._language, _then(kinds, self._policy))}</p>'
+        return f'<p class="flags" role="status">{told} {say(self._language, _then(kinds, self._policy))}</p>'
 
 
 def _then(kinds: Sequence[str], policy: Policy) -> str:

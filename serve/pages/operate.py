@@ -18,8 +18,9 @@ import gradio as gr
 from feedback.errors import BadRequest, NotFound
 from feedback.orders import Order
 from feedback.records import Role, Version
-from serve.pages import rollouts, tables
+from serve.pages import heading, rollouts, tables
 from serve.pages.handlers import QUIET, Guard, Visit, needs
+from serve.pages.reasons import wording
 from serve.pages.words import assistant_choices, label, scripted
 from serve.parts import Parts
 
@@ -63,7 +64,7 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Bloc
         runs = _section("runs")
         offered = gr.Textbox(visible="hidden", elem_id="offered")
         view = [engine, run, gate, versions, decisions, runs, chosen, offered, rollout]
-        page.load(guard(header), None, top, **QUIET)
+        heading.draw(page, guard, header, top)
         # Nothing can be pressed before the page knows of which assistant.
         buttons = [tune, promote, roll_back, *orders.values()]
         page.load(guard(desk.load), assistant, [assistant, *view, *buttons], **QUIET)
@@ -176,17 +177,19 @@ class Desk:
         told = await self._newest_run(runs[0].id if runs else None)
         decided = await self._operations.decisions(assistant)
         language = visit.language
+        # English is what was recorded, so only others need the codes.
+        word = wording({} if language == "en" else await self._operations.verdicts(), language)
         dropdown, now_offered = _promotable(assistant, versions, offered)
         return (
             self._engine(visit),
-            tables.run(told, language),
+            tables.run(told, language, word),
             tables.gate(told, language),
-            tables.versions(versions, language),
+            tables.versions(versions, language, word),
             tables.decisions(decided, language),
-            tables.runs(runs[:RUNS_SHOWN], language),
+            tables.runs(runs[:RUNS_SHOWN], language, word),
             dropdown,
             now_offered,
-            rollouts.rollout(await self._operations.rollout(assistant), language),
+            rollouts.rollout(await self._operations.rollout(assistant), language, word),
         )
 
     async def _newest_run(self, run_id: str | None) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import gradio as gr
 
+from serve.pages import heading
 from serve.pages.desk import Desk
 from serve.pages.handlers import QUIET, Guard, Visit
 from serve.pages.quality import Quality
@@ -31,7 +32,7 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> gr.Bloc
     with gr.Blocks(title="Hone · Review", analytics_enabled=False) as page:
         top = gr.HTML(elem_id="header", js_on_load=None)
         view = View()
-        page.load(guard(header), None, top, **QUIET)
+        heading.draw(page, guard, header, top)
         _wire_desk(page, view, guard, Desk(parts))
         _wire_quality(view, guard, Quality(parts))
     return page

@@ -117,8 +117,9 @@ class View:
     def _filters(self) -> None:
         with gr.Row(elem_id="review-filters"):
             self.state = gr.Radio([], label=label("state"), show_label=False, elem_id="review-state", scale=3)
+            narrow: dict[str, Any] = {"scale": 0, "min_width": 200}
             self.assistant = gr.Dropdown(
-                [], show_label=False, elem_id="review-assistant", scale=1, container=False
+                [], label=label("assistant"), show_label=False, elem_id="review-assistant", **narrow
             )
 
     def _queue(self) -> None:

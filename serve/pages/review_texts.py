@@ -10,6 +10,22 @@ REVIEW: dict[str, tuple[str, str]] = {
     "disputed": ("Disputed", "의견 불일치"),
     "all_assistants": ("All assistants", "모든 어시스턴트"),
     "queue_empty": ("Nothing here.", "항목이 없습니다."),
+    "queue_empty_pending": (
+        "Nothing waits for you. Answers come here when somebody rates them in the chat, or by `hone import`.",
+        "기다리는 항목이 없습니다. 대화에서 답변이 평가되거나 `hone import`로 가져오면 여기에 나타납니다.",
+    ),
+    "queue_empty_waiting": (
+        "Nothing here. What you judged comes here while another reviewer has to agree.",
+        "항목이 없습니다. 판정한 뒤 다른 검토자의 동의가 필요한 항목이 여기에 나타납니다.",
+    ),
+    "queue_empty_skipped": (
+        "Nothing here. What you skip waits here for you.",
+        "항목이 없습니다. 건너뛴 항목이 여기서 기다립니다.",
+    ),
+    "queue_empty_disputed": (
+        "Nothing here. Where two reviewers disagree, a third decides here.",
+        "항목이 없습니다. 검토자 둘의 의견이 갈리면 다른 사람이 여기서 결정합니다.",
+    ),
     "queue_more": ("Show more", "더 보기"),
     "pick_one": ("Choose an exchange on the left.", "목록에서 항목을 선택하세요."),
     "context": ("Before it", "이전 대화"),
@@ -132,7 +148,7 @@ REVIEW: dict[str, tuple[str, str]] = {
         "다른 항목과 똑같이 대기열에 들어가 검토자를 가늠합니다. 학습에는 쓰지 않으며, 직접 만든 항목은 "
         "본인에게 보이지 않습니다. 맞는 것과 틀린 것을 섞어 조금만 만드세요.",
     ),
-    "golds_none": ("None is set.", "아직 없습니다."),
+    "golds_none": ("None is set yet. Set the first one below.", "아직 없습니다. 아래에서 만들 수 있습니다."),
     "gold_judged": ("Known verdicts judged", "정답 항목 판정"),
     "gold_right": ("Right", "정답"),
     "approved_words": ("Proposed answer", "제안된 답변"),

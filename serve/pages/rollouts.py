@@ -4,17 +4,19 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from serve.pages.reasons import Word, recorded
+from serve.pages.tables import as_recorded
 from serve.pages.words import Language, say, say_known
 
 STAGES = (0.05, 0.25, 0.5, 1.0)
 EVENTS_SHOWN = 12
 
 
-def rollout(told: Mapping[str, Any], language: Language) -> str:
+def rollout(told: Mapping[str, Any], language: Language, word: Word = as_recorded) -> str:
     """Where the rollout of an assistant stands, why, and how it came there."""
     parts = [_canary(told.get("canary"), language), _drift(told.get("drift"), language)]
     parts.append(_orders(told.get("orders") or {}, language))
-    parts.append(_events(told.get("events") or (), language))
+    parts.append(_events(told.get("events") or (), language, word))
     return "".join(parts)
 
 
@@ -28,8 +30,9 @@ def _canary(canary: Mapping[str, Any] | None, language: Language) -> str:
         f'<p class="facts" data-canary="{name}" data-share="{share:g}"><code>{name}</code> '
         f'<span class="state canary">{say(language, "canary_share", share=_percent(share))}</span></p>'
     )
-    return f'{head}<p class="facts">{steps}</p><p>{escape(str(canary["told"]))}</p>' + _evidence(
-        canary["evidence"], language
+    return (
+        f'{head}<p class="facts">{steps}</p><p>{escape(recorded(str(canary["told"]), language))}</p>'
+        + _evidence(canary["evidence"], language)
     )
 
 
@@ -58,7 +61,7 @@ def _drift(drift: Mapping[str, Any] | None, language: Language) -> str:
     if not drift:
         return ""
     mark = ' role="alert"' if drift.get("alarm") else ""
-    return f"<p{mark}><b>{say(language, 'drift')}</b> {escape(str(drift['told']))}</p>"
+    return f"<p{mark}><b>{say(language, 'drift')}</b> {escape(recorded(str(drift['told']), language))}</p>"
 
 
 def _orders(orders: Mapping[str, Mapping[str, Any]], language: Language) -> str:
@@ -71,21 +74,22 @@ def _orders(orders: Mapping[str, Mapping[str, Any]], language: Language) -> str:
     return f'<ul class="plain">{items}</ul>' if items else ""
 
 
-def _events(events: Sequence[Mapping[str, Any]], language: Language) -> str:
+def _events(events: Sequence[Mapping[str, Any]], language: Language, word: Word) -> str:
     if not events:
         return ""
-    items = "".join(_event(event, language) for event in events[:EVENTS_SHOWN])
+    items = "".join(_event(event, language, word) for event in events[:EVENTS_SHOWN])
     title = say(language, "rollout_events")
     return f'<details><summary>{title}</summary><ul class="plain">{items}</ul></details>'
 
 
-def _event(event: Mapping[str, Any], language: Language) -> str:
+def _event(event: Mapping[str, Any], language: Language, word: Word) -> str:
     state = str(event["state"])
     share = f" {_percent(float(event['share']))}" if event.get("share") else ""
     return (
         f"<li><time>{escape(str(event['at'])[:16].replace('T', ' '))} UTC</time> "
         f"<code>{escape(str(event['version']))}</code> "
-        f"<b>{say_known(language, f'state_{state}', state)}{share}</b> {escape(str(event['reason']))}</li>"
+        f"<b>{say_known(language, f'state_{state}', state)}{share}</b> "
+        f"{escape(word(str(event['version']), str(event['reason'])))}</li>"
     )
 
 

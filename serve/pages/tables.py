@@ -8,12 +8,17 @@ from typing import Any
 from feedback.records import Run, Version, now
 from serve.pages.cards import when
 from serve.pages.curve import curve
+from serve.pages.reasons import Word, reason, recorded
 from serve.pages.words import Language, say, say_known
 
 FLIPS_SHOWN = 50
 
 
-def versions(listed: Sequence[Version], language: Language) -> str:
+def as_recorded(_: str, text: str) -> str:
+    return text
+
+
+def versions(listed: Sequence[Version], language: Language, word: Word = as_recorded) -> str:
     """An assistant's line of versions, the newest first."""
     rows = [
         (
@@ -21,7 +26,7 @@ def versions(listed: Sequence[Version], language: Language) -> str:
             _state(v.state, language),
             when(v.changed_at or v.created_at),
             escape(v.changed_by),
-            escape(v.reason) + _by_hand(v, language),
+            escape(word(v.version, v.reason)) + _by_hand(v, language),
         )
         for v in listed
     ]
@@ -37,7 +42,7 @@ def _by_hand(version: Version, language: Language) -> str:
     return f"<br><small data-by-hand>{say(language, 'by_hand')} {escape(version.by_hand)}</small>"
 
 
-def run(told: Mapping[str, Any] | None, language: Language) -> str:
+def run(told: Mapping[str, Any] | None, language: Language, word: Word = as_recorded) -> str:
     """Where a run stands: its step, how far, for how long, and its losses."""
     if told is None:
         return f'<p class="empty">{say(language, "run_none")}</p>'
@@ -52,14 +57,14 @@ def run(told: Mapping[str, Any] | None, language: Language) -> str:
     parts = [f'<p class="facts" data-run="{escape(str(told.get("id", "")))}">{" ".join(head)}</p>']
     parts.append(_times(told, language))
     parts.append(_cost(told.get("detail") or {}, language))
-    if told.get("reason"):
-        parts.append(f"<p>{escape(str(told['reason']))}</p>")
+    if told.get("reason") and told["reason"] != " ".join((told.get("gate") or {}).get("reasons") or ()):
+        parts.append(f"<p>{escape(word(str(told.get('version', '')), str(told['reason'])))}</p>")
     parts.append(_bar(progress, language))
     parts.append(curve(progress.get("history") or (), language))
     return "".join(parts)
 
 
-def runs(listed: Sequence[Run], language: Language) -> str:
+def runs(listed: Sequence[Run], language: Language, word: Word = as_recorded) -> str:
     """The runs of an assistant, the newest first."""
     if not listed:
         return ""
@@ -69,7 +74,7 @@ def runs(listed: Sequence[Run], language: Language) -> str:
             _state(r.state, language),
             when(r.started_at),
             f"<code>{escape(r.version)}</code>" if r.version else "",
-            escape(r.reason),
+            escape(word(r.version, r.reason)),
         )
         for r in listed
     ]
@@ -84,7 +89,9 @@ def gate(told: Mapping[str, Any] | None, language: Language) -> str:
     if not verdict:
         return f'<p class="empty">{say(language, "gate_none")}</p>'
     word = say_known(language, f"gate_{verdict}", verdict)
-    reasons = "".join(f"<li>{escape(str(reason))}</li>" for reason in judged.get("reasons") or ())
+    english, coded = judged.get("reasons") or (), judged.get("coded") or ()
+    said = zip(english, [*coded, *[None] * len(english)], strict=False)
+    reasons = "".join(f"<li>{escape(reason(one, str(text), language))}</li>" for text, one in said)
     head = f'<p><span class="state {escape(verdict)}" data-verdict="{escape(verdict)}">{word}</span></p>'
     return f"{head}<ul>{reasons}</ul>{_flips(judged.get('items') or (), language)}"
 
@@ -95,7 +102,7 @@ def decisions(listed: Sequence[Mapping[str, Any]], language: Language) -> str:
         return f'<p class="empty">{say(language, "decision_none")}</p>'
     items = "".join(
         f"<li>{when(d.get('at'))} <b>{say(language, 'due' if d.get('due') else 'not_due')}</b> "
-        f"{escape(str(d.get('reason', '')))}</li>"
+        f"{escape(recorded(str(d.get('reason', '')), language))}</li>"
         for d in listed
     )
     return f'<ul class="plain">{items}</ul>'
@@ -191,7 +198,8 @@ def _bar(progress: Mapping[str, Any], language: Language) -> str:
     words = say(language, "run_progress", epoch=progress.get("epoch", 1), step=step, steps=steps)
     phase = _step(str(progress.get("phase", "")), language)
     return (
-        f'<div class="bar" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{share}">'
+        f'<div class="bar" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{share}" '
+        f'aria-label="{phase}">'
         f'<div style="width:{share}%"></div></div><small>{phase} · {escape(words)}</small>'
     )
 
@@ -208,7 +216,7 @@ def _flips(items: Sequence[Mapping[str, Any]], language: Language) -> str:
         mark = f'<span class="state {"better" if better else "worse"}">'
         mark += say(language, "flip_better" if better else "flip_worse") + "</span> "
         asked = escape(str(item.get("instruction", "")))
-        rows.append((mark + asked, _said(item, "incumbent"), _said(item, "candidate")))
+        rows.append((mark + asked, *(_said(item, side, language) for side in ("incumbent", "candidate"))))
     title = say(language, "flipped", count=len(flipped))
     return f"<details open><summary>{title}</summary>{table(heads, rows)}</details>"
 
@@ -217,7 +225,8 @@ def _right(item: Mapping[str, Any], side: str) -> bool:
     return bool((item.get(side) or {}).get("correct"))
 
 
-def _said(item: Mapping[str, Any], side: str) -> str:
+def _said(item: Mapping[str, Any], side: str, language: Language) -> str:
     said: Mapping[str, Any] = item.get(side) or {}
-    why = f"<br><small>{escape(str(said['why']))}</small>" if said.get("why") else ""
+    told = escape(recorded(str(said.get("why") or ""), language))
+    why = f"<br><small>{told}</small>" if told else ""
     return f'<div class="said">{escape(str(said.get("text", "")))}{why}</div>'

@@ -18,6 +18,51 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Hone 내부에서 오류가 발생했습니다. 자세한 내용은 로그에 있습니다. 다시 시도해 주세요.",
     ),
     "reload": ("This page is out of date. Reload it.", "이 페이지는 오래되었습니다. 새로 고쳐 주세요."),
+    "sign_in": ("Sign in", "로그인"),
+    "to_chat": ("Go to the chat", "대화로 가기"),
+    "try_again": ("Try again", "다시 시도"),
+    "error_bad": ("That could not be understood", "요청을 이해하지 못했습니다"),
+    "error_bad_told": (
+        "The address or what was sent is not as it should be.",
+        "주소나 보낸 내용이 올바르지 않습니다.",
+    ),
+    "error_signed_out": ("You are signed out", "로그아웃되었습니다"),
+    "error_signed_out_told": (
+        "Sign in again to go on; what you were writing is still there.",
+        "계속하려면 다시 로그인하세요. 쓰던 메시지는 남아 있습니다.",
+    ),
+    "error_closed": ("This page is not open to you", "이 페이지를 볼 권한이 없습니다"),
+    "error_closed_told": (
+        "It needs another role. Ask an admin for it.",
+        "다른 역할이 필요합니다. 관리자에게 요청하세요.",
+    ),
+    "error_missing": ("There is nothing here", "페이지를 찾을 수 없습니다"),
+    "error_missing_told": (
+        "The address is wrong, or what was here is gone.",
+        "주소가 잘못되었거나 없어진 페이지입니다.",
+    ),
+    "error_stale": ("This page is out of date", "오래된 페이지입니다"),
+    "error_stale_told": (
+        "Hone was renewed meanwhile. Load it again.",
+        "그사이 Hone이 바뀌었습니다. 새로 고치세요.",
+    ),
+    "error_long": ("That was too long", "너무 깁니다"),
+    "error_long_told": (
+        "More was sent at once than Hone takes. Send less, or in parts.",
+        "한 번에 받을 수 있는 양을 넘었습니다. 줄이거나 나누어 보내세요.",
+    ),
+    "error_busy": ("Too much at once", "요청이 너무 많습니다"),
+    "error_busy_told": ("Wait a moment, then try again.", "잠시 기다렸다가 다시 시도하세요."),
+    "error_away": ("Hone is not ready yet", "Hone이 아직 준비되지 않았습니다"),
+    "error_away_told": (
+        "It is starting, or what answers for it is away. It comes back by itself.",
+        "시작하는 중이거나 엔진이 멈춰 있습니다. 저절로 돌아옵니다.",
+    ),
+    "error_broken": ("Something went wrong inside Hone", "Hone 내부에서 오류가 발생했습니다"),
+    "error_broken_told": (
+        "It is not your fault, and the details are in its log. Try again.",
+        "사용자의 잘못이 아니며, 자세한 내용은 로그에 있습니다. 다시 시도해 주세요.",
+    ),
     # Operate
     "versions": ("Versions", "버전"),
     "state_head": ("State", "상태"),
@@ -27,7 +72,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "reason": ("Reason", "사유"),
     "run": ("Run", "실행"),
     "runs": ("Runs", "실행 기록"),
-    "run_none": ("No run yet.", "아직 실행이 없습니다."),
+    "run_none": (
+        "No run yet. Approve answers on the review page: a run starts by itself once enough are new, or now "
+        "if you press Tune now.",
+        "아직 실행이 없습니다. 검토 페이지에서 답변을 승인하세요. 충분히 모이면 저절로 시작하고, 지금 튜닝을 "
+        "누르면 바로 시작합니다.",
+    ),
     "run_progress": ("epoch {epoch}, step {step} of {steps}", "에폭 {epoch}, {steps}단계 중 {step}단계"),
     "run_started": ("started {at}", "{at} 시작"),
     "run_took": ("took {time}", "{time} 걸림"),
@@ -55,7 +105,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "loss_dev": ("held out", "검증"),
     "gate": ("Gate", "관문"),
     "by_hand": ("Promoted by hand, without having passed:", "통과하지 못한 채 사람이 올림:"),
-    "gate_none": ("Not judged yet.", "아직 판정 전입니다."),
+    "gate_none": (
+        "Not judged yet. At the end of a run the new version is compared with the live one, on instructions "
+        "that it did not learn from.",
+        "아직 판정 전입니다. 실행이 끝나면 학습에 쓰지 않은 지시로 새 버전과 서비스 버전을 견줍니다.",
+    ),
     "gate_pass": ("Passed", "통과"),
     "gate_abstain": ("Abstained", "판단 보류"),
     "gate_refuse": ("Refused", "거부"),
@@ -86,7 +140,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "roll_back": ("Roll back", "되돌리기"),
     "rolled_back": ("Rolled back; {version} is live.", "되돌렸습니다. {version} 버전이 서비스 중입니다."),
     "rollout": ("Rollout", "배포"),
-    "canary_none": ("No canary is running.", "진행 중인 시험 배포가 없습니다."),
+    "canary_none": (
+        "No canary is running. A version that passes answers a few conversations first, and all of them once "
+        "its thumbs are no worse.",
+        "진행 중인 시험 배포가 없습니다. 통과한 버전은 먼저 일부 대화에만 답하고, 평가가 나쁘지 않으면 모든 "
+        "대화에 답합니다.",
+    ),
     "canary_share": ("canary, {share} of the conversations", "시험 배포, 대화의 {share}"),
     "canary_bets": (
         "Evidence that it is worse: {worse}; that it is not: {no_worse}. 20 decides.",

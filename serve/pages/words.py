@@ -77,13 +77,13 @@ def say_error(language: Language, error: HoneError) -> str:
     return f"{translated} ({error})" if translated else str(error)
 
 
-def _pattern(template: str) -> re.Pattern[str]:
+def pattern(template: str) -> re.Pattern[str]:
     """What matches the template with anything in its places."""
     parts = ((re.escape(text), name) for text, name, _, _ in Formatter().parse(template))
     return re.compile("".join(text + (f"(?P<{name}>.+)" if name else "") for text, name in parts), re.DOTALL)
 
 
-_REFUSALS = [(_pattern(english), korean) for english, korean in REFUSALS.items()]
+_REFUSALS = [(pattern(english), korean) for english, korean in REFUSALS.items()]
 
 
 def assistant_choices(assistants: Iterable[Assistant]) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What a base model is known to pass: names a base by its bytes, and knows what was sampled of it before.
+"""What a base model is known to pass: what was sampled of it before.
 
 `known.jsonl` has, for the model that comes with Hone, how often it passed each item when it was sampled
 (`make bench-general` writes it), so that no first run has to. Another base is sampled once, by
@@ -7,7 +7,6 @@
 Trail: tuner/examine.py -> here
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,9 +15,6 @@ from pathlib import Path
 from tuner.plan import read_lines
 
 FILE = Path(__file__).with_name("known.jsonl")
-SLICE, SLICES = 1 << 16, 32
-TOLD_BY = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-"""Files that decide what the weights are shown; whichever of them there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +36,6 @@ class Passes:
     def informs(self) -> bool:
         """Whether it passes sometimes: only then can a version be seen to gain or to lose."""
         return 0 < self.passed < self.asked
-
-
-def base_digest(folder: Path) -> str:
-    """Names the model in a folder by its tokenizer and by pieces from all over its weights.
-
-    Reading gigabytes whole would take longer than the examination; a fine-tune changes weights everywhere.
-    """
-    total = hashlib.sha256()
-    for name in TOLD_BY:
-        if (folder / name).exists():
-            total.update((folder / name).read_bytes())
-    for path in sorted(folder.glob("*.safetensors")):
-        size = path.stat().st_size
-        total.update(f"{path.name}:{size}".encode())
-        with path.open("rb") as file:
-            for place in range(SLICES):
-                file.seek(size * place // SLICES)
-                total.update(file.read(SLICE))
-    return total.hexdigest()[:16]
 
 
 @cache
