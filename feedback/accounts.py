@@ -73,6 +73,11 @@ class Accounts:
             return None
         return Principal(held["name"], Role(held["role"]))
 
+    def has_password(self, name: str) -> bool:
+        """Who signs in elsewhere has none."""
+        held = find(self._store, name)
+        return bool(held and held["password_hash"])
+
     def set_role(self, principal: Principal, name: str, role: Role) -> None:
         self._store.decide(lambda transaction: give_role(transaction, principal.name, name, role))
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from feedback import accounts, invitations
 from feedback.errors import Conflict, NotAllowed
+from feedback.invitations import Invitation
 from feedback.records import Principal, Role
 from feedback.store import Store
 from feedback.transaction import Transaction
@@ -52,7 +53,10 @@ class Identities:
     def _admitted(self, transaction: Transaction, who: Identified, make: bool, token: str) -> Principal:
         held = self._known(transaction, who)
         if held is None:
-            return self._first(transaction, who, make, token)
+            link = invitations.opened(transaction, token) if token else None
+            if link is None or link.role is not None:
+                return self._first(transaction, who, make, link)
+            held = self._tied(transaction, who, link)
         if held["suspended"]:
             raise NotAllowed("This account is suspended.", "Ask an admin.")
         role = Role(held["role"])
@@ -64,23 +68,27 @@ class Identities:
                 log.warning("%s stays admin: there is no other", held["name"])
         return Principal(held["name"], role)
 
-    def _first(self, transaction: Transaction, who: Identified, make: bool, token: str) -> Principal:
-        link = invitations.opened(transaction, token) if token else None
+    def _first(
+        self, transaction: Transaction, who: Identified, make: bool, link: Invitation | None
+    ) -> Principal:
         if link is None and not make:
             raise NotAllowed("You have no account here yet.", "Ask an admin for an invitation.")
         by = link.made_by if link else who.issuer
-        if link and link.role is None:
-            held = accounts.known(transaction, link.account or "")
-            admitted = Principal(held["name"], Role(held["role"]))
-        else:
-            role = who.role or (link.role if link else None) or Role.USER
-            name = (link.account if link else None) or _free_name(transaction, who.name)
-            admitted = accounts.make(transaction, by, name, role)
+        role = who.role or (link.role if link else None) or Role.USER
+        name = (link.account if link else None) or _free_name(transaction, who.name)
+        admitted = accounts.make(transaction, by, name, role)
         if link:
-            invitations.spend(transaction, link, admitted.name)
-        row = {"principal": by, "issuer": who.issuer, "subject": who.subject, "account": admitted.name}
-        transaction.append({"identities": [row]})
+            invitations.spend(transaction, link, name)
+        _tie(transaction, by, who, name)
         return admitted
+
+    def _tied(self, transaction: Transaction, who: Identified, link: Invitation) -> dict[str, Any]:
+        """The account of a reset link, which this identity opens from now on; who was in it is out."""
+        held = accounts.known(transaction, link.account or "")
+        accounts.change(transaction, held["name"], held["name"], "signed_out")
+        invitations.spend(transaction, link, held["name"])
+        _tie(transaction, link.made_by, who, held["name"])
+        return held
 
     def _known(self, store: Store | Transaction, who: Identified) -> dict[str, Any] | None:
         row = store.row(
@@ -90,14 +98,21 @@ class Identities:
         return accounts.find(store, row["account"]) if row else None
 
 
+def _tie(transaction: Transaction, by: str, who: Identified, account: str) -> None:
+    row = {"principal": by, "issuer": who.issuer, "subject": who.subject, "account": account}
+    transaction.append({"identities": [row]})
+
+
 def _free_name(transaction: Transaction, wanted: str) -> str:
     """The name as accounts may have it, with a number where somebody else has it."""
-    return next(name for name in _names(wanted) if not accounts.is_taken(transaction, name))
-
-
-def _names(wanted: str) -> Iterator[str]:
     local = wanted.partition("@")[0].lower()
     name = re.sub(r"[^a-z0-9._-]+", "-", local).strip("._-")[:28] or "person"
-    if name not in accounts.RESERVED:
-        yield name
+    # Asked once, since many may want the same name and everybody else waits meanwhile.
+    alike = transaction.rows("SELECT DISTINCT name FROM accounts WHERE starts_with(name, $1)", [name])
+    taken = {row["name"] for row in alike} | accounts.RESERVED
+    return next(one for one in _numbered(name) if one not in taken)
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
     yield from (f"{name}-{number}" for number in count(2))

@@ -1,7 +1,8 @@
 """Links that let somebody in once: to make an account in a given role, or to set a new password.
 
 Whoever holds the link is let in, so it is as good as a password until it is used, withdrawn or out of
-date. Only a digest is kept, and a newer link for an account ends the older ones. Knows no addresses.
+date, or its maker is no admin any more. Only a digest is kept, and a newer link for an account ends the
+older ones. Knows no addresses.
 """
 
 import secrets
@@ -11,7 +12,7 @@ from typing import Any
 
 from feedback import accounts
 from feedback.errors import NotAllowed, NotFound
-from feedback.records import Principal, Role, new_id, now
+from feedback.records import COMMAND_LINE, Principal, Role, new_id, now
 from feedback.store import Store
 from feedback.transaction import Transaction
 
@@ -86,7 +87,8 @@ class Invitations:
     def list(self) -> tuple[Invitation, ...]:
         """Those that still let somebody in, the oldest first."""
         rows = self._store.rows(_OPEN.format(which="$1"), [True, _time()])
-        return tuple(map(_invitation, rows))
+        able = {COMMAND_LINE, *accounts.admins(self._store)}
+        return tuple(_invitation(row) for row in rows if row["principal"] in able)
 
     def withdraw(self, principal: Principal, invitation_id: str) -> None:
         def end(transaction: Transaction) -> None:
@@ -129,7 +131,7 @@ class Invitations:
 def opened(store: Store | Transaction, token: str) -> Invitation:
     """The link with this token; a reset of a suspended account holds no more."""
     row = store.row(_OPEN.format(which="token_digest = $1"), [accounts.digest(token), _time()])
-    if row is None:
+    if row is None or row["principal"] not in (COMMAND_LINE, *accounts.admins(store)):
         raise NotFound("This link was used already, or holds no more.", "Ask an admin for a new one.")
     link = _invitation(row)
     if link.role is None and accounts.known(store, link.account or "")["suspended"]:

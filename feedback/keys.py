@@ -45,6 +45,7 @@ class Key:
     label: str
     role: Role
     scopes: tuple[Scope, ...]
+    made_by: str
     made_at: datetime
     expires_at: datetime | None
 
@@ -66,8 +67,10 @@ class Keys:
         role: Role,
         scopes: Collection[Scope],
         days: int | None,
+        *,
+        by: Principal | None = None,
     ) -> tuple[Key, str]:
-        """A new key of the owner's, and its secret, which nobody is told again.
+        """A new key of the owner's, and its secret, which nobody is told again; `by` an admin, if not them.
 
         Raises:
             BadRequest: No scope, too long a label, or too many keys.
@@ -77,6 +80,8 @@ class Keys:
             raise BadRequest("A key without a scope opens nothing.", f"Name some of {', '.join(Scope)}.")
         if len(label) > MAX_LABEL:
             raise BadRequest(f"A key's name has at most {MAX_LABEL} characters.", "Choose a shorter one.")
+        if not label.isprintable():
+            raise BadRequest("A key's name has a sign that cannot be shown.", "Use letters and digits.")
         if not owner.role.covers(role):
             raise NotAllowed(f"You may not make a key with the role {role}.", f"Yours is {owner.role}.")
         secret = PREFIX + secrets.token_urlsafe(32)
@@ -84,7 +89,7 @@ class Keys:
         row = {
             "id": new_id(),
             "at": made,
-            "principal": owner.name,
+            "principal": (by or owner).name,
             "secret_digest": accounts.digest(secret),
             "account": owner.name,
             "label": label,
@@ -139,4 +144,13 @@ def _time() -> datetime:
 def _key(row: dict[str, Any]) -> Key:
     scopes = tuple(map(Scope, row["scopes"]))
     role = Role(row["role"])
-    return Key(str(row["id"]), row["account"], row["label"], role, scopes, row["at"], row["expires_at"])
+    return Key(
+        str(row["id"]),
+        row["account"],
+        row["label"],
+        role,
+        scopes,
+        row["principal"],
+        row["at"],
+        row["expires_at"],
+    )

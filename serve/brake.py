@@ -77,6 +77,8 @@ class Brake:
 
 def _counted(who: str, client: str) -> list[tuple[str, int, float]]:
     """What is counted of a failure: under which key, how many are free, the longest wait."""
+    if not who:  # nobody was named, so there is nobody whose tries these are
+        return [(f"client {client}", FREE_OF_MANY, LONGEST_OF_MANY)]
     counted = [(f"both {who}\n{client}", FREE_TRIES, LONGEST_WAIT)]
     if client:
         counted += [(key, FREE_OF_MANY, LONGEST_OF_MANY) for key in (f"client {client}", f"name {who}")]

@@ -71,24 +71,22 @@ class Identity:
     def _who(self, request: HasRequest) -> tuple[Principal | None, frozenset[Scope] | None]:
         """Who asks, and for what their key is; None for whoever has none, and may all that their role may."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme:
-            return self._bearer(scheme, given.strip())
+        if scheme.lower() == "bearer":
+            return self._bearer(given.strip())
         if self.elsewhere and (named := self.elsewhere.named(request.headers)):
-            return named, None
+            return named, None  # any other scheme is between them and the proxy
+        if scheme:
+            raise _not_valid()
         session = request.cookies.get(COOKIE)
         known = self.accounts.session(session) if session else None
         return known or self._anyone, None
 
-    def _bearer(self, scheme: str, given: str) -> tuple[Principal, frozenset[Scope] | None]:
-        if scheme.lower() == "bearer":
-            if hmac.compare_digest(_digest(given), self._token):
-                return Principal(COMMAND_LINE, Role.ADMIN), None
-            if self._keys and given.startswith(PREFIX) and (opened := self._keys.opened(given)):
-                return opened
-        raise NotSignedIn(
-            "That token is not valid.",
-            "Send a key that is neither revoked nor out of date; the home's token is in its file `token`.",
-        )
+    def _bearer(self, given: str) -> tuple[Principal, frozenset[Scope] | None]:
+        if hmac.compare_digest(_digest(given), self._token):
+            return Principal(COMMAND_LINE, Role.ADMIN), None
+        if self._keys and given.startswith(PREFIX) and (opened := self._keys.opened(given)):
+            return opened
+        raise _not_valid()
 
     def require(self, request: HasRequest, role: Role, route: tuple[str, str] | None = None) -> Principal:
         """Who asks, if they may. A key opens what has a `route`, its method and address, and no page.
@@ -140,6 +138,13 @@ class Identity:
                 raise HTTPException(403, detail=str(refused)) from None
 
         return name_with_role
+
+
+def _not_valid() -> NotSignedIn:
+    return NotSignedIn(
+        "That token is not valid.",
+        "Send a key that is neither revoked nor out of date; the home's token is in its file `token`.",
+    )
 
 
 def _digest(secret: str) -> str:

@@ -39,6 +39,9 @@ LEEWAY = 60
 REMEMBER_SECONDS = 3600.0
 TIMEOUT = 10.0
 LOCAL = ("127.0.0.1", "localhost", "::1")
+NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+USED = ("userinfo_endpoint", "end_session_endpoint")
+"""Where a provider has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +145,9 @@ class Oidc:
             told = await _json(http, url)
             if told.get("issuer") != self.client.issuer:
                 raise _refused(f"the document at oidc.issuer names {told.get('issuer')!r}, another issuer")
-            for needed in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-                if urlsplit(told[needed]).scheme not in _schemes(self.client.issuer):
-                    raise _refused(f"the provider's {needed} is not an https address")
+            for name in (*NEEDED, *(name for name in USED if told.get(name))):
+                if urlsplit(told[name]).scheme not in _schemes(self.client.issuer):
+                    raise _refused(f"the provider's {name} is not an https address")
         self._told, self._told_at, self._keys = told, time.monotonic(), None
         return told
 

@@ -29,6 +29,7 @@ from serve.api import (
 )
 from serve.arrivals import Arrivals
 from serve.doors import Doors, EarlyHead
+from serve.ended_streams import EndedStreams
 from serve.own_streams import OwnStreams
 from serve.parts import Parts
 
@@ -72,6 +73,7 @@ def build(
         return RedirectResponse("/chat/")
 
     build_id = _build_id()
+    app.add_middleware(EndedStreams, identity=parts.identity)
     if pages:
         # Importing Gradio takes seconds, which commands that need no page should not pay.
         from serve.pages import mount, snippet

@@ -82,11 +82,19 @@ def test_only_its_owner_and_admins_end_a_key(keys):
     assert keys.opened(secret) is None
 
 
+def test_a_key_tells_who_made_it(keys):
+    assert keys.add(ANA, "", Role.USER, CHAT, None, by=ADA)[0].made_by == "ada"
+    assert keys.add(ANA, "", Role.USER, CHAT, None)[0].made_by == "ana"
+    assert [(key.account, key.made_by) for key in keys.list()] == [("ana", "ada"), ("ana", "ana")]
+
+
 def test_a_key_says_what_it_is_for_and_there_is_an_end_to_their_number(keys, monkeypatch):
     with pytest.raises(BadRequest, match="without a scope"):
         keys.add(ANA, "", Role.USER, [], None)
     with pytest.raises(BadRequest, match="at most 80"):
         keys.add(ANA, "x" * 81, Role.USER, CHAT, None)
+    with pytest.raises(BadRequest, match="cannot be shown"):
+        keys.add(ANA, "\x1b]0;gone\x07", Role.USER, CHAT, None)
     monkeypatch.setattr(keys_, "MAX_KEYS", 1)
     keys.add(ANA, "", Role.USER, CHAT, None)
     with pytest.raises(BadRequest, match="1 keys already"):

@@ -24,6 +24,8 @@ from hone.settings import read
 # The honest provider's own library speaks of its future.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 ADMIN = Principal("admin", Role.ADMIN)
+FROM_HERE = {"sec-fetch-site": "same-origin"}
+"""What a browser says where one of our own pages leads to another."""
 ROLES = {"staff": "reviewer", "bosses": "operator"}
 
 
@@ -73,7 +75,7 @@ def opened(tmp_path: Path, liar: HostileProvider) -> Iterator[Callable[..., Hone
 
 def at_provider(visitor: TestClient, subject: str, start: str = "/login/oidc") -> str:
     """Go there, say who one is, and get the address that leads back."""
-    there = visitor.get(start).headers["location"]
+    there = visitor.get(start, headers=FROM_HERE).headers["location"]
     answer = httpx.post(there, data={"sub": subject}, trust_env=False)
     assert answer.status_code == 302, answer.text
     return answer.headers["location"]
@@ -169,6 +171,29 @@ def test_only_who_was_sent_a_link_has_an_account_where_that_is_set(tmp_path: Pat
         assert other.get(at_provider(other, "other", start)).status_code == 404, "a link holds once"
     finally:
         hone.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"sec-fetch-site": "cross-site", "referer": "http://127.0.0.1:7860/join/x"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"sec-fetch-site": "none"}, 403),
+        ({"referer": "https://evil.example/127.0.0.1:7860"}, 403),
+        ({"referer": "http://127.0.0.1:7860.evil.example/"}, 403),
+        ({"referer": "//["}, 403),
+        ({}, 403),
+        ({"referer": "http://127.0.0.1:7860/join/x"}, 303),
+        (FROM_HERE, 303),
+    ],
+)
+def test_no_other_site_ties_its_visitor_to_an_account_by_a_link(
+    hone: Hone, said: dict[str, str], status: int
+) -> None:
+    visitor = client(hone)
+    answer = visitor.get("/login/oidc?token=x", headers=said)
+    assert answer.status_code == status
+    assert ("hone_sign_in" in answer.headers.get("set-cookie", "")) is (status == 303)
 
 
 def test_roles_follow_the_claim_at_every_sign_in(opened: Callable[..., Hone], liar: HostileProvider) -> None:
@@ -312,7 +337,13 @@ def test_a_document_of_another_issuer_or_without_https_is_not_believed(
     opened: Callable[..., Hone], liar: HostileProvider
 ) -> None:
     hone = opened()
-    for lie in ({"issuer": "https://evil.example"}, {"token_endpoint": "ftp://x/token"}, {"jwks_uri": None}):
+    for lie in (
+        {"issuer": "https://evil.example"},
+        {"token_endpoint": "ftp://x/token"},
+        {"jwks_uri": None},
+        {"userinfo_endpoint": "file:///etc/passwd"},
+        {"end_session_endpoint": "javascript:alert(1)"},
+    ):
         liar.document = lie
         assert client(hone).get("/login/oidc").status_code == 403
     liar.document = {}

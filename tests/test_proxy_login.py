@@ -62,6 +62,15 @@ def test_an_address_that_the_proxy_forwards_is_not_the_proxy(opened: Callable[..
     assert client(opened(), ELSEWHERE).get("/v1/me", headers=forged).status_code == 400
 
 
+def test_what_the_proxy_was_signed_in_with_is_between_it_and_the_browser(opened: Callable[..., Hone]) -> None:
+    hone = opened()
+    basic = {"authorization": "Basic bWluYTpzZWNyZXQ="}
+    assert client(hone).get("/v1/me", headers={USER: "mina"} | basic).json()["name"] == "mina"
+    assert client(hone).get("/v1/me", headers=basic).status_code == 401
+    wrong = {"authorization": "Bearer hone_wrong"}
+    assert client(hone).get("/v1/me", headers={USER: "mina"} | wrong).status_code == 401
+
+
 def test_two_names_at_once_are_refused(opened: Callable[..., Hone]) -> None:
     both = [(USER, "admin"), (USER, "mina")]
     assert client(opened()).get("/v1/me", headers=both).status_code == 400

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from hone.commands.line import DEFAULT_HOME, HomeOption, call, screen
@@ -30,10 +31,12 @@ def add_key(
 @app.command("list")
 def list_keys(home: HomeOption = DEFAULT_HOME) -> None:
     """Every key that opens something."""
-    table = Table("id", "account", "for", "role", "scopes", "until")
+    table = Table("id", "account", "for", "role", "scopes", "made by", "until")
     for key in call(home, "GET", "/v1/keys", params={"everyone": True})["data"]:
         until = (key["expires_at"] or "no end")[:10]
-        table.add_row(key["id"], key["account"], key["label"], key["role"], ", ".join(key["scopes"]), until)
+        scopes = ", ".join(key["scopes"])
+        named = (key["id"], key["account"], escape(key["label"]))
+        table.add_row(*named, key["role"], scopes, key["made_by"], until)
     screen.print(table)
 
 

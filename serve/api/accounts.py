@@ -107,7 +107,10 @@ def _add_own(router: APIRouter, parts: Parts) -> None:
 
     @router.get("/account", include_in_schema=False)
     async def account(request: Request, principal: user) -> HTMLResponse:
-        return forms.html(forms.Form(request).people("account"))
+        elsewhere = parts.identity.elsewhere
+        passwords = elsewhere is None or elsewhere.passwords
+        own = passwords and await asyncio.to_thread(accounts.has_password, principal.name)
+        return forms.html(forms.Form(request).people("account", password=own))
 
     @router.post("/v1/me/password", status_code=204)
     async def password(body: NewPassword, request: Request, principal: user) -> Response:

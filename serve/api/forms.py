@@ -99,10 +99,11 @@ class Form:
         back = f'<a href="/login">{self.say("back")}</a>'
         return self._shell(self._alert(text) + back)
 
-    def people(self, page: str) -> str:
+    def people(self, page: str, *, password: bool = False) -> str:
         """`account` or `people`: a frame that its script fills through the API."""
         words = {key: texts[self._column] for key, texts in PEOPLE.items()}
-        known = {"page": page, "words": words, "roles": list(Role), "scopes": list(Scope)}
+        known: dict[str, object] = {"page": page, "words": words, "roles": list(Role), "scopes": list(Scope)}
+        known["password"] = password
         script = files("serve.api").joinpath("people.js").read_text("utf-8")
         data = json.dumps(known).replace("<", "\\u003c")
         return self._page(f"<main></main><script>const HONE = {data};\n{script}</script>")

@@ -45,7 +45,7 @@ def routes(parts: Parts) -> APIRouter:
                 raise NotAllowed("Only admins make keys for others.", "Leave out `account`.")
             owner = await asyncio.to_thread(parts.accounts.principal, body.account)
         asked = (owner, body.label, body.role, body.scopes, body.days)
-        key, secret = await asyncio.to_thread(keys.add, *asked)
+        key, secret = await asyncio.to_thread(lambda: keys.add(*asked, by=principal))
         return asdict(key) | {"secret": secret}
 
     @router.delete("/{key_id}", status_code=204)

@@ -93,10 +93,7 @@ const people = async (box) => {
   }));
 };
 
-const account = async (box) => {
-  const me = await call("GET", "/v1/me");
-  add(box, "p", `${say("who")} ${me.name} (${me.role})`);
-  if (me.role === "admin") add(box, "a", say("people"), { href: "/people" });
+const password = (box) => {
   add(box, "h2", say("password"));
   const form = add(box, "form", "", { id: "password" });
   const old = field(form, "old", { type: "password", autocomplete: "current-password", required: "" });
@@ -106,6 +103,13 @@ const account = async (box) => {
     await call("POST", "/v1/me/password", { old: old.value, new: fresh.value });
     tell(say("changed"));
   }));
+};
+
+const account = async (box) => {
+  const me = await call("GET", "/v1/me");
+  add(box, "p", `${say("who")} ${me.name} (${me.role})`);
+  if (me.role === "admin") add(box, "a", say("people"), { href: "/people" });
+  if (HONE.password) password(box);
   button(box, "sign_out_all", () => call("DELETE", "/v1/me/sessions"));
   add(box, "h2", say("keys"));
   const keys = (await call("GET", "/v1/keys")).data;

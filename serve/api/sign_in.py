@@ -68,6 +68,11 @@ def routes(parts: Parts) -> APIRouter:
     async def to_provider(request: Request, next: str = "/chat/", token: str = "") -> Response:
         pending = Pending()
         try:
+            if token and not _from_here(request):
+                raise NotAllowed(
+                    "Only the link's own page leads to the provider with it.",
+                    "Open the link and go on from there.",
+                )
             url = await door.provider().leave(pending, _back(request))
         except HoneError as error:
             return _failed(request, error)
@@ -212,6 +217,16 @@ def _kept(request: Request) -> tuple[Pending, str, str]:
             "The sign-in did not succeed: it was not started in this browser, or too long ago.",
             "Start it again from the sign-in page.",
         ) from None
+
+
+def _from_here(request: Request) -> bool:
+    """Whether a page of ours led here: another site could tie its visitor to an account of its own choice."""
+    site = request.headers.get("sec-fetch-site")
+    if site:
+        return site == "same-origin"
+    # Browsers say so only over https and on their own machine.
+    origin, _, rest = request.headers.get("referer", "").partition("://")
+    return origin == request.url.scheme and rest.partition("/")[0] == request.headers.get("host")
 
 
 def _back(request: Request) -> str:
