@@ -32,7 +32,7 @@ SELECT name, arg_max(role, seq) FILTER (WHERE role IS NOT NULL) AS role,
     arg_max(password_hash, seq) FILTER (WHERE password_hash IS NOT NULL) AS password_hash,
     coalesce(arg_max(change, seq) FILTER (WHERE change IN ('suspended', 'restored')), '') = 'suspended'
         AS suspended,
-    max(seq) FILTER (WHERE change IN ('password', 'suspended')) AS sessions_after,
+    max(seq) FILTER (WHERE change IN ('password', 'suspended', 'signed_out')) AS sessions_after,
     min(a.at) AS made_at
 FROM accounts a {where} GROUP BY name HAVING NOT bool_or(change = 'erased') ORDER BY min(seq)"""
 
@@ -60,55 +60,47 @@ class Accounts:
             BadRequest: The name or the password is not usable.
             Conflict: The name is taken, or is one of the house's own.
         """
-        _check_name(name)
-        hashed = _hash(password)
-
-        def add(transaction: Transaction) -> Principal:
-            # An erased account's name stays in the record as its own, so nobody else may have it.
-            if transaction.row("SELECT 1 FROM accounts WHERE name = $1 LIMIT 1", [name]):
-                raise Conflict(f"There is an account {name} already, or was.", "Choose another name.")
-            _change(transaction, principal.name, name, "created", role=Role(role), password_hash=hashed)
-            return Principal(name, Role(role))
-
-        return self._store.decide(add)
+        secret = hashed(password)
+        return self._store.decide(lambda transaction: make(transaction, principal.name, name, role, secret))
 
     def verify(self, name: str, password: str) -> Principal | None:
         """The principal, if the password is theirs and they are not suspended; as slow where not."""
-        held = _find(self._store, name)
-        right = _matches(held["password_hash"] if held else _nobody(), password)
-        if held is None or held["suspended"] or not right:
+        held = find(self._store, name)
+        # Who signs in elsewhere has no password, and takes as long to refuse.
+        own = held["password_hash"] if held else None
+        right = _matches(own or _nobody(), password)
+        if held is None or not own or held["suspended"] or not right:
             return None
         return Principal(held["name"], Role(held["role"]))
 
-    def set_role(self, principal: Principal, name: str, role: Role) -> None:
-        def change(transaction: Transaction) -> None:
-            _known(transaction, name)
-            if Role(role) is not Role.ADMIN:
-                _keep_an_admin(transaction, name)
-            _change(transaction, principal.name, name, "role", role=Role(role))
+    def has_password(self, name: str) -> bool:
+        """Who signs in elsewhere has none."""
+        held = find(self._store, name)
+        return bool(held and held["password_hash"])
 
-        self._store.decide(change)
+    def set_role(self, principal: Principal, name: str, role: Role) -> None:
+        self._store.decide(lambda transaction: give_role(transaction, principal.name, name, role))
 
     def set_password(self, principal: Principal, name: str, password: str) -> None:
         """Set a new password; sessions from before it end."""
-        hashed = _hash(password)
+        secret = hashed(password)
 
-        def change(transaction: Transaction) -> None:
-            _known(transaction, name)
-            _change(transaction, principal.name, name, "password", password_hash=hashed)
+        def give(transaction: Transaction) -> None:
+            known(transaction, name)
+            change(transaction, principal.name, name, "password", password_hash=secret)
 
-        self._store.decide(change)
+        self._store.decide(give)
 
     def suspend(self, principal: Principal, name: str, suspended: bool = True) -> None:
         """Keep somebody out, their open sessions too, or let them in again."""
 
-        def change(transaction: Transaction) -> None:
-            _known(transaction, name)
+        def keep(transaction: Transaction) -> None:
+            known(transaction, name)
             if suspended:
                 _keep_an_admin(transaction, name)
-            _change(transaction, principal.name, name, "suspended" if suspended else "restored")
+            change(transaction, principal.name, name, "suspended" if suspended else "restored")
 
-        self._store.decide(change)
+        self._store.decide(keep)
 
     def list(self) -> tuple[Account, ...]:
         """All, the oldest first."""
@@ -119,7 +111,7 @@ class Accounts:
 
     def principal(self, name: str) -> Principal:
         """Raises NotFound where there is no such account."""
-        return Principal(name, Role(_known(self._store, name)["role"]))
+        return Principal(name, Role(known(self._store, name)["role"]))
 
     def first_admin_name(self) -> str | None:
         """The oldest admin who is not suspended, if there is one."""
@@ -131,7 +123,7 @@ class Accounts:
         row = {
             "principal": principal.name,
             "account": principal.name,
-            "token_digest": _digest(token),
+            "token_digest": digest(token),
             "expires_at": now() + timedelta(days=days),
         }
         self._store.append({"sessions": [row]})
@@ -146,15 +138,24 @@ class Accounts:
             WHERE s.token_digest = $1 AND s.expires_at > $2 AND NOT now.suspended
                 AND s.seq > coalesce(now.sessions_after, 0)
                 AND s.id NOT IN (SELECT session_id FROM session_ends)""",  # noqa: S608
-            [_digest(token), now().replace(tzinfo=None)],
+            [digest(token), now().replace(tzinfo=None)],
         )
         return Principal(row["name"], Role(row["role"])) if row else None
 
     def end_session(self, token: str) -> None:
         """End a session; an unknown token is no error, since it opens nothing either way."""
-        row = self._store.row("SELECT id, account FROM sessions WHERE token_digest = $1", [_digest(token)])
+        row = self._store.row("SELECT id, account FROM sessions WHERE token_digest = $1", [digest(token)])
         if row:
             self._store.append({"session_ends": [{"principal": row["account"], "session_id": row["id"]}]})
+
+    def end_sessions(self, principal: Principal, name: str) -> None:
+        """Sign somebody out everywhere."""
+
+        def end_all(transaction: Transaction) -> None:
+            known(transaction, name)
+            change(transaction, principal.name, name, "signed_out")
+
+        self._store.decide(end_all)
 
 
 def first_admin(store: Store) -> tuple[Principal, str | None]:
@@ -162,12 +163,12 @@ def first_admin(store: Store) -> tuple[Principal, str | None]:
     if able := admins(store):
         return Principal(able[0], Role.ADMIN), None
     password = secrets.token_urlsafe(15)
-    hashed = _hash(password)
+    secret = hashed(password)
 
     def first(transaction: Transaction) -> tuple[Principal, str | None]:
         if able := admins(transaction):
             return Principal(able[0], Role.ADMIN), None
-        _change(transaction, "hone", FIRST_ADMIN, "created", role=Role.ADMIN, password_hash=hashed)
+        change(transaction, "hone", FIRST_ADMIN, "created", role=Role.ADMIN, password_hash=secret)
         return Principal(FIRST_ADMIN, Role.ADMIN), password
 
     return store.decide(first)
@@ -186,8 +187,11 @@ def suspended(store: Store | Transaction) -> list[str]:
 def end(transaction: Transaction, name: str, by: str) -> None:
     """End an account for ever: nobody signs in with it, and its sessions open nothing any more."""
     transaction.rows("UPDATE accounts SET password_hash = '' WHERE name = $1 AND password_hash <> ''", [name])
+    # Who they are elsewhere is forgotten too, and what they called their keys.
+    transaction.rows("UPDATE identities SET subject = '' WHERE account = $1 AND subject <> ''", [name])
+    transaction.rows("UPDATE api_keys SET label = '' WHERE account = $1 AND label <> ''", [name])
     if not has_ended(transaction, name):
-        _change(transaction, by, name, "erased")
+        change(transaction, by, name, "erased")
 
 
 def has_ended(store: Store | Transaction, name: str) -> bool:
@@ -195,12 +199,38 @@ def has_ended(store: Store | Transaction, name: str) -> bool:
     return store.row(asked, [name]) is not None
 
 
-def _find(store: Store | Transaction, name: str) -> dict[str, Any] | None:
+def make(transaction: Transaction, by: str, name: str, role: Role, password_hash: str = "") -> Principal:
+    """A new account; without a password for who signs in elsewhere. Raises as `Accounts.add`."""
+    free(transaction, name)
+    change(transaction, by, name, "created", role=Role(role), password_hash=password_hash)
+    return Principal(name, Role(role))
+
+
+def free(store: Store | Transaction, name: str) -> None:
+    """Raises where a new account cannot have this name."""
+    _check_name(name)
+    if is_taken(store, name):
+        raise Conflict(f"There is an account {name} already, or was.", "Choose another name.")
+
+
+def is_taken(store: Store | Transaction, name: str) -> bool:
+    """An erased account's name stays in the record as its own, so nobody else may have it."""
+    return store.row("SELECT 1 FROM accounts WHERE name = $1 LIMIT 1", [name]) is not None
+
+
+def give_role(transaction: Transaction, by: str, name: str, role: Role) -> None:
+    known(transaction, name)
+    if Role(role) is not Role.ADMIN:
+        _keep_an_admin(transaction, name)
+    change(transaction, by, name, "role", role=Role(role))
+
+
+def find(store: Store | Transaction, name: str) -> dict[str, Any] | None:
     return store.row(_NOW.format(where="WHERE name = $1"), [name])
 
 
-def _known(store: Store | Transaction, name: str) -> dict[str, Any]:
-    held = _find(store, name)
+def known(store: Store | Transaction, name: str) -> dict[str, Any]:
+    held = find(store, name)
     if held is None:
         raise NotFound(f"There is no account {name[:64]}.", "Choose one of those listed.")
     return held
@@ -224,7 +254,7 @@ def _keep_an_admin(store: Store | Transaction, name: str) -> None:
         raise Conflict(f"{name} is the only admin.", "Make somebody else an admin first.")
 
 
-def _change(transaction: Transaction, by: str, name: str, change: str, **fields: Any) -> None:
+def change(transaction: Transaction, by: str, name: str, change: str, **fields: Any) -> None:
     row = {"id": new_id(), "principal": by, "name": name, "change": change, **fields}
     transaction.append({"accounts": [row]})
 
@@ -239,7 +269,7 @@ def _check_name(name: str) -> None:
         raise Conflict(f"The name {name} is one of the house's own.", "Choose another name.")
 
 
-def _hash(password: str) -> str:
+def hashed(password: str) -> str:
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise BadRequest(
             f"A password has {MIN_PASSWORD} to {MAX_PASSWORD:,} characters; this one has {len(password):,}.",
@@ -265,5 +295,5 @@ def _nobody() -> str:
     return PasswordHasher().hash(secrets.token_bytes(16))
 
 
-def _digest(token: str) -> str:
+def digest(token: str) -> str:
     return hashlib.sha256(_bytes(token)).hexdigest()

@@ -8,6 +8,8 @@
     |   `-- BadAdapter         an adapter folder the engine refuses
     |-- NotSignedIn            no valid session, key or token
     |-- NotAllowed             signed in, but the role or the ownership is missing
+    |   `-- SignInRefused      the sign-in provider's answer does not hold
+    |-- ProviderUnavailable    the sign-in provider does not answer
     |-- TryLater               asked too much at once; says when to come back
     |   `-- TooManyTries       signing in failed too often, or too many try at once
     |-- NotFound               no such exchange, run, assistant or account
@@ -81,6 +83,15 @@ class NotSignedIn(HoneError):
 class NotAllowed(HoneError):
     status = 403
     code = "not_allowed"
+
+
+class SignInRefused(NotAllowed):
+    code = "sign_in_refused"
+
+
+class ProviderUnavailable(HoneError):
+    status = 502
+    code = "provider_unavailable"
 
 
 class TryLater(HoneError):

@@ -114,6 +114,18 @@ _ERASURE_TABLES = {
 }
 _ERASURE = tuple(f"CREATE TABLE {table} ({ALWAYS}, {columns})" for table, columns in _ERASURE_TABLES.items())
 
+# Who an account is elsewhere; links that let somebody in once; what programs sign in with.
+_DOORS_TABLES = {
+    "identities": "issuer VARCHAR NOT NULL, subject VARCHAR NOT NULL, account VARCHAR NOT NULL",
+    "invitations": """token_digest VARCHAR NOT NULL, account VARCHAR, role VARCHAR,
+        expires_at TIMESTAMP NOT NULL""",
+    "invitation_ends": "invitation_id UUID NOT NULL, account VARCHAR",
+    "api_keys": """secret_digest VARCHAR NOT NULL, account VARCHAR NOT NULL, label VARCHAR NOT NULL,
+        role VARCHAR NOT NULL, scopes VARCHAR[] NOT NULL, expires_at TIMESTAMP""",
+    "api_key_ends": "key_id UUID NOT NULL",
+}
+_DOORS = tuple(f"CREATE TABLE {table} ({ALWAYS}, {columns})" for table, columns in _DOORS_TABLES.items())
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         *(f"CREATE TABLE {table} ({ALWAYS}, {columns})" for table, columns in _FIRST.items()),
@@ -140,6 +152,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         *queue_tables.TABLES,
         "UPDATE projected SET seq = 0",
     ),
+    _DOORS,
 )
 """Migration n takes a file from schema n to schema n + 1."""
 

@@ -32,6 +32,10 @@ RUN_WORDS: dict[str, str] = {"evaluations": "scorecard"}
 FACTS: dict[str, frozenset[str]] = {
     "accounts": frozenset({"name", "change", "role", "password_hash"}),
     "sessions": frozenset({"token_digest", "account"}),
+    "identities": frozenset({"issuer", "subject", "account"}),
+    "invitations": frozenset({"token_digest", "account", "role"}),
+    "invitation_ends": frozenset({"account"}),
+    "api_keys": frozenset({"secret_digest", "account", "label", "role", "scopes"}),
     "assistants": frozenset({"name", "title", "system_prompt", "domain", "greeting", "examples"}),
     "conversations": frozenset({"owner", "assistant"}),
     "exchanges": frozenset({"assistant", "version", "source"}),

@@ -18,7 +18,7 @@ from feedback.ledger import Ledger
 from feedback.policy import Policy
 from feedback.records import Sampling
 from feedback.store import Store
-from hone import backups, demo
+from hone import backups, demo, login
 from hone.engines import Engines
 from hone.erasing import Erasing
 from hone.home import REVIEW_SALT, Home, HomeLock, write_private
@@ -31,7 +31,6 @@ from hone.teacher import teacher
 from hone.tuning import Tuning
 from serve.api import erase, lineage, proposals, search
 from serve.conversation import Conversations
-from serve.identity import Identity
 from serve.metrics import Metrics
 from serve.parts import Parts
 from serve.router import Router
@@ -96,6 +95,7 @@ class Hone:
             parts,
             hosts=_hosts(settings),
             proxies=settings.web.trusted_proxies,
+            proxy_headers=login.proxy_headers(settings),
             lifespan=self._lifespan,
             pages=pages,
         )
@@ -119,19 +119,12 @@ class Hone:
             max_running=chat.max_running,
             metrics=self.metrics,
         )
-        admin = self.accounts.first_admin_name() if self.settings.auth.login == "none" else None
-        identity = Identity(
-            self.accounts,
-            token=self.home.secret("token"),
-            anyone=self.accounts.principal(admin) if admin else None,
-            session_days=self.settings.auth.session_days,
-        )
         return Parts(
             self.store,
             self.accounts,
             self.assistants,
             self.exchanges,
-            identity,
+            login.identity(self.settings, self.store, self.accounts, self.home),
             self.router,
             self.supervisor,
             conversations,

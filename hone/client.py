@@ -37,7 +37,7 @@ class Client:
         self.running = running
 
     async def call(self, method: str, path: str, **given: Any) -> Any:
-        """The answer's JSON.
+        """The answer's JSON; None where it has none.
 
         Raises:
             Refused: With the API's own sentence.
@@ -51,7 +51,7 @@ class Client:
             ) from None
         if answer.is_error:
             raise Refused(answer)
-        return answer.json()
+        return answer.json() if answer.content else None
 
     async def pieces(self, path: str, **given: Any) -> AsyncIterator[bytes]:
         """The answer's bytes as they come."""

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from feedback.errors import HoneError
-from hone.commands import assistant, data, erase, keeping, propose, run, tuning, user
+from hone.commands import assistant, data, erase, keeping, key, propose, run, tuning, user
 
 app = typer.Typer(
     help="Hone: a chat server that tunes itself on the answers people approve.",
@@ -21,6 +21,7 @@ for part in (run, tuning, data, keeping, propose, erase):
     app.add_typer(part.app)
 app.add_typer(assistant.app, name="assistant")
 app.add_typer(user.app, name="user")
+app.add_typer(key.app, name="key")
 
 
 def main() -> None:

@@ -158,7 +158,12 @@ def _model(settings: Settings) -> Finding:
 
 
 def _login(settings: Settings) -> Finding:
-    if settings.auth.login == "local":
-        return Finding("login", "good", "local accounts")
+    kinds = {
+        "local": "local accounts",
+        "oidc": f"accounts of {settings.oidc.issuer}",
+        "proxy": f"whom the proxy at {', '.join(settings.web.trusted_proxies)} names",
+    }
+    if settings.auth.login in kinds:
+        return Finding("login", "good", kinds[settings.auth.login])
     todo = 'Where others have accounts on this machine, set auth.login = "local".'
     return Finding("login", "note", "none: whoever reaches the loopback address is the admin", todo)

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from feedback.private import KINDS, Kind
-from feedback.records import MAX_ASKED
+from feedback.records import MAX_ASKED, Role
 from feedback.suspect import Flag
 
 PACKAGED = "smollm2-135m"
@@ -31,11 +31,54 @@ class Web(Section):
 
 
 class Auth(Section):
-    login: Literal["none", "local"] = Field(
+    login: Literal["none", "local", "oidc", "proxy"] = Field(
         "none",
-        description="none: everyone who reaches the loopback address is the first admin; local: accounts",
+        description="none: everyone who reaches the loopback address is the first admin; local: accounts "
+        "with passwords; oidc: a provider signs people in; proxy: one that stands before Hone does",
     )
     session_days: int = Field(14, ge=1, le=365, description="Days until a sign-in expires")
+    passwords: bool = Field(
+        True, description="Whether passwords open accounts too, where login is oidc or proxy"
+    )
+    accounts: Literal["invited", "all"] = Field(
+        "invited",
+        description="Who of those that the provider or the proxy lets in has an account here: who was sent a "
+        "link, or all, from their first sign-in on",
+    )
+    roles: dict[str, Role] = Field(
+        {}, description="Groups of the provider or the proxy and their roles; who is in none is a user"
+    )
+    proxy_header: str = Field(
+        "X-Forwarded-User", description="Header in which a trusted proxy names who it let through"
+    )
+    proxy_groups_header: str = Field(
+        "", description="Header with their groups, separated by commas; empty: roles are given in Hone"
+    )
+    sign_out_url: str = Field(
+        "", description="Where one signs out of the proxy too; offered after signing out"
+    )
+    requests_per_minute: int = Field(
+        600, ge=0, description="Requests to the API that one account may send a minute; 0: no limit"
+    )
+
+
+class Oidc(Section):
+    issuer: str = Field("", description="The provider, as it names itself: https://id.example.org/realms/x")
+    client_id: str = Field("", description="Hone's name at the provider")
+    client_secret: SecretStr = Field(
+        "", validate_default=True, description="Hone's secret there; best as a variable. Empty: PKCE alone"
+    )
+    client_secret_file: str = Field("", description="File that holds that secret")
+    title: str = Field("single sign-on", description="What the sign-in page calls the provider")
+    scopes: str = Field("openid profile", description="What is asked of the provider")
+    name_claim: str = Field(
+        "preferred_username", description="Claim that a new account's name is made from; it identifies nobody"
+    )
+    role_claim: str = Field(
+        "",
+        description="Claim with groups, such as realm_access.roles: auth.roles decides at each sign-in. "
+        "Empty: roles are given in Hone",
+    )
 
 
 class Model(Section):

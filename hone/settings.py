@@ -28,6 +28,7 @@ from hone.sections import (
     Erasure,
     Model,
     Observe,
+    Oidc,
     Review,
     Store,
     Teacher,
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
 
     web: Web = Field(default_factory=Web)
     auth: Auth = Field(default_factory=Auth)
+    oidc: Oidc = Field(default_factory=Oidc)
     model: Model = Field(default_factory=Model)
     engine: Engine = Field(default_factory=Engine)
     chat: Chat = Field(default_factory=Chat)
@@ -126,6 +128,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             f"web.host is {settings.web.host}, but without a login Hone listens on this machine only; "
             'set auth.login = "local" or web.host = "127.0.0.1"'
         )
+    yield from _login_contradictions(settings)
     if settings.tuner.quiet_hours and not re.fullmatch(r"\d{1,2}-\d{1,2}", settings.tuner.quiet_hours):
         yield f"tuner.quiet_hours is {settings.tuner.quiet_hours!r}; write hours such as 22-6"
     if settings.tuner.judge_url and not _private(settings.tuner.judge_url):
@@ -143,6 +146,33 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         yield f"observe.traces is {settings.observe.traces!r}; write http://host:4318"
     if settings.chat.max_tokens >= settings.engine.max_context:
         yield "chat.max_tokens leaves no room for a prompt; make it smaller than engine.max_context"
+
+
+def _login_contradictions(settings: Settings) -> Iterator[str]:
+    auth, oidc = settings.auth, settings.oidc
+    if auth.login == "oidc" and not (oidc.issuer and oidc.client_id):
+        yield "auth.login is oidc, but oidc.issuer or oidc.client_id is empty; set both"
+    if oidc.issuer:
+        split = urlsplit(oidc.issuer)
+        local = split.scheme == "http" and split.hostname in LOOPBACK
+        if (split.scheme != "https" and not local) or split.query or split.fragment:
+            yield f"oidc.issuer is {oidc.issuer!r}; write https://host, as the provider names itself"
+    if "openid" not in oidc.scopes.split():
+        yield "oidc.scopes has no openid, without which the provider does not say who somebody is"
+    if oidc.client_secret.get_secret_value() and oidc.client_secret_file:
+        yield "oidc.client_secret and oidc.client_secret_file are both set; keep one"
+    if auth.login == "proxy" and not settings.web.trusted_proxies:
+        yield (
+            "auth.login is proxy, but web.trusted_proxies is empty, so that nobody may name anybody; "
+            "write the proxy's address there"
+        )
+    for name in (auth.proxy_header, auth.proxy_groups_header):
+        if name and not re.fullmatch(r"[A-Za-z0-9-]+", name):
+            yield f"auth has {name!r} for a header; write letters, digits and hyphens"
+    if auth.login == "proxy" and not auth.proxy_header:
+        yield "auth.login is proxy, but auth.proxy_header is empty; name the header"
+    if auth.sign_out_url and not re.fullmatch(r"(https?:/)?/[^\s]+", auth.sign_out_url):
+        yield f"auth.sign_out_url is {auth.sign_out_url!r}; write https://host/path, or a path"
 
 
 def _private(url: str) -> bool:

@@ -43,13 +43,18 @@ class Doors:
         hosts: Sequence[str],
         proxies: Sequence[str],
         build: str,
+        proxy_headers: Sequence[str] = (),
         max_body: int = 2 * 2**20,
         max_upload: int = 4 * 2**30,
     ) -> None:
-        """No `hosts` means any; `max_body` is in bytes, and imports alone may send `max_upload`."""
+        """No `hosts` means any; `max_body` is in bytes, and imports alone may send `max_upload`.
+
+        `proxy_headers` are those in which a proxy names who it let through.
+        """
         self.app = app
         self._hosts = {host.lower() for host in hosts}
         self._proxies = set(proxies)
+        self._naming = {name.lower().encode() for name in proxy_headers}
         self._build = build.encode()
         self._max_body = max_body
         self._max_upload = max_upload
@@ -70,11 +75,15 @@ class Doors:
                 "Hone does not answer under this host name. "
                 "Use the address it printed, or add the name to web.allowed_hosts."
             )
-        if client not in self._proxies and FORWARDED & headers.keys():
+        if client not in self._proxies and (FORWARDED | self._naming) & headers.keys():
             return 400, (
                 "Forwarded headers are believed from configured proxies only. "
                 "Add the proxy's address to web.trusted_proxies."
             )
+        if self._naming and len([name for name, _ in scope["headers"] if name in self._naming]) > len(
+            self._naming & headers.keys()
+        ):
+            return 400, "The proxy named two people. Let it replace the header that a browser sent."
         if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
             if _cross_origin(headers):
                 return 403, "This request comes from another site. Open Hone's own page to do this."

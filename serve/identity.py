@@ -1,4 +1,4 @@
-"""Who is asking: a session cookie, a bearer token, or, without a login, the first admin of this machine.
+"""Who is asking: a session, a token or key, whom a proxy names, or, without a login, the first admin.
 
 Every route and page handler names the role it needs and gets the principal from here. Decides who
 somebody is and what role they have; whether an exchange is theirs is the store's to check.
@@ -8,12 +8,17 @@ import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
 from typing import Protocol
+from urllib.parse import quote
 
 from fastapi import HTTPException, Request
 
 from feedback.accounts import Accounts
 from feedback.errors import NotAllowed, NotSignedIn
+from feedback.keys import PREFIX, Keys, Scope
 from feedback.records import COMMAND_LINE, Principal, Role
+from serve.elsewhere import Elsewhere
+from serve.pace import Pace
+from serve.scopes import opening
 
 COOKIE = "hone_session"
 
@@ -32,11 +37,22 @@ class Identity:
     """Tells principals apart and checks roles."""
 
     def __init__(
-        self, accounts: Accounts, *, token: str, anyone: Principal | None, session_days: int
+        self,
+        accounts: Accounts,
+        *,
+        token: str,
+        anyone: Principal | None,
+        session_days: int,
+        keys: Keys | None = None,
+        elsewhere: Elsewhere | None = None,
+        requests_per_minute: int = 0,
     ) -> None:
         """`token` is the home's command-line token; `anyone`, if set, is who unknown visitors are."""
         self.accounts = accounts
         self.session_days = session_days
+        self.elsewhere = elsewhere
+        self._keys = keys
+        self._pace = Pace(requests_per_minute)
         self._anyone = anyone
         self._token = _digest(token)
 
@@ -50,36 +66,58 @@ class Identity:
         Raises:
             NotSignedIn: A token was given and is wrong; a wrong key never falls back to a visitor.
         """
+        return self._who(request)[0]
+
+    def _who(self, request: HasRequest) -> tuple[Principal | None, frozenset[Scope] | None]:
+        """Who asks, and for what their key is; None for whoever has none, and may all that their role may."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return self._bearer(given.strip())
+        if self.elsewhere and (named := self.elsewhere.named(request.headers)):
+            return named, None  # any other scheme is between them and the proxy
         if scheme:
-            if scheme.lower() == "bearer" and hmac.compare_digest(_digest(given.strip()), self._token):
-                return Principal(COMMAND_LINE, Role.ADMIN)
-            raise NotSignedIn("That token is not valid.", "The home's token is in its file `token`.")
+            raise _not_valid()
         session = request.cookies.get(COOKIE)
         known = self.accounts.session(session) if session else None
-        return known or self._anyone
+        return known or self._anyone, None
 
-    def require(self, request: HasRequest, role: Role) -> Principal:
-        """Who asks, if they may.
+    def _bearer(self, given: str) -> tuple[Principal, frozenset[Scope] | None]:
+        if hmac.compare_digest(_digest(given), self._token):
+            return Principal(COMMAND_LINE, Role.ADMIN), None
+        if self._keys and given.startswith(PREFIX) and (opened := self._keys.opened(given)):
+            return opened
+        raise _not_valid()
+
+    def require(self, request: HasRequest, role: Role, route: tuple[str, str] | None = None) -> Principal:
+        """Who asks, if they may. A key opens what has a `route`, its method and address, and no page.
 
         Raises:
             NotSignedIn: Nobody is signed in.
-            NotAllowed: Somebody is, without the role.
+            NotAllowed: Somebody is, without the role, or with a key for something else.
         """
-        principal = self.principal(request)
+        principal, scopes = self._who(request)
         if principal is None:
             raise NotSignedIn("You are not signed in.", "Sign in at /login, or send the home's token.")
         if not principal.role.covers(role):
             raise NotAllowed(
                 f"This needs the role {role}; yours is {principal.role}.", "Ask an admin for it."
             )
+        if scopes is not None:
+            needed = opening(*route) if route else frozenset()
+            if not needed & scopes:
+                named = ", ".join(sorted(needed)) or "none: no key opens this"
+                raise NotAllowed(f"Your key is for {', '.join(sorted(scopes))}.", f"This needs {named}.")
         return principal
 
     def may(self, role: Role) -> Callable[[Request], Awaitable[Principal]]:
         """A route dependency that admits `role` and above, and hands the principal on."""
 
         async def principal_with_role(request: Request) -> Principal:
-            return self.require(request, role)  # type: ignore[arg-type]
+            route = (request.method, request.scope["route"].path)
+            principal = self.require(request, role, route)  # type: ignore[arg-type]
+            if principal.name != COMMAND_LINE and self.login_needed:
+                self._pace.take(principal.name)
+            return principal
 
         principal_with_role.role = role  # type: ignore[attr-defined]
         return principal_with_role
@@ -93,13 +131,20 @@ class Identity:
             except NotSignedIn:
                 if "text/html" in request.headers.get("accept", ""):
                     raise HTTPException(
-                        303, headers={"Location": f"/login?next={request.url.path}"}
+                        303, headers={"Location": f"/login?next={quote(request.url.path)}"}
                     ) from None
                 return None
             except NotAllowed as refused:
                 raise HTTPException(403, detail=str(refused)) from None
 
         return name_with_role
+
+
+def _not_valid() -> NotSignedIn:
+    return NotSignedIn(
+        "That token is not valid.",
+        "Send a key that is neither revoked nor out of date; the home's token is in its file `token`.",
+    )
 
 
 def _digest(secret: str) -> str:

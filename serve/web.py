@@ -13,9 +13,24 @@ from fastapi.responses import RedirectResponse
 from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from serve.api import accounts, chat, data, errors, feedback, health, operate, quality, reviews, rollout
+from serve.api import (
+    accounts,
+    chat,
+    data,
+    errors,
+    feedback,
+    health,
+    keys,
+    operate,
+    quality,
+    reviews,
+    rollout,
+    sign_in,
+)
 from serve.arrivals import Arrivals
 from serve.doors import Doors, EarlyHead
+from serve.ended_streams import EndedStreams
+from serve.own_streams import OwnStreams
 from serve.parts import Parts
 from serve.tracing import QUIET
 
@@ -23,9 +38,18 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 def build(
-    parts: Parts, *, hosts: Sequence[str], proxies: Sequence[str], lifespan: Lifespan, pages: bool = True
+    parts: Parts,
+    *,
+    hosts: Sequence[str],
+    proxies: Sequence[str],
+    lifespan: Lifespan,
+    proxy_headers: Sequence[str] = (),
+    pages: bool = True,
 ) -> FastAPI:
-    """The whole application; without `pages` only the API, which starts in a moment."""
+    """The whole application; without `pages` only the API, which starts in a moment.
+
+    `proxy_headers` are those in which a proxy names people.
+    """
     app = FastAPI(
         title="Hone",
         lifespan=lifespan,
@@ -47,7 +71,9 @@ def build(
     app.include_router(reviews.routes(parts.identity, parts.store, parts.policy))
     app.include_router(operate.routes(parts.identity, parts.operations, parts.assistants))
     app.include_router(rollout.routes(parts.identity, parts.operations, parts.assistants))
-    app.include_router(accounts.routes(parts.identity, parts.accounts))
+    app.include_router(sign_in.routes(parts))
+    app.include_router(accounts.routes(parts))
+    app.include_router(keys.routes(parts))
     app.include_router(health.routes(parts))
 
     @app.get("/", include_in_schema=False)
@@ -55,17 +81,19 @@ def build(
         return RedirectResponse("/chat/")
 
     build_id = _build_id()
+    app.add_middleware(EndedStreams, identity=parts.identity)
     if pages:
         # Importing Gradio takes seconds, which commands that need no page should not pay.
         from serve.pages import mount, snippet
 
         app.add_middleware(EarlyHead, snippet=snippet(build_id))
+        app.add_middleware(OwnStreams, proxy_header=next(iter(proxy_headers), ""))
         # Gradio reflects any origin with credentials unless a CORS middleware of ours stands before it.
         app.add_middleware(CORSMiddleware, allow_origins=[])
         mount(app, parts)
     if proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(proxies))
-    app.add_middleware(Doors, hosts=hosts, proxies=proxies, build=build_id)
+    app.add_middleware(Doors, hosts=hosts, proxies=proxies, build=build_id, proxy_headers=proxy_headers)
     if pages:
         from serve.pages.error_pages import ErrorPages
 

@@ -31,7 +31,8 @@ def hone(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator
 def closed(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[RunningHone]:
     """One that asks everybody to sign in."""
     with on_tiny_model(tmp_path_factory.mktemp("closed"), tiny_model) as running:
-        running.settings = '[auth]\nlogin = "local"\n'
+        provider = 'issuer = "http://127.0.0.1:9"\nclient_id = "hone"\ntitle = "Acme"'
+        running.settings = f'[auth]\nlogin = "oidc"\n[oidc]\n{provider}\n'
         yield running.start(ready=False)
 
 
@@ -126,3 +127,65 @@ def test_nothing_serious_before_one_is_signed_in(browser: Browser, closed: Runni
         page.locator("form button").first.click()
         expect(page.get_by_role("alert")).to_be_visible()
         assert not (found := faults(page)), "\n".join(found)
+
+
+def entrance(page: Page, hone: RunningHone) -> Iterator[str]:
+    """A link, and what it says once it holds no more."""
+    link = hone.post("/v1/invitations", {"role": "user"}).json()["link"]
+    page.goto(link)
+    yield "a link"
+    page.locator("input[name=name]").fill("Not A Name")
+    page.locator("input[name=password]").fill("long enough it is")
+    page.locator("form button").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    yield "a link, wrongly used"
+    page.goto(f"{hone.url}/join/spent")
+    yield "a link that is spent"
+
+
+def signed_in(page: Page, hone: RunningHone) -> None:
+    page.goto(f"{hone.url}/login?next=/account")
+    page.locator("input[name=name]").fill("admin")
+    page.locator("input[name=password]").fill((hone.home / "admin-password").read_text().strip())
+    page.locator("form button").click()
+    expect(page.locator("#key")).to_be_visible()
+
+
+def account(page: Page, hone: RunningHone) -> Iterator[str]:
+    signed_in(page, hone)
+    page.locator("#key input[name=label]").fill("A bot that answers")
+    page.locator("#key input[value=chat]").check()
+    page.locator("#key button").click()
+    expect(page.locator("output")).to_contain_text("hone_")
+    expect(page.locator("td").first).to_be_visible()
+    yield "a new key"
+    page.locator("#password input[name=old]").fill("wrong")
+    page.locator("#password input[name=new]").fill("long enough it is")
+    page.locator("#password button").click()
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    yield "a wrong password"
+
+
+def people(page: Page, hone: RunningHone) -> Iterator[str]:
+    signed_in(page, hone)
+    for name in ("mina", "a-name-as-long-as-they-may-be-x2"):
+        hone.post("/v1/users", {"name": name, "password": "long enough it is"})
+    hone.request("PATCH", "/v1/users/mina", json={"suspended": True})
+    page.goto(f"{hone.url}/people")
+    page.locator("#invite button").click()
+    expect(page.locator("output")).to_contain_text("/join/")
+    expect(page.locator("[data-do=withdraw]").first).to_be_visible()
+    yield "a new link"
+
+
+DOORS = {"entrance": entrance, "account": account, "people": people}
+
+
+@pytest.mark.parametrize("look", FULL)
+@pytest.mark.parametrize("name", DOORS)
+def test_nothing_serious_at_the_doors(browser: Browser, closed: RunningHone, name: str, look: Look) -> None:
+    with looking(browser, look) as page:
+        for state in DOORS[name](page, closed):
+            assert not (found := faults(page)), f"{name}, {state}:\n" + "\n".join(found)
+            width = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            assert width <= 0, f"{name}, {state}: {width} px wider than the window"

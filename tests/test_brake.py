@@ -6,7 +6,7 @@ import time
 import pytest
 
 from feedback.errors import TooManyTries
-from serve.brake import FREE_TRIES, QUEUE, Brake
+from serve.brake import FREE_OF_MANY, FREE_TRIES, LONGEST_OF_MANY, QUEUE, Brake
 
 
 class Clock:
@@ -47,3 +47,18 @@ async def test_a_flood_is_refused_instead_of_queued() -> None:
     ended = await asyncio.gather(*tries, return_exceptions=True)
     assert sum(isinstance(end, TooManyTries) for end in ended) == 10
     assert sum(end is False for end in ended) == QUEUE
+
+
+async def test_where_nobody_is_named_an_address_is_held_up_a_little_and_no_other_address_is() -> None:
+    clock = Clock()
+    brake = Brake(clock=clock)
+    for _ in range(FREE_OF_MANY):
+        brake.refuse_early("", "10.0.0.1")
+        brake.failed("", "10.0.0.1")
+    for _ in range(20):
+        brake.failed("", "10.0.0.1")
+    brake.refuse_early("", "10.0.0.2")
+    with pytest.raises(TooManyTries):
+        brake.refuse_early("", "10.0.0.1")
+    clock.now = LONGEST_OF_MANY + 1
+    brake.refuse_early("", "10.0.0.1")

@@ -1,10 +1,9 @@
-"""Who may do what: every route declares a role, and the roles hold over HTTP with accounts and sessions."""
+"""Signing in over HTTP, with accounts and sessions; which role opens what is `test_matrix.py`'s."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
 from feedback.records import Principal, Role
@@ -12,7 +11,6 @@ from hone.app import Hone
 from hone.home import Home
 from hone.settings import read
 
-PUBLIC = {"/", "/login", "/logout", "/healthz", "/readyz"}
 PASSWORD = "correct horse battery"
 ADMIN = Principal("admin", Role.ADMIN)
 
@@ -42,44 +40,6 @@ def signed_in(hone: Hone, role: Role) -> TestClient:
     assert "httponly" in answer.headers["set-cookie"].lower()
     assert "samesite=lax" in answer.headers["set-cookie"].lower()
     return visitor
-
-
-def test_every_route_declares_the_role_it_needs(hone: Hone) -> None:
-    # An included router keeps its own routes.
-    parts = [hone.web, *(r.original_router for r in hone.web.routes if hasattr(r, "original_router"))]
-    routes = [route for part in parts for route in part.routes if isinstance(route, APIRoute)]
-    assert len(routes) > 25
-    for route in routes:
-        roles = [d.call.role for d in route.dependant.dependencies if hasattr(d.call, "role")]
-        assert len(roles) == (0 if route.path in PUBLIC else 1), route.path
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "needed"),
-    [
-        ("GET", "/v1/me", Role.USER),
-        ("GET", "/v1/assistants", Role.USER),
-        ("GET", "/v1/reviews", Role.REVIEWER),
-        ("GET", "/v1/versions", Role.OPERATOR),
-        ("GET", "/v1/runs", Role.OPERATOR),
-        ("GET", "/v1/assistants/general/rollout", Role.OPERATOR),
-        ("GET", "/v1/status", Role.OPERATOR),
-        ("GET", "/metrics", Role.OPERATOR),
-        ("GET", "/v1/exports?assistant=general", Role.OPERATOR),
-        ("GET", "/v1/curation?assistant=general", Role.OPERATOR),
-        ("POST", "/v1/rebuild", Role.OPERATOR),
-        ("GET", "/v1/users", Role.ADMIN),
-    ],
-)
-def test_a_route_admits_its_role_and_refuses_the_one_below(
-    hone: Hone, method: str, path: str, needed: Role
-) -> None:
-    assert client(hone).request(method, path).status_code == 401
-    for role in (Role.USER, Role.REVIEWER, Role.OPERATOR):
-        answer = signed_in(hone, role).request(method, path)
-        assert answer.status_code == (200 if role.covers(needed) else 403), (role, answer.text)
-        if answer.status_code == 403:
-            assert f"needs the role {needed}" in answer.json()["error"]["message"]
 
 
 def test_the_homes_token_may_do_everything_and_a_wrong_one_nothing(hone: Hone) -> None:

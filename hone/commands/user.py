@@ -1,6 +1,6 @@
-"""`user add`, `list`, `role` and `suspend`."""
+"""`user add`, `invite`, `list`, `role`, `reset` and `suspend`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -23,6 +23,28 @@ def add_user(
     body = {"name": name, "role": role, "password": password}
     made = call(home, "POST", "/v1/users", make=True, json=body)
     screen.print(f"account {made['name']} made, role {made['role']}")
+
+
+@app.command("invite")
+def invite(
+    role: Annotated[str, typer.Option(help="user, reviewer, operator or admin.")] = "user",
+    name: Annotated[str, typer.Option(help="The account's name; without one they choose it.")] = "",
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Print a link, good once and for a week, by which somebody makes an account."""
+    body = {"role": role} | ({"name": name} if name else {})
+    _offer(call(home, "POST", "/v1/invitations", make=True, json=body))
+
+
+@app.command("reset")
+def reset(name: str, home: HomeOption = DEFAULT_HOME) -> None:
+    """Print a link, good once and for a week, by which the account's holder sets a new password."""
+    _offer(call(home, "POST", f"/v1/users/{name}/reset"))
+
+
+def _offer(made: dict[str, Any]) -> None:
+    screen.print(made["link"], soft_wrap=True)
+    screen.print("Put the address that they reach Hone at in place of the one above, if that is another.")
 
 
 @app.command("list")

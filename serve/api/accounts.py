@@ -1,18 +1,22 @@
-"""`/v1/users` for admins, and the sign-in form for everyone."""
+"""`/v1/users` and `/v1/invitations` for admins, one's own account for everyone, and the pages for both."""
 
 import asyncio
-import html
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse, Response
 
-from feedback.accounts import Accounts
+from feedback.accounts import MAX_PASSWORD
+from feedback.errors import NotAllowed
+from feedback.invitations import Invitation, Invitations
 from feedback.records import Principal, Role
+from serve.api import forms
 from serve.api.errors import Body
+from serve.api.sign_in import let_in
 from serve.brake import Brake
-from serve.identity import COOKIE, Identity
+from serve.identity import COOKIE
+from serve.parts import Parts
 
 
 class NewUser(Body):
@@ -29,10 +33,22 @@ class UserChange(Body):
     suspended: bool | None = None
 
 
-def routes(identity: Identity, accounts: Accounts) -> APIRouter:
+class NewInvitation(Body):
+    """Who gets the link chooses the name, where none is given."""
+
+    role: Role = Role.USER
+    name: str | None = None
+
+
+class NewPassword(Body):
+    old: str
+    new: str
+
+
+def routes(parts: Parts) -> APIRouter:
     router = APIRouter(tags=["accounts"])
-    brake = Brake()
-    admin = Annotated[Principal, Depends(identity.may(Role.ADMIN))]
+    accounts, invitations = parts.accounts, Invitations(parts.store)
+    admin = Annotated[Principal, Depends(parts.identity.may(Role.ADMIN))]
 
     @router.get("/v1/users")
     async def users(principal: admin) -> dict[str, Any]:
@@ -54,70 +70,71 @@ def routes(identity: Identity, accounts: Accounts) -> APIRouter:
             await asyncio.to_thread(accounts.suspend, principal, name, body.suspended)
         return {"name": name}
 
-    @router.get("/login", response_model=None)
-    async def sign_in_page(request: Request, next: str = "/chat/") -> Response:
-        if not identity.login_needed:
-            return RedirectResponse(_local(next), 303)
-        return HTMLResponse(_form(_local(next), korean=_korean(request)))
+    @router.post("/v1/users/{name}/reset", status_code=201)
+    async def reset(name: str, request: Request, principal: admin) -> dict[str, Any]:
+        """A link, good once, by which its holder sets the account's password."""
+        return _told(request, *await asyncio.to_thread(invitations.reset, principal, name))
 
-    @router.post("/login", response_model=None)
-    async def sign_in(
-        request: Request,
-        name: Annotated[str, Form(max_length=64)],
-        password: Annotated[str, Form(max_length=1024)],
-        next: Annotated[str, Form()] = "/chat/",
-    ) -> Response:
-        client = request.client.host if request.client else ""
-        principal = await brake.check(f"{name}\n{client}", lambda: accounts.verify(name, password))
-        if principal is None:
-            return HTMLResponse(_form(_local(next), korean=_korean(request), wrong=True), 401)
-        token = await asyncio.to_thread(accounts.open_session, principal, identity.session_days)
-        answer = RedirectResponse(_local(next), 303)
-        secure = request.url.scheme == "https"
-        seconds = identity.session_days * 86_400
-        answer.set_cookie(COOKIE, token, max_age=seconds, httponly=True, samesite="lax", secure=secure)
-        return answer
+    @router.delete("/v1/users/{name}/sessions", status_code=204)
+    async def sign_out(name: str, principal: admin) -> None:
+        await asyncio.to_thread(accounts.end_sessions, principal, name)
 
-    @router.post("/logout", response_model=None)
-    async def sign_out(request: Request) -> Response:
-        token = request.cookies.get(COOKIE)
-        if token:
-            await asyncio.to_thread(accounts.end_session, token)
-        answer = RedirectResponse("/login", 303)
-        answer.delete_cookie(COOKIE)
-        return answer
+    @router.get("/v1/invitations")
+    async def invited(principal: admin) -> dict[str, Any]:
+        return {"data": [asdict(link) for link in await asyncio.to_thread(invitations.list)]}
 
+    @router.post("/v1/invitations", status_code=201)
+    async def invite(body: NewInvitation, request: Request, principal: admin) -> dict[str, Any]:
+        made = await asyncio.to_thread(invitations.invite, principal, body.role, body.name)
+        return _told(request, *made)
+
+    @router.delete("/v1/invitations/{invitation_id}", status_code=204)
+    async def withdraw(invitation_id: str, principal: admin) -> None:
+        await asyncio.to_thread(invitations.withdraw, principal, invitation_id)
+
+    @router.get("/people", include_in_schema=False)
+    async def people(request: Request, principal: admin) -> HTMLResponse:
+        return forms.html(forms.Form(request).people("people"))
+
+    _add_own(router, parts)
     return router
 
 
-def _local(target: str) -> str:
-    """The target if it is a path of this site, else the chat: a link must not lead elsewhere."""
-    return target if target.startswith("/") and not target.startswith(("//", "/\\")) else "/chat/"
+def _add_own(router: APIRouter, parts: Parts) -> None:
+    """The routes for one's own account."""
+    accounts, brake = parts.accounts, Brake()
+    user = Annotated[Principal, Depends(parts.identity.may(Role.USER))]
+
+    @router.get("/account", include_in_schema=False)
+    async def account(request: Request, principal: user) -> HTMLResponse:
+        elsewhere = parts.identity.elsewhere
+        passwords = elsewhere is None or elsewhere.passwords
+        own = passwords and await asyncio.to_thread(accounts.has_password, principal.name)
+        return forms.html(forms.Form(request).people("account", password=own))
+
+    @router.post("/v1/me/password", status_code=204)
+    async def password(body: NewPassword, request: Request, principal: user) -> Response:
+        """Change one's own password; every sign-in ends but this one."""
+        client = request.client.host if request.client else ""
+        old = body.old[: MAX_PASSWORD + 1]
+        verify = accounts.verify
+        if not await brake.check(principal.name, lambda: verify(principal.name, old), client=client):
+            raise NotAllowed(
+                "That is not your password now.",
+                "Type the one you sign in with; who signs in elsewhere changes it there.",
+            )
+        await asyncio.to_thread(accounts.set_password, principal, principal.name, body.new)
+        answer = Response(status_code=204)
+        if request.cookies.get(COOKIE):
+            days = parts.identity.session_days
+            token = await asyncio.to_thread(accounts.open_session, principal, days)
+            let_in(answer, request, token, days)
+        return answer
+
+    @router.delete("/v1/me/sessions", status_code=204)
+    async def sign_out_everywhere(principal: user) -> None:
+        await asyncio.to_thread(accounts.end_sessions, principal, principal.name)
 
 
-def _korean(request: Request) -> bool:
-    chosen = request.cookies.get("lang") or request.headers.get("accept-language", "")
-    return chosen.lower().startswith("ko")
-
-
-_WORDS = {
-    False: ("Sign in", "Name", "Password", "That name and password do not match.", "en"),
-    True: ("로그인", "이름", "비밀번호", "이름과 비밀번호가 맞지 않습니다.", "ko"),
-}
-
-
-def _form(target: str, *, korean: bool, wrong: bool = False) -> str:
-    title, name, password, mismatch, lang = _WORDS[korean]
-    note = f"<p role='alert'>{mismatch}</p>" if wrong else ""
-    return f"""<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>Hone</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><style>
-:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, "Noto Sans KR", sans-serif }}
-body {{ display: grid; place-items: center; min-height: 90vh; margin: 0 }}
-form {{ display: grid; gap: .75rem; width: min(20rem, 90vw) }}
-input, button {{ font: inherit; padding: .6rem; border-radius: .5rem; border: 1px solid #888; width: 100%;
-  box-sizing: border-box }} button {{ background: #4f46e5; color: #fff; border: 0 }} p {{ color: #dc2626 }}
-</style></head><body><form method="post" action="/login"><h1>Hone</h1>{note}
-<label>{name}<input name="name" autocomplete="username" required autofocus></label>
-<label>{password}<input name="password" type="password" autocomplete="current-password" required></label>
-<input type="hidden" name="next" value="{html.escape(target)}"><button>{title}</button>
-</form></body></html>"""
+def _told(request: Request, link: Invitation, token: str) -> dict[str, Any]:
+    return asdict(link) | {"link": str(request.url_for("link", token=token))}

@@ -48,7 +48,7 @@ class Header:
             f'<button type="button" lang="{other}" onclick="honeLanguage(\'{other}\')">'
             f"{visit.say('other_language')}</button>"
         )
-        who = f"<span>{html.escape(visit.principal.name)}</span>"
+        who = f'<a href="/account">{html.escape(visit.principal.name)}</a>'
         if self._login_needed:
             out = visit.say("sign_out")
             who += f'<form method="post" action="/logout"><button title="{out}">{out}</button></form>'
