@@ -139,6 +139,7 @@ class Elsewhere:
             if over and not pulse.begun:
                 return work.result() if work else -1
             if pulse.begun and pulse.silent:
+                await pulse.give_up()
                 return work.result() if over and work else -1
             if work and not over:
                 await asyncio.wait([work], timeout=self._beat)
@@ -148,13 +149,17 @@ class Elsewhere:
     async def _end(
         self, storage: Storage, name: str, before: list[str], work: "asyncio.Future[int] | None"
     ) -> None:
-        """Want this attempt no more, and end what started it."""
+        """Want this attempt no more, end what started it, and give it a moment to end itself."""
         with suppress(StorageAway):
             await asyncio.to_thread(storage.write, WANTED, {"name": "", "before": [name, *before]})
         if work and not work.done():
             work.cancel()
             with suppress(asyncio.CancelledError, HoneError):
                 await work
+        with suppress(StorageAway):
+            pulse, until = Pulse(storage, name, self._beat), time.monotonic() + 2 * self._beat
+            while time.monotonic() < until and await pulse.trains():
+                await asyncio.sleep(self._beat / 4)
 
 
 def sweep(url: str, going: Collection[str]) -> None:
@@ -199,6 +204,11 @@ class Pulse:
         if self._sign != before:
             self.heard()
         return bool(self._sign != before)
+
+    async def give_up(self) -> None:
+        """Write down that it was silent for too long, so that nobody waits for that again."""
+        with suppress(StorageAway):
+            await asyncio.to_thread(self._storage.write, f"{self._name}/{SIGN}", OVER)
 
     async def trains(self) -> bool:
         """Whether it may still be at work: taken up, not ended, and not silent for too long."""

@@ -10,8 +10,9 @@ Trail: tuner/launchers/elsewhere.py, tuner/keeper.py -> here
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ import fsspec
 from feedback.errors import StorageAway
 
 PIECE = 1 << 20
+TRIES = 10
+"""Times that a folder is emptied, a second apart, before what is left in it counts as held."""
 
 
 class Taken(Exception):
@@ -106,20 +109,24 @@ class Storage:
                     self._files.rm_file(at)
 
     def remove(self, name: str = "") -> None:
-        """Delete all of a folder, and look that it is gone.
+        """Delete all of a folder, and look that it is gone; who still writes there ends at the sight of that.
 
         Raises:
             StorageAway: Something is left.
         """
         with _in_words(self.url):
-            for at in self._found(name):
-                self._files.rm_file(at)
-            if self._local:
-                shutil.rmtree(self._at(name), ignore_errors=True)
-            if left := self._found(name):
-                raise StorageAway(
-                    f"{len(left)} files under {self.url} could not be deleted.", "Look what holds them."
-                )
+            for _ in range(TRIES):
+                for at in self._found(name):
+                    with suppress(FileNotFoundError):
+                        self._files.rm_file(at)
+                if self._local:
+                    shutil.rmtree(self._at(name), ignore_errors=True)
+                if not (left := self._found(name)):
+                    return
+                time.sleep(1)
+            raise StorageAway(
+                f"{len(left)} files under {self.url} could not be deleted.", "Look what holds them."
+            )
 
     def folders(self) -> list[str]:
         """The names of the folders that hold any file."""
