@@ -39,7 +39,7 @@ class Size:
     words: int = 400
     tabs: int = 300
     open_pages: int = 10
-    idle_seconds: float = 60
+    idle_seconds: float = 30
 
 
 QUICK = Size(people=4, turns=1, words=20, tabs=20, open_pages=3, idle_seconds=2)

@@ -25,7 +25,7 @@ from serve.pages.thrift import Page
 from serve.pages.words import assistant_choices, label, scripted
 from serve.parts import Parts
 
-QUICK, SLOW = 2.0, 10.0
+QUICK, SLOW = 2.0, 15.0
 """Seconds between two looks: while a run or a start of the engine goes on, and otherwise."""
 UNDER_WAY = ("queued", "running")
 RUNS_SHOWN = 10
