@@ -99,14 +99,20 @@ class Hone:
             lifespan=self._lifespan,
             pages=pages,
         )
-        self.web.include_router(demo.routes(parts.identity, self.store))
-        self.web.include_router(self.housekeeping.routes(parts.identity))
-        self.web.include_router(erase.routes(parts.identity, self.erasing))
-        self.web.include_router(lineage.routes(parts.identity, self.store))
-        self.web.include_router(proposals.routes(parts, self.proposing))
-        self.web.include_router(
-            search.routes(parts.identity, self.store, parts.policy, self.housekeeping.search)
-        )
+        self._add_routes(parts)
+
+    def _add_routes(self, parts: Parts) -> None:
+        """Those that need more than the parts."""
+        index = self.housekeeping.search
+        for routes in (
+            demo.routes(parts.identity, self.store),
+            self.housekeeping.routes(parts.identity),
+            erase.routes(parts.identity, self.erasing),
+            lineage.routes(parts.identity, self.store),
+            proposals.routes(parts, self.proposing),
+            search.routes(parts.identity, self.store, parts.policy, index),
+        ):
+            self.web.include_router(routes)
 
     def _parts(self) -> Parts:
         chat = self.settings.chat

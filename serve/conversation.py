@@ -14,6 +14,8 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import asdict
 
+from opentelemetry.trace import Span
+
 from feedback import spans
 from feedback.assistants import Assistants
 from feedback.errors import BadRequest, EngineBusy, HoneError, NotAllowed, StoreError
@@ -163,15 +165,18 @@ class Conversations:
             with spans.within(span), spans.span("admit"):
                 unkept = await self._open(exchange, begins, training)
         except BaseException as refusal:
-            pin.close()
-            spans.failed(span, refusal)
-            span.end()
-            if isinstance(refusal, HoneError):
-                self._metrics.refused(refusal.code)
+            self._refused(pin, span, refusal)
             raise
         turn = Turn(exchange, pinned, pin, self._settle, self._metrics, span, unkept)
         turn.pieces = self._speak(turn, drawn)
         return turn
+
+    def _refused(self, pin: ExitStack, span: Span, refusal: BaseException) -> None:
+        pin.close()
+        spans.failed(span, refusal)
+        span.end()
+        if isinstance(refusal, HoneError):
+            self._metrics.refused(refusal.code)
 
     async def _open(self, exchange: Exchange, begins: bool, training: bool) -> StoreError | None:
         """Record the admission; why it could not be, where the store failed."""
