@@ -25,11 +25,23 @@ input, button, select, .button { font: inherit; padding: .6rem; border-radius: .
 button, .button { background: #4f46e5; color: #fff; border: 0; text-align: center; text-decoration: none }
 [role=alert] { color: #dc2626 } [role=status] { color: inherit }
 main { width: min(60rem, 92vw); padding: 1rem 0 } main form { width: auto; margin-bottom: .75rem }
+body { color: #1e293b; background: #fff; word-break: keep-all; overflow-wrap: anywhere } a { color: #4f46e5 }
+.box p { margin: 0 } .box .button { margin-bottom: 1rem }
+main:not(.box) :is(form, [data-do]) { max-width: 26rem }
 table { border-collapse: collapse; width: 100% } td, th { text-align: start; padding: .4rem }
 td button, td select { width: auto; padding: .35rem .6rem; min-height: 2rem; margin: .15rem }
+[data-do] { background: none; color: inherit; border: 1px solid #888; white-space: nowrap }
+fieldset { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; border: 1px solid #888; border-radius: .5rem }
+fieldset label { display: inline-flex; align-items: center; gap: .5rem; min-height: 1.75rem }
+fieldset input { width: 1.25rem; height: 1.25rem; margin: 0 }
+#told:not(:empty) { border-inline-start: 4px solid #4f46e5; padding-inline-start: 1rem; scroll-margin: 1rem }
+@media (max-width: 40rem) { thead { position: absolute; clip-path: inset(50%) }
+  tr { display: flex; flex-wrap: wrap; align-items: center; gap: 0 .75rem; padding: .5rem 0 }
+  tr + tr { border-top: 1px solid #8888 } td { padding: .2rem 0 } td:last-child { flex-basis: 100% } }
 .scroll { overflow-x: auto }
 output { display: block; overflow-wrap: anywhere; font-family: ui-monospace, monospace }
-@media (prefers-color-scheme: dark) { [role=alert] { color: #f87171 } }
+@media (prefers-color-scheme: dark) { body { color: #e2e8f0; background: #0f172a } a { color: #a5b4fc }
+  [role=alert] { color: #f87171 } }
 """
 
 

@@ -85,7 +85,7 @@ const people = async (box) => {
   });
   const form = add(box, "form", "", { id: "invite" });
   const name = field(form, "invite_name", { maxlength: "32" });
-  const role = choice(form, say("role"), HONE.roles, "user");
+  const role = choice(add(form, "label", say("role")), say("role"), HONE.roles, "user");
   add(form, "button", say("invite"));
   form.addEventListener("submit", act(async () => {
     const body = { role: role.value, ...(name.value ? { name: name.value } : {}) };
@@ -121,13 +121,13 @@ const account = async (box) => {
   });
   const making = add(box, "form", "", { id: "key" });
   const label = field(making, "label", { maxlength: "80", required: "" });
-  const role = choice(making, say("role"), HONE.roles.slice(0, HONE.roles.indexOf(me.role) + 1), "user");
+  const role = choice(add(making, "label", say("role")), say("role"), HONE.roles.slice(0, HONE.roles.indexOf(me.role) + 1), "user");
   const scopes = add(making, "fieldset");
   add(scopes, "legend", say("scopes"));
   for (const scope of HONE.scopes) {
     const one = add(scopes, "label");
-    add(one, "input", "", { type: "checkbox", name: "scope", value: scope, style: "width: auto" });
-    one.append(" " + scope + " ");
+    add(one, "input", "", { type: "checkbox", name: "scope", value: scope });
+    one.append(scope);
   }
   const days = field(making, "days", { type: "number", min: "1", max: "3650" });
   days.value = 90;
@@ -144,7 +144,9 @@ const offer = (key, secret) => {
   told.replaceChildren();
   add(told, "p", say(key));
   add(told, "output", secret);
+  told.scrollIntoView({ block: "nearest" });
 };
+document.title = "Hone · " + say(HONE.page);
 add(main, "h1", say(HONE.page));
 add(main, "a", say("chat"), { href: "/chat/" });
 const note = add(main, "p", "", { role: "status" });
