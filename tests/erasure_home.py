@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stories import ANA, RITA, ask
+from test_registry_and_rollout import base_of
 
 from feedback import erasure, pairs, ratings, review, snapshot
 from feedback.curate import curate
@@ -152,6 +153,7 @@ def register(home: Path, folder: Path, number: int, run_id: str, frozen: snapsho
     adapter = folder / "adapter"
     made = registry.digest(adapter)
     name = registry.version_name("general", number, made)
-    card = Card(name, "general", number, made, "tiny", run_id, frozen.digest, "plan", "2026-01-01T00:00:00")
+    told = run_id, frozen.digest, "plan", "2026-01-01T00:00:00"
+    card = Card(name, "general", number, made, base_of(adapter), *told)
     registry.register(home, adapter, card)
     return name

@@ -76,7 +76,13 @@ def make_adapter(folder: Path, content: str) -> Path:
 def card_for(adapter: Path, number: int, assistant: str = "general") -> Card:
     digest = registry.digest(adapter)
     name = registry.version_name(assistant, number, digest)
-    return Card(name, assistant, number, digest, "base", "r", "s", "p", "2025-01-01T00:00:00+00:00")
+    return Card(name, assistant, number, digest, base_of(adapter), "r", "s", "p", "2025-01-01T00:00:00+00:00")
+
+
+def base_of(adapter: Path) -> str:
+    """The folder's name of the model that PEFT made an adapter for; `base` where none did."""
+    config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+    return Path(config.get("base_model_name_or_path") or "base").name
 
 
 class House:
