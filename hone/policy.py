@@ -5,7 +5,7 @@ Trail: hone/settings.py -> here -> feedback/screen.py, feedback/caps.py
 
 from feedback.caps import Caps
 from feedback.screen import Policy
-from hone.sections import Curation
+from hone.learning_sections import Curation
 
 
 def policy(curation: Curation) -> Policy:

@@ -20,10 +20,10 @@ from pydantic_settings import SettingsError as UnreadableVariable
 
 from feedback.errors import SettingsError
 from hone import training
+from hone.learning_sections import Curation, Training, Tuner
 from hone.sections import (
     Auth,
     Chat,
-    Curation,
     Engine,
     Erasure,
     Model,
@@ -32,8 +32,6 @@ from hone.sections import (
     Review,
     Store,
     Teacher,
-    Training,
-    Tuner,
     Web,
 )
 

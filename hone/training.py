@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from hone.sections import Training
+from hone.learning_sections import Training
 from tuner.launchers import command
 from tuner.launchers.base import Far, Launcher
 from tuner.launchers.command import Command

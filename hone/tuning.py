@@ -19,9 +19,9 @@ from feedback.records import Principal, Run, Version, now
 from feedback.store import Store
 from hone.home import Home
 from hone.judging import judge
+from hone.learning_sections import Tuner as TunerSettings
 from hone.machine import physical_cores
 from hone.policy import policy
-from hone.sections import Tuner as TunerSettings
 from hone.server_verbs import ServerVerbs
 from hone.settings import Settings
 from hone.training import launcher

@@ -80,7 +80,7 @@ def test_files_that_are_no_certificates_are_named(tmp_path: Path) -> None:
     for file in ("text", "nowhere"):
         with pytest.raises(SettingsError, match=file):
             _trust(str(tmp_path / file))
-    command = [sys.executable, "-m", "serve.engine", "--model", "none", "--cache", str(tmp_path)]
+    command = [sys.executable, "-m", "serve.engine", "--alone", "--model", "none", "--cache", str(tmp_path)]
     told = subprocess.run(
         [*command, "--certificate", str(tmp_path / "text")],
         capture_output=True,

@@ -44,7 +44,8 @@ class Named(ListEngine):
 
     async def models(self) -> list[dict[str, Any]]:
         self._answering()
-        return [{"id": BASE, "parent": None}, *({"id": name, "parent": BASE} for name in self.held)]
+        base = {"id": BASE, "root": "/models/base", "parent": None}
+        return [base, *({"id": name, "parent": BASE} for name in self.held)]
 
     async def load(self, version: str, folder: Path) -> None:
         self._answering()

@@ -10,7 +10,7 @@ from test_containers import KUBERNETES, TOOLS, tool
 
 from feedback.errors import SettingsError, TrainingFailed
 from hone import settings
-from hone.sections import Training
+from hone.learning_sections import Training
 from hone.training import launcher
 from tuner.launchers.base import Order
 from tuner.launchers.elsewhere import Elsewhere
