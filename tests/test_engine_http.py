@@ -127,7 +127,7 @@ async def test_the_hubs_client_streams_from_it(engine: Process) -> None:
 @pytest.mark.parametrize("streaming", [True, False])
 def test_a_client_that_goes_away_ends_its_answer(engine: Process, streaming: bool) -> None:
     cancelled = 'hone_engine_requests_total{kind="answer",outcome="cancelled"}'
-    before, tokens = engine.metric(cancelled), 'hone_engine_tokens_total{kind="completion"}'
+    before, tokens = engine.metric(cancelled), "hone_engine_generation_tokens_total"
     made = engine.metric(tokens)
     asked = body(stream=streaming, max_tokens=3900)
     with httpx.Client(base_url=engine.url, headers=engine.http.headers, trust_env=False) as client:
