@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from feedback import whole
 from feedback.affected import Policy
 from feedback.errors import StoreError
 from feedback.reach import Scope
-from feedback.receipt import flush, private
 from feedback.records import Principal, is_id, new_id, now
 
 LIST = "erasures.jsonl"
@@ -60,14 +60,14 @@ def restored(record: Mapping[str, Any]) -> Job:
 
 def keep(home: Path, job: Job) -> None:
     (home / FOLDER).mkdir(exist_ok=True, mode=0o700)
-    private(home / FOLDER / f"{job.id}.json", json.dumps(asdict(job), ensure_ascii=False))
+    whole.write(home / FOLDER / f"{job.id}.json", json.dumps(asdict(job), ensure_ascii=False), private=True)
 
 
 def drop(home: Path, job: Job) -> None:
     path = home / FOLDER / f"{job.id}.json"
     if path.exists():
         path.unlink()
-        flush(path.parent)
+        whole.durable(path.parent)
 
 
 def unfinished(home: Path) -> list[Job]:
@@ -87,7 +87,7 @@ def enlist(home: Path, job: Job) -> None:
         file.write(("" if ended else "\n") + json.dumps(told, ensure_ascii=False) + "\n")
         file.flush()
         os.fsync(file.fileno())
-    flush(home)
+    whole.durable(home)
 
 
 def merge(home: Path, files: Path) -> None:
@@ -95,7 +95,7 @@ def merge(home: Path, files: Path) -> None:
     known = {told["id"]: told for told in (*records(files), *records(home))}
     if files != home and known:
         lines = (json.dumps(told, ensure_ascii=False) + "\n" for told in known.values())
-        private(files / LIST, "".join(lines))
+        whole.write(files / LIST, "".join(lines), private=True)
 
 
 def records(home: Path) -> list[dict[str, Any]]:

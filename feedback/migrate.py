@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from feedback import schema, store_file
+from feedback import schema, store_file, whole
 from feedback.errors import StoreError
 from feedback.records import now
 
@@ -62,7 +62,7 @@ def _keep(connection: Any, path: Path, number: int) -> None:
         store_file.remove(fresh)
         raise
     fresh.replace(copy)
-    store_file.durable(copy.parent)
+    whole.durable(copy.parent)
 
 
 def _copies(path: Path) -> Iterator[tuple[int, Path]]:

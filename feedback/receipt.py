@@ -9,12 +9,12 @@ Trail: feedback/erasure.py -> here
 import hashlib
 import hmac
 import json
-import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from feedback import whole
 from feedback.errors import BadRequest
 
 SIGNATURE = "signature"
@@ -26,7 +26,7 @@ def key(home: Path) -> bytes:
     """The home's signing key, made on first use, readable by its owner alone."""
     path = home / KEY
     if not path.exists():
-        private(path, secrets.token_hex(32))
+        whole.write(path, secrets.token_hex(32), private=True)
     return bytes.fromhex(path.read_text("utf-8").strip())
 
 
@@ -65,30 +65,8 @@ def save(home: Path, receipt: Mapping[str, Any]) -> Path:
     while path.exists() and read(path).get(SIGNATURE) != receipt[SIGNATURE]:
         number += 1
         path = folder / f"{receipt['erasure']}-{number}.json"
-    private(path, json.dumps(receipt, ensure_ascii=False, indent=1) + "\n")
+    whole.write(path, json.dumps(receipt, ensure_ascii=False, indent=1) + "\n", private=True)
     return path
-
-
-def private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all, and on the disk when this returns."""
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    flush(path.parent)
-
-
-def flush(folder: Path) -> None:
-    """Put what a folder lists on the disk."""
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _mark(receipt: Mapping[str, Any], secret: bytes) -> str:

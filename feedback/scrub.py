@@ -9,7 +9,6 @@ Trail: feedback/purge.py -> here -> feedback/word_files.py
 
 import json
 import mmap
-import os
 import re
 import shutil
 from collections.abc import Collection, Iterable
@@ -20,9 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from feedback import scan, word_files
+from feedback import scan, whole, word_files
 from feedback.ledger import Ledger
-from feedback.receipt import flush
 from feedback.scan import Needles
 from feedback.sides import SIDES
 from feedback.snapshot import MANIFEST
@@ -46,7 +44,7 @@ def run_folder(folder: Path, erased: Collection[str], needles: Needles) -> None:
         told = json.loads(path.read_text("utf-8"))
         cleaned = redacted(told, erased, needles)
         if cleaned != told:
-            _replace(path, json.dumps(cleaned, ensure_ascii=False, indent=1).encode())
+            whole.write(path, json.dumps(cleaned, ensure_ascii=False, indent=1))
 
 
 def withdrawn_versions(store: Store, home: Path) -> list[str]:
@@ -123,7 +121,7 @@ def _without_rows(path: Path, erased: Collection[str]) -> None:
     if kept.num_rows < table.num_rows:
         sink = pa.BufferOutputStream()
         pq.write_table(kept, sink)
-        _replace(path, sink.getvalue().to_pybytes())
+        whole.write(path, sink.getvalue().to_pybytes())
 
 
 def _recount(snapshot: Path) -> None:
@@ -134,17 +132,7 @@ def _recount(snapshot: Path) -> None:
         groups = pq.read_table(snapshot / f"{side}.parquet", columns=["group_key"])["group_key"]
         counts[side], counts[f"{side}_groups"] = len(groups), len(groups.unique())
     if counts != manifest["counts"]:
-        _replace(snapshot / MANIFEST, json.dumps({**manifest, "counts": counts}, indent=2).encode())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    flush(path.parent)
+        whole.write(snapshot / MANIFEST, json.dumps({**manifest, "counts": counts}, indent=2))
 
 
 def _within(home: Path, folder: Path) -> Path:

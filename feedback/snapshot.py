@@ -7,7 +7,6 @@ Trail: feedback/curate.py -> here -> tuner/cycle.py, feedback/template.py
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from uuid import UUID, uuid5
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from feedback import whole
 from feedback.curate import Curated
 from feedback.errors import BadRequest, StoreError
 from feedback.records import Message, Pair
@@ -206,12 +206,7 @@ def _write(snapshot: Snapshot, folder: Path) -> None:
         )
     told = ("id", "run_id", "assistant", "digest", "counts", "dropped", "account")
     manifest = {name: getattr(snapshot, name) for name in told}
-    unfinished = folder / f"{MANIFEST}.part"
-    with unfinished.open("w", encoding="utf-8") as file:
-        json.dump(manifest, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(folder / MANIFEST)
+    whole.write(folder / MANIFEST, json.dumps(manifest, indent=2))
 
 
 def _frozen(pair: Pair, key: str) -> Row:

@@ -14,6 +14,7 @@ from typing import Any
 
 from feedback.errors import HomeBusy, HoneError, StoreError
 from feedback.records import new_id
+from feedback.whole import durable
 
 LOG_BYTES = 256 * 2**20
 """Size of the log (`.wal`) from which on it is moved into the file; until then nothing is written twice."""
@@ -114,15 +115,6 @@ def put_in_place(fresh: Path, path: Path) -> None:
         raise StoreError(f"{path} was not closed cleanly, so it stays as it is.", "Start Hone again.")
     fresh.replace(path)
     durable(path.parent)
-
-
-def durable(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's names, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _counts(cursor: Any, database: str) -> dict[str, int]:

@@ -12,6 +12,8 @@ Trail: feedback/purge.py -> here
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from feedback.whole import PARTIAL
+
 LOGS = ("engine.log",)
 """An engine's warnings and tracebacks quote prompts."""
 
@@ -23,7 +25,6 @@ RUN_JSON = ("evaluation.json", "error.json")
 """The scorecard's instructions, references and answers; and what an error said."""
 SNAPSHOT = "snapshot/*.parquet"
 """The rows themselves."""
-PARTIAL = ".partial"
 
 
 def in_run(folder: Path) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from fastapi import FastAPI
 
 from feedback import accounts as accounts_
+from feedback import whole
 from feedback.accounts import Accounts
 from feedback.assistants import Assistants
 from feedback.exchanges import Exchanges
@@ -21,7 +22,7 @@ from feedback.store import Store
 from hone import backups, demo, login
 from hone.engines import Engines
 from hone.erasing import Erasing
-from hone.home import REVIEW_SALT, Home, HomeLock, write_private
+from hone.home import REVIEW_SALT, Home, HomeLock
 from hone.housekeeping import Housekeeping
 from hone.policy import policy
 from hone.proposing import Proposing
@@ -162,7 +163,7 @@ class Hone:
         """Make the first admin where there is none; the password is kept in a private file, once."""
         _, password = accounts_.first_admin(self.store)
         if password:
-            write_private(self.home.password_file, password + "\n")
+            whole.write(self.home.password_file, password + "\n", private=True)
         return password
 
     @asynccontextmanager

@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from feedback import erasure
+from feedback import erasure, whole
 from feedback.erasure_jobs import LIST
 from feedback.errors import BadRequest, Conflict, StoreError
 from feedback.receipt import KEY
 from feedback.store import Store
-from feedback.store_file import durable
-from hone.home import REVIEW_SALT, SALTS, Home, HomeLock, write_private
+from feedback.whole import durable
+from hone.home import REVIEW_SALT, SALTS, Home, HomeLock
 
 MANIFEST = "manifest.json"
 FORM = 1
@@ -73,7 +73,7 @@ def _made(home: Home, store: Store, target: Path) -> dict[str, Any]:
         for path in _kept(home.folder):
             _copy(path, partial / path.relative_to(home.folder))
         manifest = _manifest(partial)
-        write_private(partial / MANIFEST, json.dumps(manifest, indent=1))
+        whole.write(partial / MANIFEST, json.dumps(manifest, indent=1), private=True)
         durable(partial)
         partial.replace(target)
         durable(target.parent)
@@ -109,7 +109,7 @@ def restore(home: Home, source: Path) -> Path | None:
         # What the backup has not must not stay either: a run of a later time would be taken for one to come.
         # But the secret of imports, which older backups lack, stays, or it would be another for certain.
         lacking = [name for name in ENTRIES if name != REVIEW_SALT and not (staging / name).exists()]
-        write_private(_journal(home), json.dumps({"aside": aside.name, "lacking": lacking}))
+        whole.write(_journal(home), json.dumps({"aside": aside.name, "lacking": lacking}), private=True)
         finish(home)
         return aside if aside.exists() else None
     finally:

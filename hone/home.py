@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from feedback import whole
 from feedback.errors import HomeBusy, SettingsError
 
 REVIEW_SALT = "review-salt"
@@ -88,7 +89,7 @@ class Home:
         if not path.exists():
             # Web process and engine may both be first: one secret is put there, and both read it.
             made = self.folder / f"{name}.{secrets.token_hex(4)}"
-            write_private(made, secrets.token_urlsafe(32))
+            whole.write(made, secrets.token_urlsafe(32), private=True)
             with suppress(FileExistsError):
                 os.link(made, path)
             made.unlink()
@@ -115,18 +116,6 @@ class Home:
                     return dict(json.loads(handle.read()))
                 return {}
         return None
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    partial.replace(path)
 
 
 class HomeLock:

@@ -14,7 +14,6 @@ Trail: serve/conversation.py -> here -> serve/engines/base.py
 import asyncio
 import hmac
 import json
-import os
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from feedback import whole
 from feedback.errors import Conflict, EngineUnavailable, HoneError, UnknownVersion
 from feedback.lots import lot
 from feedback.records import BASE_NUMBER, Message, Sampling
@@ -248,11 +248,6 @@ class Router:
         }
 
     def _save(self) -> None:
-        partial = self._path.with_suffix(".partial")
-        with partial.open("w", encoding="utf-8") as file:
-            canaries = {assistant: asdict(canary) for assistant, canary in self._canaries.items()}
-            state = {"loaded": self._loaded, "routes": self._routes, "canaries": canaries}
-            json.dump(state, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self._path)
+        canaries = {assistant: asdict(canary) for assistant, canary in self._canaries.items()}
+        state = {"loaded": self._loaded, "routes": self._routes, "canaries": canaries}
+        whole.write(self._path, json.dumps(state, indent=1))

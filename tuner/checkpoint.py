@@ -7,7 +7,6 @@ Trail: tuner/train.py -> here -> tuner/registry.py
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from typing import Any
 import torch
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import save_file
+
+from feedback import whole
 
 Tensors = dict[str, torch.Tensor]
 
@@ -64,8 +65,7 @@ def _plain(value: Any) -> Any:
 
 def save(path: Path, plan_digest: str, progress: Progress, model: Any, optimizer: Any, best: Tensors) -> None:
     """Replace the checkpoint at once: after a kill there is the old one or the new one."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with whole.replacing(path) as file:
         torch.save(
             {
                 "plan": plan_digest,
@@ -76,9 +76,6 @@ def save(path: Path, plan_digest: str, progress: Progress, model: Any, optimizer
             },
             file,
         )
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def restore(path: Path, plan_digest: str, model: Any, optimizer: Any) -> tuple[Progress, Tensors]:

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from feedback import whole
 from feedback.errors import BadRequest
 
 REFERENCE_RATE = 2e-4
@@ -195,12 +196,7 @@ def write_lines(path: Path, values: Iterable[Any]) -> None:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    whole.write(path, text)
 
 
 def read_lines(path: Path) -> list[Any]:

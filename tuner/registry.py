@@ -7,11 +7,11 @@ is never written again. Knows nothing of the store, of states or of the server.
 Trail: tuner/train.py -> here -> tuner/prove.py
 """
 
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from feedback import whole
 from feedback.errors import BadAdapter, Conflict, OtherBase
 from feedback.fingerprint import ADAPTER_FILES, digest
 from feedback.records import new_id
@@ -116,7 +116,7 @@ def _copy_whole(adapter: Path, target: Path, card: Card) -> None:
     try:
         for name in ADAPTER_FILES:
             shutil.copyfile(adapter / name, partial / name)
-            _flush(partial / name)
+            whole.durable(partial / name)
         write_json(partial / CARD, asdict(card))
         if digest(partial) != card.digest:
             raise BadAdapter(
@@ -125,8 +125,3 @@ def _copy_whole(adapter: Path, target: Path, card: Card) -> None:
         partial.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

@@ -8,7 +8,6 @@ Trail: serve/engine/__main__.py -> here -> serve/engine/assembly.py
 
 import hashlib
 import importlib.util
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from transformers.utils import logging
 
 from feedback.errors import SettingsError
 from feedback.template import stop_ids
+from feedback.whole import durable
 from serve.engine.assembly import assemble
 from serve.engine.network import Network
 from serve.engine.precision import choose_dtype
@@ -152,6 +152,5 @@ def _dequantise(source: Path, folder: Path) -> None:
     model.save_pretrained(partial)
     AutoTokenizer.from_pretrained(place, gguf_file=file).save_pretrained(partial)
     for path in partial.iterdir():
-        with path.open("rb") as stream:
-            os.fsync(stream.fileno())
+        durable(path)
     partial.rename(folder)
