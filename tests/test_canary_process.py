@@ -15,6 +15,8 @@ from feedback.ledger import Ledger
 from feedback.records import new_id
 from tuner import registry
 
+pytestmark = pytest.mark.long
+
 CONVERSATIONS = [new_id() for _ in range(24)]
 
 

@@ -18,6 +18,8 @@ from conftest import RunningHone, lines_of, on_tiny_model
 
 from tuner import registry
 
+pytestmark = pytest.mark.long
+
 LONG = {
     "model": "general",
     "messages": [{"role": "user", "content": "Talk for long."}],

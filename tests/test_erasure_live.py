@@ -16,6 +16,8 @@ from feedback import scan
 from feedback.records import new_id
 from feedback.scan import Needles
 
+pytestmark = pytest.mark.long
+
 PHRASE = "The turnip festival of Saltcoats begins on a Wednesday"
 
 

@@ -22,7 +22,7 @@ from feedback.errors import HoneError
 from feedback.ratings import rate
 from feedback.records import Assistant
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 A_LINE = 25
 """Texts in one conversation: each as a question, as an answer, as a comment and as a correction."""

@@ -23,6 +23,8 @@ from conftest import RunningHone
 
 from feedback.store import Store
 
+pytestmark = pytest.mark.long
+
 log = logging.getLogger(__name__)
 
 KILLS = int(os.environ.get("KILLS", "3"))

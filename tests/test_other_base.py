@@ -16,6 +16,8 @@ from test_registry_and_rollout import ANN, House, card_for, make_adapter
 from feedback.errors import OtherBase
 from tuner import bases, registry
 
+pytestmark = pytest.mark.long
+
 
 def make_base(folder: Path, weights: str) -> Path:
     folder.mkdir(parents=True)

@@ -24,6 +24,8 @@ from serve.engines.replicas import Replicas
 from serve.router import Router
 from serve.supervisor import Watch
 
+pytestmark = pytest.mark.long
+
 REQUESTS = int(os.environ.get("REQUESTS", "300"))
 TALKING = 6
 ASKED = [f"Tell me {what}" for what in ("one", "two", "three", "more", "less", "why", "how", "a story")]

@@ -4,7 +4,7 @@ import pytest
 from conftest import MINUTES, RunningHone
 from playwright.sync_api import Page, expect
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 WAITING = 16
 # As on a slow line: what the server says of events comes later than its answers to other requests.

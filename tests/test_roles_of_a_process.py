@@ -17,6 +17,8 @@ from test_canary_process import with_version
 from serve import release
 from serve.release import RELEASE, skew
 
+pytestmark = pytest.mark.long
+
 
 @contextmanager
 def engine_apart(hone: RunningHone, port: int) -> Iterator[subprocess.Popen[bytes]]:

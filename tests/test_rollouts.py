@@ -27,6 +27,8 @@ from tuner.rollout import ITSELF, Rollout
 from tuner.server import Answer
 from tuner.watch import Watch
 
+pytestmark = pytest.mark.long
+
 SECRET = "a secret of the home"
 
 

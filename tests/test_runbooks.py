@@ -13,6 +13,8 @@ from test_metrics import hone, scrape
 from hone.command import app
 from hone.settings import known
 
+pytestmark = pytest.mark.long
+
 __all__ = ["hone"]
 TEXT = (Path(__file__).parent.parent / "docs" / "operations.md").read_text("utf-8")
 LINES = [line.split("#")[0].strip() for block in re.findall(r"^```\n(.*?)^```", TEXT, re.M | re.S)

@@ -19,6 +19,7 @@ linux = pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="only Linux has
 
 
 @linux
+@pytest.mark.long
 def test_every_thread_of_the_child_yields_to_ours_and_no_session_stands_between(tmp_path: Path) -> None:
     pairs = [row(f"Say {n}.", "Yes.") for n in range(8)]
     run = make_run(tmp_path / "run", make_base(tmp_path / "base"), pairs, epochs=5000, patience=5000)

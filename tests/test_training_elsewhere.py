@@ -29,6 +29,8 @@ from tuner.launchers.local import ROOT, Local
 from tuner.launchers.storage import Storage, Taken
 from tuner.plan import RunFolder, read_json, read_lines
 
+pytestmark = pytest.mark.long
+
 TAUGHT = [row(f"Say {'so ' * n}{n}.", "Yes. " * (n % 5 + 1)) for n in range(12)]
 DEV = [row(f"Then say {n}.", "Yes.") for n in range(8)]
 LONG: dict[str, Any] = {"epochs": 30, "patience": 30, "checkpoint_steps": 5, "batch_tokens": 64}
@@ -170,8 +172,15 @@ async def test_a_team_elsewhere_trains_too(whole: RunFolder, tmp_path: Path) -> 
     assert losses(run) == pytest.approx(losses(whole), rel=1e-3, abs=1e-4)
 
 
-@pytest.mark.parametrize("victim", ["tuner.train", "tuner.keeper"])
-@pytest.mark.parametrize("name", ["by its words", "kubernetes"])
+@pytest.mark.parametrize(
+    ("name", "victim"),
+    [
+        ("by its words", "tuner.train"),
+        ("kubernetes", "tuner.keeper"),
+        pytest.param("by its words", "tuner.keeper", marks=pytest.mark.slow),
+        pytest.param("kubernetes", "tuner.train", marks=pytest.mark.slow),
+    ],
+)
 async def test_what_is_killed_is_gone_on_with_from_its_checkpoint(
     victim: str, name: str, whole: RunFolder, tmp_path: Path
 ) -> None:

@@ -33,6 +33,8 @@ pytest.importorskip("moto", reason="the S3 server of these tests is moto's")
 
 from s3_server import BUCKET, S3, s3_server
 
+pytestmark = pytest.mark.long
+
 __all__ = ["base", "importable", "whole"]
 
 
@@ -79,7 +81,7 @@ def test_of_many_that_claim_at_once_one_is_first(s3: S3) -> None:
         Storage(f"s3://{BUCKET}/run").claim("a/claim")
 
 
-@pytest.mark.parametrize("launcher", ["command", "kubernetes"])
+@pytest.mark.parametrize("launcher", ["command", pytest.param("kubernetes", marks=pytest.mark.slow)])
 async def test_a_run_goes_there_and_back_with_a_kill_in_the_middle_and_no_key_is_seen(
     launcher: str, s3: S3, whole: RunFolder, tmp_path: Path
 ) -> None:

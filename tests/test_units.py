@@ -10,6 +10,8 @@ import pytest
 from booted import NSPAWN, ROOT, boot, may_boot
 from proxies import NAME, NGINX
 
+pytestmark = pytest.mark.long
+
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 ANALYZE = shutil.which("systemd-analyze")
 EXPOSURE = 25
