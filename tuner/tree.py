@@ -41,7 +41,10 @@ class Tree:
     @classmethod
     def of(cls, texts: Sequence[Sequence[int]]) -> "Tree":
         known: dict[tuple[int, int], int] = {}
-        ids, places, firsts, nodes = [], [], [], []
+        ids: list[int] = []
+        places: list[int] = []
+        firsts: list[int] = []
+        nodes: list[int] = []
         tokens: dict[int, list[int]] = defaultdict(list)
         for text in texts:
             node = -1
