@@ -9,11 +9,13 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from tiny_base import CPU, make_base, make_run, row
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from feedback.errors import EngineUnavailable, TrainingFailed
 from tuner import child, head, memory, passes
+from tuner.attend import attend
 from tuner.head import Aim
 from tuner.launchers import local
 from tuner.lessons import Lesson
@@ -23,6 +25,7 @@ from tuner.recall import questions, recall
 from tuner.replay import Replay, remember
 from tuner.server import Answer
 from tuner.train import train
+from tuner.tree import Tree
 
 SMALL: dict[str, Any] = {
     "vocab_size": 97,
@@ -79,16 +82,24 @@ def build(name: str, changes: dict[str, Any], targets: Any = "all-linear") -> An
     return model.eval()
 
 
-def lessons(*shapes: tuple[int, int]) -> list[Lesson]:
-    """Lessons of so many tokens whose answer begins there; other tokens in each."""
+def lessons(*shapes: tuple[int, int], alike: int = 0) -> list[Lesson]:
+    """Lessons of so many tokens whose answer begins there; so many first tokens are the same."""
     made = torch.Generator().manual_seed(5)
-    return [
-        Lesson(row(f"q{i}", "a"), torch.randint(3, 97, (length,), generator=made).tolist(), start)
-        for i, (length, start) in enumerate(shapes)
-    ]
+    found = []
+    for i, (length, start) in enumerate(shapes):
+        ids = torch.randint(3, 97, (length,), generator=made).tolist()
+        ids[:alike] = range(3, 3 + alike)
+        found.append(Lesson(row(f"q{i}", "a"), ids, start))
+    return found
 
 
 SOME = ((9, 4), (30, 12), (9, 2), (2, 1), (17, 16))
+
+
+def related() -> list[Lesson]:
+    """Lessons that begin alike, two of them the same, and one that is nothing like them."""
+    shapes = ((14, 9), (25, 12), (14, 11), (11, 10))
+    return [*lessons(*shapes, alike=9), lessons(*shapes, alike=9)[1], *lessons((12, 6))]
 
 
 def gradients(model: Any, way: passes.Pass, some: Sequence[Lesson], most: int) -> list[torch.Tensor]:
@@ -102,10 +113,10 @@ def gradients(model: Any, way: passes.Pass, some: Sequence[Lesson], most: int) -
 @pytest.mark.parametrize(("name", "changes"), LEAN.items(), ids=LEAN.keys())
 @pytest.mark.parametrize("targets", ["all-linear", ["q_proj", "v_proj", "down_proj"]])
 @pytest.mark.parametrize("frugal", [False, True])
+@pytest.mark.parametrize("some", [lessons(*SOME), related()], ids=["unlike", "related"])
 def test_losses_and_gradients_are_those_of_transformers(
-    name: str, changes: dict[str, Any], targets: Any, frugal: bool
+    name: str, changes: dict[str, Any], targets: Any, frugal: bool, some: list[Lesson]
 ) -> None:
-    some = lessons(*SOME)
     model = build(name, changes, targets)
     whole = passes.Whole(model, CPU)
     expected = passes.nll(whole, some, 1000)
@@ -151,6 +162,46 @@ def test_a_lesson_is_learnt_the_same_whatever_stands_beside_it() -> None:
     together, alone = (passes.nll(lean, some, most) for most in (1000, 1))
     for left, right in zip(together, alone, strict=True):
         assert left == pytest.approx(right, abs=1e-4)
+
+
+def test_what_texts_share_is_one_node_whose_gradient_is_theirs_added_up() -> None:
+    tree = Tree.of([[5, 6, 7], [5, 6, 8, 9], [5, 6, 7], [6, 6]])
+    assert tree.ids.tolist() == [5, 6, 7, 8, 9, 6, 6]
+    assert tree.places.tolist() == [0, 1, 2, 2, 3, 0, 1]
+    told = [
+        tree.nodes[i : i + length].tolist() for i, length in zip((0, 16, 32, 48), (3, 4, 3, 2), strict=True)
+    ]
+    assert told == [[0, 1, 2], [0, 1, 3, 4], [0, 1, 2], [5, 6]]
+    assert tree.lengths == [16] * 4
+    x = torch.randn(7, 2, 3, requires_grad=True)
+    assert torch.equal(tree.gather(tree.spread(x)), x)
+    grad = torch.zeros(64, 2, 3)
+    for i, nodes in zip((0, 16, 32, 48), told, strict=True):
+        grad[i : i + len(nodes)] = torch.randn(len(nodes), 2, 3)
+    tree.spread(x).backward(grad)
+    torch.testing.assert_close(x.grad, torch.zeros(7, 2, 3).index_add(0, tree.nodes, grad))
+
+
+def test_attention_in_blocks_is_that_of_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    lengths = [16, 16, 48]
+    sides = [torch.randn(80, heads, 8, requires_grad=True) for heads in (6, 2, 2)]
+    grad = torch.randn(80, 48)
+    parts = zip(*(side.transpose(0, 1).split(lengths, 1) for side in sides), strict=True)
+    plain = [
+        scaled_dot_product_attention(*part, is_causal=True, scale=0.3, enable_gqa=True) for part in parts
+    ]
+    right = torch.cat(plain, 1).transpose(0, 1).flatten(1)
+    for rows in (256, 20):
+        monkeypatch.setattr("tuner.attend.ROWS", rows)
+        seen = attend(*sides, lengths, 0.3)
+        torch.testing.assert_close(seen, right)
+        for found, wanted in zip(
+            torch.autograd.grad(seen, sides, grad),
+            torch.autograd.grad(right, sides, grad, retain_graph=True),
+            strict=True,
+        ):
+            torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_the_head_in_chunks_is_the_head_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,10 +40,11 @@ class RmsNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         wide = x.float()
-        scale = wide.square().mean(-1, keepdim=True).add_(epsilon).rsqrt_()
-        normed = wide.mul_(scale) if wide is not x else wide * scale
-        ctx.save_for_backward(normed.to(x.dtype), scale, weight)
-        return weight * normed.to(x.dtype)
+        length = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+        scale = length.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
+        normed = (wide * scale).to(x.dtype)
+        ctx.save_for_backward(normed, scale, weight)
+        return weight * normed
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -51,28 +52,35 @@ class RmsNorm(torch.autograd.Function):
         normed, scale, weight = ctx.saved_tensors
         wide, to_normed = normed.float(), (grad * weight).float()
         along = (to_normed * wide).mean(-1, keepdim=True)
-        return (to_normed - wide * along).mul_(scale).to(grad.dtype), None, None
+        return to_normed.addcmul_(wide, along, value=-1).mul_(scale).to(grad.dtype), None, None
 
 
 class Rotate(torch.autograd.Function):
-    """Rotary positions: `x` (tokens, heads, size), `cosines` and `sines` (tokens, size), halves repeated."""
+    """Rotary positions of the first so many heads: `x` (tokens, heads, size), the rest stays as it is.
+
+    `cosines` and `sines` are (tokens, size), halves repeated.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, cosines: Tensor, sines: Tensor, heads: int) -> Tensor:
         ctx.save_for_backward(cosines, sines)
-        return _turned(x, cosines, sines)
+        ctx.heads = heads
+        return _turned(x, cosines, sines, heads)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         cosines, sines = ctx.saved_tensors
-        return _turned(grads[0], cosines, -sines), None, None
+        return _turned(grads[0], cosines, -sines, ctx.heads), None, None, None
 
 
-def _turned(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+def _turned(x: Tensor, cosines: Tensor, sines: Tensor, heads: int) -> Tensor:
     half = x.shape[-1] // 2
     c, s = cosines[:, None, :half], sines[:, None, :half]
-    first, second = x[..., :half], x[..., half:]
-    return torch.cat((first * c - second * s, second * c + first * s), dim=-1)
+    turned = x.clone(memory_format=torch.contiguous_format)
+    first, second = x[:, :heads, :half], x[:, :heads, half:]
+    turned[:, :heads, :half].mul_(c).addcmul_(second, s, value=-1)
+    turned[:, :heads, half:].mul_(c).addcmul_(first, s)
+    return turned
 
 
 class Gated(torch.autograd.Function):
@@ -89,5 +97,8 @@ class Gated(torch.autograd.Function):
         (grad,) = grads
         (both,) = ctx.saved_tensors
         gate, up = both.chunk(2, dim=-1)
-        to_gate = torch.ops.aten.silu_backward(grad * up, gate)
-        return torch.cat((to_gate, grad * functional.silu(gate)), dim=-1)
+        to_both = torch.empty_like(both)
+        to_gate, to_up = to_both.chunk(2, dim=-1)
+        torch.mul(grad, functional.silu(gate), out=to_up)
+        torch.ops.aten.silu_backward.grad_input(grad * up, gate, grad_input=to_gate)
+        return to_both

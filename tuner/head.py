@@ -35,6 +35,12 @@ class Aim:
     known: Tensor | None = None
     """(tokens, k) Their log-probabilities."""
 
+    @property
+    def places(self) -> Tensor:
+        """(tokens, 1 or 1 + k) The ids whose log-probabilities the loss hangs on, the target first."""
+        target = self.targets[:, None]
+        return target if self.named is None else torch.cat((target, self.named), dim=1)
+
     def part(self, of: slice) -> "Aim":
         return Aim(*(None if each is None else each[of] for each in self._all()))
 
@@ -48,13 +54,15 @@ class Aim:
 
 def judged(logits: Tensor, aim: Aim) -> tuple[Tensor, Tensor]:
     """The loss, and each token's negative log-likelihood in nats; logits are `(tokens, vocabulary)`."""
-    logits = logits.float()
-    total = logits.logsumexp(-1)
-    nll = total - logits.gather(1, aim.targets[:, None])[:, 0]
+    return _weighed(logits.float().log_softmax(-1).gather(1, aim.places), aim)
+
+
+def _weighed(known: Tensor, aim: Aim) -> tuple[Tensor, Tensor]:
+    """As `judged`, of the log-probabilities at the aim's places."""
+    nll = -known[:, 0]
     loss = (aim.weights * nll).sum()
-    if aim.pulls is not None and aim.named is not None and aim.known is not None:
-        ours = logits.gather(1, aim.named) - total[:, None]
-        loss = loss + (aim.pulls * _divergence(aim.known, ours)).sum()
+    if aim.pulls is not None and aim.known is not None:
+        loss = loss + (aim.pulls * _divergence(aim.known, known[:, 1:])).sum()
     return loss, nll.detach()
 
 
@@ -66,27 +74,35 @@ def _divergence(known: Tensor, ours: Tensor) -> Tensor:
 
 
 class _Head(torch.autograd.Function):
-    """The loss of states, whose gradient is made chunk by chunk on the way forward."""
+    """The loss of states, whose gradient is made chunk by chunk on the way forward.
+
+    The loss hangs on a few log-probabilities of each token; the gradient of the rest of the vocabulary is the
+    softmax times what theirs add up to.
+    """
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, aim: Aim) -> Any:
-        losses, nlls, grads = [], [], torch.empty_like(states)
+        losses, nlls, to_states = [], [], torch.empty_like(states)
         for chunk in _chunks(states):
+            part = aim.part(chunk)
+            known = functional.linear(states[chunk], weight, bias).float().log_softmax(-1)
             with torch.enable_grad():
-                leaf = states[chunk].detach().requires_grad_()
-                loss, nll = judged(functional.linear(leaf, weight, bias), aim.part(chunk))
-            (grads[chunk],) = torch.autograd.grad(loss, leaf)
+                leaf = known.gather(1, part.places).requires_grad_()
+                loss, nll = _weighed(leaf, part)
+            (grad,) = torch.autograd.grad(loss, leaf)
+            to_logits = known.exp_().mul_(-grad.sum(-1, keepdim=True)).scatter_add_(1, part.places, grad)
+            to_states[chunk] = to_logits.to(weight.dtype) @ weight
             losses.append(loss.detach())
             nlls.append(nll)
-        ctx.save_for_backward(grads)
+        ctx.save_for_backward(to_states)
         nll = torch.cat(nlls)
         ctx.mark_non_differentiable(nll)
         return torch.stack(losses).sum(), nll
 
     @staticmethod
     def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, ...]:
-        (grads,) = ctx.saved_tensors
-        return grads * given[0].to(grads.dtype), None, None, None
+        (to_states,) = ctx.saved_tensors
+        return to_states * given[0].to(to_states.dtype), None, None, None
 
 
 def loss(states: Tensor, weight: Tensor, bias: Tensor | None, aim: Aim) -> tuple[Tensor, Tensor]:

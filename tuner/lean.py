@@ -1,10 +1,10 @@
-"""A lean pass for training: texts without padding, joined matrices, gradients only where LoRA needs them.
+"""A lean pass for training: no padding, no token twice, joined matrices, gradients only where LoRA needs any.
 
 Reads the weights of the model that PEFT wrapped, the base's and whichever adapter is active, so the same
 modules are trained, saved and scored. For the Llama, Mistral and Qwen families; used only where it says
 what transformers' own pass says (`passes.py`). Knows nothing of lessons or optimisers.
 
-Trail: tuner/passes.py -> here -> tuner/fused.py, tuner/attend.py, tuner/head.py
+Trail: tuner/passes.py -> here -> tuner/tree.py, tuner/fused.py, tuner/attend.py, tuner/head.py
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from tuner.attend import attend
 from tuner.fused import Gated, LoraLinear, RmsNorm, Rotate
+from tuner.tree import Tree
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 ROTARY = ("default", "linear", "llama3", "yarn")
@@ -105,16 +106,18 @@ class _Layer:
         config = attention.config
         self._heads = config.num_attention_heads, config.num_key_value_heads, config.num_key_value_heads
 
-    def __call__(self, x: Tensor, lengths: Sequence[int], turns: tuple[Tensor, Tensor]) -> Tensor:
-        x = x + self._attend(self._before(x), lengths, turns)
+    def __call__(self, x: Tensor, tree: Tree, turns: tuple[Tensor, Tensor]) -> Tensor:
+        x = x + self._attend(self._before(x), tree, turns)
         return x + self._down(Gated.apply(self._gate_up(self._between(x))))
 
-    def _attend(self, x: Tensor, lengths: Sequence[int], turns: tuple[Tensor, Tensor]) -> Tensor:
-        q, k, v = self._qkv(x).unflatten(-1, (-1, self._size)).split(self._heads, dim=1)
+    def _attend(self, x: Tensor, tree: Tree, turns: tuple[Tensor, Tensor]) -> Tensor:
+        heads = self._qkv(x).unflatten(-1, (-1, self._size))
         if self._query_norm is not None and self._key_norm is not None:
-            q, k = self._query_norm(q), self._key_norm(k)
-        q, k = Rotate.apply(q, *turns), Rotate.apply(k, *turns)
-        return self._o(attend(q, k, v, lengths, self._scale))
+            q, k, v = heads.split(self._heads, dim=1)
+            heads = torch.cat((self._query_norm(q), self._key_norm(k), v), dim=1)
+        heads = Rotate.apply(heads, *turns, sum(self._heads[:2]))
+        q, k, v = tree.spread(heads).split(self._heads, dim=1)
+        return self._o(tree.gather(attend(q, k, v, tree.lengths, self._scale)))
 
 
 class LeanPass:
@@ -129,17 +132,16 @@ class LeanPass:
         self.head = head.weight.detach(), None if head.bias is None else head.bias.detach()
         self._device = whole.device
 
-    def states(self, ids: Tensor, lengths: Sequence[int], speaks: Tensor, *, frugal: bool = False) -> Tensor:
+    def states(self, tree: Tree, speaks: Tensor, *, frugal: bool = False) -> Tensor:
         """Normed states `(speaking, hidden)`.
 
-        `ids` (tokens,) are the texts one after another, texts of one length together; `lengths` are
-        theirs; `speaks` (speaking,) are places among all tokens. `frugal` keeps only what goes into a
-        layer, and computes the layer again on the way back.
+        The tree's texts are in the order of their lengths; `speaks` (speaking,) are places among all their
+        tokens. `frugal` keeps only what goes into a layer, and computes the layer again on the way back.
         """
-        x = self._decoder.embed_tokens(ids.to(self._device)).detach()
-        places = torch.cat([torch.arange(length) for length in lengths]).to(self._device)
-        cosines, sines = self._decoder.rotary_emb(x[None], places[None])
-        given = lengths, (cosines[0], sines[0])
+        tree = tree.to(self._device)
+        x = self._decoder.embed_tokens(tree.ids).detach()
+        cosines, sines = self._decoder.rotary_emb(x[None], tree.places[None])
+        given = tree, (cosines[0], sines[0])
         for layer in self._layers:
             x = checkpoint(layer, x, *given, use_reentrant=False) if frugal else layer(x, *given)
-        return self._norm(x.index_select(0, speaks.to(self._device)))
+        return self._norm(x.index_select(0, tree.nodes[speaks.to(self._device)]))

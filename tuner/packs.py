@@ -3,7 +3,7 @@
 A pack is flat: its lessons' tokens stand one after another, lessons of one length together. Knows
 nothing of models.
 
-Trail: tuner/lessons.py -> here -> tuner/passes.py
+Trail: tuner/lessons.py -> here -> tuner/tree.py, tuner/passes.py
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tuner.head import Aim
 from tuner.lessons import Lesson
+from tuner.tree import Tree
 
 CALL_COST = 64
 """What one more call of the model costs, in tokens: short rows are padded a little to save calls."""
@@ -36,9 +37,9 @@ class Pack:
         """Taught tokens of each lesson."""
         return [lesson.taught for lesson in self.lessons]
 
-    @property
-    def ids(self) -> Tensor:
-        return torch.tensor([id for lesson in self.lessons for id in lesson.ids])
+    @cached_property
+    def tree(self) -> Tree:
+        return Tree.of([lesson.ids for lesson in self.lessons])
 
     @property
     def targets(self) -> Tensor:
@@ -46,8 +47,8 @@ class Pack:
 
     @property
     def speaks(self) -> Tensor:
-        """Places among all tokens whose next token is taught."""
-        begins = [0, *accumulate(self.lengths)]
+        """Places among all the tree's tokens whose next token is taught."""
+        begins = [0, *accumulate(self.tree.lengths)]
         return torch.cat(
             [
                 torch.arange(begin + lesson.start - 1, begin + len(lesson.ids) - 1)

@@ -46,7 +46,7 @@ class Pass(Protocol):
 
 
 class Lean:
-    """The lean pass: no padding at all."""
+    """The lean pass: no padding at all, and what lessons have in common only once."""
 
     name = "lean"
 
@@ -65,7 +65,7 @@ class Lean:
         return head.likeliest(self._states(pack), *self._pass.head, count)
 
     def _states(self, pack: Pack) -> Tensor:
-        return self._pass.states(pack.ids, pack.lengths, pack.speaks, frugal=self.frugal)
+        return self._pass.states(pack.tree, pack.speaks, frugal=self.frugal)
 
 
 class Whole:

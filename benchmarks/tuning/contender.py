@@ -1,11 +1,16 @@
 """One training in a process of its own: `python -m benchmarks.tuning.contender WHO JOB.json` prints figures.
 
-Every contender learns the same pairs with the same LoRA, rate, schedule and sixteen pairs a step, and leaves
-its adapter in the job's folder. Timed is from the second step to the last; loading, tokenising and the
-first step, which compiles kernels, are reported apart. Useful tokens are those of the pairs, no padding.
+Every contender learns the same pairs with the same LoRA, the same rate at each step and sixteen pairs a step,
+and leaves its adapter in the job's folder. Timed is from the second step to the last; loading, tokenising and
+the first step, which compiles kernels, are reported apart.
+
+Useful tokens are those of the pairs that the timed steps had, prompt and answer, each pair's counted in full
+and no padding: what is to be learnt from, however a contender goes about it. So what pairs have in common
+counts for each of them, though Hone computes it once. TRL counts one token more for each: a line break.
 """
 
 import json
+import math
 import resource
 import sys
 import time
@@ -88,17 +93,14 @@ def hone(job: Job) -> Figures:
     from feedback.records import Message
     from tuner import checkpoint, lessons
     from tuner.course import Course
-    from tuner.plan import RunFolder, design, read_lines
+    from tuner.plan import RunFolder, read_lines
     from tuner.replay import Replay
     from tuner.student import Student
     from tuner.team import Team
 
     begun = time.perf_counter()
     folder = RunFolder(Path(job.folder))
-    settings = {"epochs": job.epochs, "learning_rate": job.rate, "rank": job.rank, "alpha": job.alpha}
-    plan = design(
-        Path(job.model), len(job.rows), **settings, pairs_per_step=16, threads=job.threads, seed=job.seed
-    )
+    plan = _plan(job)
     student = Student(plan)
     rows = [
         snapshot.Row("", "", "", (Message("user", row["instruction"]),), row["response"], "")
@@ -124,15 +126,19 @@ def hone(job: Job) -> Figures:
 def trl(job: Job, batches: dict[str, Any]) -> Figures:
     from datasets import Dataset
     from peft import LoraConfig
+    from torch.optim.lr_scheduler import LambdaLR
     from transformers import TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
     begun = time.perf_counter()
     clock: list[float] = []
+    seen: list[int] = []
+    """Tokens so far at the end of each step, padding left out: TRL's own count."""
 
     class Clock(TrainerCallback):
         def on_step_end(self, *given: Any, **named: Any) -> None:
             clock.append(time.perf_counter())
+            seen.append(trainer._total_train_tokens)
 
     pairs = [
         {
@@ -145,8 +151,6 @@ def trl(job: Job, batches: dict[str, Any]) -> Figures:
         output_dir=job.folder,
         num_train_epochs=job.epochs,
         learning_rate=job.rate,
-        lr_scheduler_type="linear",
-        warmup_steps=5,
         max_grad_norm=1.0,
         save_strategy="no",
         report_to="none",
@@ -164,13 +168,26 @@ def trl(job: Job, batches: dict[str, Any]) -> Figures:
         peft_config=shape,
         callbacks=[Clock()],
     )
-    lengths = [len(row["input_ids"]) for row in trainer.train_dataset]
+    plan = _plan(job)
+    steps = math.ceil(len(pairs) / 16) * job.epochs
+    trainer.create_optimizer()
+    trainer.lr_scheduler = LambdaLR(
+        trainer.optimizer, lambda step: plan.rate(step, steps) / plan.learning_rate
+    )
     trainer.train()
     trainer.save_model(str(Path(job.folder) / "adapter"))
     timed = clock[-1] - clock[0]
-    # Which pairs the first step had is not told: its share is that of the mean pair.
-    tokens = round(sum(lengths) * job.epochs * (len(clock) - 1) / len(clock))
-    return Figures(tokens, timed, time.perf_counter() - begun - timed, len(clock), _peak())
+    return Figures(seen[-1] - seen[0], timed, time.perf_counter() - begun - timed, len(clock), _peak())
+
+
+def _plan(job: Job) -> Any:
+    """Hone's plan, whose rates TRL takes too."""
+    from tuner.plan import design
+
+    settings = {"epochs": job.epochs, "learning_rate": job.rate, "rank": job.rank, "alpha": job.alpha}
+    return design(
+        Path(job.model), len(job.rows), **settings, pairs_per_step=16, threads=job.threads, seed=job.seed
+    )
 
 
 def _peak() -> float:
