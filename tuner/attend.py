@@ -42,8 +42,8 @@ def _group(q: Tensor, k: Tensor, v: Tensor, group: tuple[int, int], scale: float
 class _Causal(torch.autograd.Function):
     """`q` (texts, shared, length, size), `k` and `v` (texts, length, size) become as `q` is.
 
-    What each token looks at is computed again on the way back. It stays in float32 until it weighs the values:
-    logits rounded to bfloat16 taught measurably worse (docs/log.md).
+    What each token looks at is computed again on the way back. It stays in float32 until it weighs the
+    values: logits rounded to bfloat16 taught measurably worse (docs/log.md).
     """
 
     @staticmethod
@@ -78,7 +78,7 @@ def _blocks(length: int) -> Iterator[tuple[int, int]]:
 
 
 def _looks(rows: Tensor, k: Tensor, begin: int, scale: float) -> Tensor:
-    """How much each row looks at each key, in float32; `rows` are those from `begin` on, for each shared head."""
+    """How much each row looks at each key, wide; `rows` are those from `begin` on, for each shared head."""
     unseen = _unseen(begin, k.shape[1]).repeat(rows.shape[1] // (k.shape[1] - begin), 1)
     return torch.baddbmm(unseen, rows.float(), k.float().transpose(1, 2), alpha=scale).softmax(-1)
 
