@@ -26,6 +26,12 @@ CHARTS: dict[str, dict[str, Any]] = {
     "apart": {"engine": KEYED, "ingress": {"enabled": True}, "persistence": {"accessMode": "ReadWriteMany"}},
     "vllm": {"engine": {"mode": "vllm", "urls": ["http://vllm:8000"], "existingSecret": "theirs"}},
     "training": {"training": {"run": "0007-general", "gpus": 2}},
+    "jobs": {
+        "settings": {"training": {"launcher": "kubernetes", "storage": "s3://house/hone", "image": "hone:1"}},
+        "training": {"kubectlImage": "kubectl:1"},
+        "networkPolicy": {"apiServer": ["10.96.0.1/32"]},
+    },
+    "no kubectl": {"settings": {"training": {"launcher": "kubernetes"}}},
     "keyless": {"engine": {"mode": "apart"}},
     "nowhere": {"engine": {"mode": "vllm", "key": "k"}},
     "misspelt": {"engin": {}},
@@ -121,9 +127,10 @@ def only(charts: dict[str, Any], name: str, kind: str) -> list[dict[str, Any]]:
 
 def test_helm_finds_no_fault_in_the_chart_nor_kubernetes_in_what_it_renders(charts: dict[str, Any]) -> None:
     assert not charts["lint"]["errors"], charts["lint"]
-    for name in ("as it is", "apart", "vllm", "training"):
+    for name in ("as it is", "apart", "vllm", "training", "jobs"):
         assert charts["faults"][name] == [], name
     assert "engine.existingSecret must be set" in charts["faults"]["keyless"][0]
+    assert "training.kubectlImage must name" in charts["faults"]["no kubectl"][0]
     assert "must name the servers" in charts["faults"]["nowhere"][0]
     assert "'engin' not allowed" in charts["faults"]["misspelt"][0]
     assert len(charts["faults"]["unlike Kubernetes"]) == len(KUBERNETES), "nobody looks"
@@ -137,10 +144,10 @@ def test_every_pod_is_bounded_and_nobodys(charts: dict[str, Any]) -> None:
         if document["kind"] in ("Deployment", "StatefulSet", "Job")
     ]
     assert len(pods) > 4
+    assert sum(pod["automountServiceAccountToken"] for pod in pods) == 1, "only who submits Jobs has a token"
     for pod in pods:
-        assert pod["automountServiceAccountToken"] is False
         assert (pod["securityContext"]["runAsNonRoot"], pod["securityContext"]["runAsUser"]) == (True, 10001)
-        for container in pod["containers"]:
+        for container in (*pod.get("initContainers", ()), *pod["containers"]):
             bounds = container["securityContext"]
             assert bounds["readOnlyRootFilesystem"]
             assert not bounds["allowPrivilegeEscalation"]
@@ -156,6 +163,19 @@ def test_the_settings_it_writes_are_hones_and_name_every_engine(charts: dict[str
     assert json.loads(settings["data"]["HONE_ENGINE__URLS"]) == [
         f"http://team-engine-{number}.team-engine:7861" for number in range(2)
     ]
+
+
+def test_who_submits_jobs_may_do_that_and_nothing_else(charts: dict[str, Any]) -> None:
+    (role,), (web,) = only(charts, "jobs", "Role"), only(charts, "jobs", "Deployment")
+    assert role["rules"] == [
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "delete"]}
+    ]
+    pod = web["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] and pod["serviceAccountName"] == "team-training"
+    (settings,) = only(charts, "jobs", "ConfigMap")
+    (kubectl,) = json.loads(settings["data"]["HONE_TRAINING__KUBECTL"])
+    assert any(kubectl.startswith(mount["mountPath"]) for mount in pod["containers"][0]["volumeMounts"])
+    assert not only(charts, "as it is", "Role")
 
 
 def test_gpus_are_asked_for_where_they_are_used(charts: dict[str, Any]) -> None:
@@ -189,5 +209,5 @@ def test_no_file_of_deploy_names_a_registry() -> None:
     )
     for path in DEPLOY.rglob("*"):
         if path.is_file():
-            text = path.read_text("utf-8").replace("networking.k8s.io", "").replace("kubernetes.io", "")
+            text = re.sub(r"(networking|authorization)\.k8s\.io|kubernetes\.io", "", path.read_text("utf-8"))
             assert not hosts.search(text), path

@@ -22,9 +22,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ .Values.engine.existingSecret | default (printf "%s-engine" .Release.Name) }}
 {{- end }}
 
+{{/* Not empty where the web pod submits a Job for each training itself. */}}
+{{- define "hone.jobs" -}}
+{{- if eq (dig "training" "launcher" "" .Values.settings) "kubernetes" }}yes{{ end -}}
+{{- end }}
+
 {{/* What every pod of Hone is and may do: no root, no privilege, nothing written but the home and /tmp. */}}
 {{- define "hone.pod" -}}
-automountServiceAccountToken: false
 enableServiceLinks: false
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
@@ -56,11 +60,6 @@ securityContext:
   readOnlyRootFilesystem: true
   capabilities:
     drop: [ALL]
-volumeMounts:
-  - name: home
-    mountPath: /var/lib/hone
-  - name: tmp
-    mountPath: /tmp
 envFrom:
   - configMapRef:
       name: {{ .Release.Name }}-settings
@@ -68,6 +67,11 @@ envFrom:
   - secretRef:
       name: {{ . }}
   {{- end }}
+volumeMounts:
+  - name: home
+    mountPath: /var/lib/hone
+  - name: tmp
+    mountPath: /tmp
 {{- end }}
 
 {{- define "hone.keyed" -}}
