@@ -171,7 +171,8 @@ def test_who_submits_jobs_may_do_that_and_nothing_else(charts: dict[str, Any]) -
         {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "delete"]}
     ]
     pod = web["spec"]["template"]["spec"]
-    assert pod["automountServiceAccountToken"] and pod["serviceAccountName"] == "team-training"
+    assert pod["automountServiceAccountToken"]
+    assert pod["serviceAccountName"] == "team-training"
     (settings,) = only(charts, "jobs", "ConfigMap")
     (kubectl,) = json.loads(settings["data"]["HONE_TRAINING__KUBECTL"])
     assert any(kubectl.startswith(mount["mountPath"]) for mount in pod["containers"][0]["volumeMounts"])
