@@ -103,6 +103,7 @@ class Traffic:
                     begun = heard and any(whole.startswith(heard) for whole in expected)
                     self.cut += bool(begun)
                     self.wrong += [] if begun else [f"{pinned} broke off with {heard!r}"]
+                    await asyncio.sleep(0.01)  # where nobody is there, that is told without a wait
                     continue
             if heard in expected:
                 self.right[pinned] += 1
@@ -144,39 +145,41 @@ async def test_a_publish_outlives_a_replica_that_is_killed_within_it(
     await publish(router, replicas, ONE, folders[ONE], alone)
     traffic = Traffic(router, alone)
     talking = [asyncio.create_task(traffic.talk()) for _ in range(TALKING)]
-    took, rounds = 0.0, 0
-    for version in (TWO, ONE):  # unharmed, to learn how long one takes
-        begun = time.monotonic()
-        await publish(router, replicas, version, folders[version], alone)
-        took = time.monotonic() - begun
-    while traffic.right.total() < REQUESTS or not rounds:
-        version = TWO if router.live("general") == ONE else ONE
-        struck = random.randrange(2)
-        moment = random.uniform(0, took)
-        what = f"round {rounds}: {version}, engine {struck} killed after {moment:.4f} s of {took:.4f}"
+    try:
+        took, rounds = 0.0, 0
+        for version in (TWO, ONE):  # unharmed, to learn how long one takes
+            begun = time.monotonic()
+            await publish(router, replicas, version, folders[version], alone)
+            took = time.monotonic() - begun
+        while traffic.right.total() < REQUESTS or not rounds:
+            version = TWO if router.live("general") == ONE else ONE
+            struck = random.randrange(2)
+            moment = random.uniform(0, took)
+            what = f"round {rounds}: {version}, engine {struck} killed after {moment:.4f} s of {took:.4f}"
 
-        async def strike(engine: Served = served[struck], moment: float = moment) -> None:
-            await asyncio.sleep(moment)
-            engine.kill()
-            await asyncio.to_thread(engine.start)
+            async def strike(engine: Served = served[struck], moment: float = moment) -> None:
+                await asyncio.sleep(moment)
+                engine.kill()
+                await asyncio.to_thread(engine.start)
 
-        striking = asyncio.create_task(strike())
-        await publish(router, replicas, version, folders[version], alone)
-        routed = traffic.right[version]
-        await striking
-        await until_in(replicas)
-        assert traffic.right[version] > routed, what
-        assert not traffic.wrong, f"{what}: {traffic.wrong[:3]}"
-        assert version in {model["id"] for model in await drivers[struck].models()}, what
-        for text in ASKED:
-            assert await said(drivers[struck], version, text=text) in alone.answers[version, text], what
-        if isinstance(served[struck], HoneServed):
-            # Nobody asked it for a version before it had that: it would have counted a refusal.
-            assert 'errors_total{code="unknown_version"}' not in await drivers[struck].metrics(), what
-        rounds += 1
-    traffic.over = True
-    await asyncio.gather(*talking)
-    await watch.stop()
+            striking = asyncio.create_task(strike())
+            await publish(router, replicas, version, folders[version], alone)
+            routed = traffic.right[version]
+            await striking
+            await until_in(replicas)
+            assert traffic.right[version] > routed, what
+            assert not traffic.wrong, f"{what}: {traffic.wrong[:3]}"
+            assert version in {model["id"] for model in await drivers[struck].models()}, what
+            for text in ASKED:
+                assert await said(drivers[struck], version, text=text) in alone.answers[version, text], what
+            if isinstance(served[struck], HoneServed):
+                # Nobody asked it for a version before it had that: it would have counted a refusal.
+                assert 'errors_total{code="unknown_version"}' not in await drivers[struck].metrics(), what
+            rounds += 1
+    finally:
+        traffic.over = True
+        await asyncio.gather(*talking)
+        await watch.stop()
     record_property("publishes", f"{traffic.right.total()} right, {traffic.cut} cut, {rounds} kills")
     assert not traffic.wrong
     assert traffic.cut <= TALKING * rounds  # at most the streams that were in mid-word on the killed one
