@@ -189,6 +189,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Kept for ever; needed to promote, hold, pin and pause",
         "영구 보관됩니다. 승격, 유지, 고정, 중지에는 필요합니다",
     ),
+    "ask_no": ("Leave it as it is", "그대로 두기"),
     "sure_tune": (
         "Tune {name} now? Training takes a while; the chat goes on.",
         "{name}를 지금 튜닝할까요? 학습에 시간이 걸리지만 대화는 계속됩니다.",
