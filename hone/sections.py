@@ -136,8 +136,8 @@ class Chat(Section):
         0.03,
         ge=0,
         le=1,
-        description="Share of chat messages that get two answers to choose from, of two versions without their"
-        " names; never in a conversation that may not be learnt from. 0: none",
+        description="Share of chat messages that get two answers to choose from, without their versions' "
+        "names; never in a conversation that may not be learnt from. 0: none",
     )
     max_running: int = Field(4, ge=1, description="Answers that one person may have running at once")
     max_prompt_chars: int = Field(
