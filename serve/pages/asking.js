@@ -24,7 +24,6 @@
       const no = add(form, "button", "ask-no", words.no);
       no.type = "button";
       no.addEventListener("click", () => dialog.close());
-      form.addEventListener("submit", () => (dialog.returnValue = "yes"));
       yes.value = "yes";
       dialog.addEventListener("close", () => {
         const sure = dialog.returnValue === "yes";

@@ -34,6 +34,7 @@ INTO_RATING = "() => { honeInto('#rate-panel'); }"
 INTO_ERASING = "() => { honeInto('#erase-panel'); }"
 BACK = "() => { honeBack(); }"
 LOST = "() => { honeLost(); honeChoose(); }"
+CHOSEN = "() => { honeChosen(); }"
 LEAVE = "(where) => { if (where) location.href = where; }"
 FROM_URL = "() => [new URLSearchParams(location.search).get('c') || '']"
 
@@ -84,7 +85,7 @@ def _wire_choosing(view: View, guard: Guard, choosing: Choosing) -> None:
     shown = [view.chatbot, *view.compared()]
     for choice, button in view.choosing.items():
         chosen = button.click(guard(choosing.handlers[choice]), given, shown, trigger_mode="once", **QUIET)
-        chosen.success(None, None, None, js=LOST)
+        chosen.success(None, None, None, js=CHOSEN)
 
 
 def _wire_lines(page: gr.Blocks, view: View, guard: Guard, lines: Lines, answering: list[Any]) -> None:
