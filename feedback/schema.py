@@ -126,6 +126,16 @@ _DOORS_TABLES = {
 }
 _DOORS = tuple(f"CREATE TABLE {table} ({ALWAYS}, {columns})" for table, columns in _DOORS_TABLES.items())
 
+# Two answers to one instruction, first and second as they were shown, and which one a person chose: no words.
+# The versions are said here too, so that what was chosen still counts when an exchange is gone.
+_CHOICES = (
+    f"""CREATE TABLE comparisons ({ALWAYS}, conversation_id UUID NOT NULL, assistant VARCHAR NOT NULL,
+        first UUID NOT NULL, second UUID NOT NULL, first_version VARCHAR NOT NULL,
+        second_version VARCHAR NOT NULL)""",
+    f"""CREATE TABLE choices ({ALWAYS}, comparison_id UUID NOT NULL, choice VARCHAR NOT NULL,
+        stands UUID NOT NULL)""",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         *(f"CREATE TABLE {table} ({ALWAYS}, {columns})" for table, columns in _FIRST.items()),
@@ -153,6 +163,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "UPDATE projected SET seq = 0",
     ),
     _DOORS,
+    _CHOICES,
 )
 """Migration n takes a file from schema n to schema n + 1."""
 

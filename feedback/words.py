@@ -46,6 +46,8 @@ FACTS: dict[str, frozenset[str]] = {
     "golds": frozenset({"expected"}),
     "signals": frozenset({"kind"}),
     "preferences": frozenset({"assistant"}),
+    "comparisons": frozenset({"assistant", "first_version", "second_version"}),
+    "choices": frozenset({"choice"}),
     "snapshots": frozenset({"assistant", "digest", "counts"}),
     "snapshot_rows": frozenset({"side", "group_key"}),
     "snapshot_left_out": frozenset({"reason", "detail"}),

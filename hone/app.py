@@ -31,6 +31,7 @@ from hone.settings import LOOPBACK, Settings
 from hone.teacher import teacher
 from hone.tuning import Tuning
 from serve.api import erase, lineage, proposals, search
+from serve.comparing import Comparing
 from serve.conversation import Conversations
 from serve.metrics import Metrics
 from serve.parts import Parts
@@ -126,6 +127,13 @@ class Hone:
             max_running=chat.max_running,
             metrics=self.metrics,
         )
+        comparing = Comparing(
+            self.store,
+            conversations,
+            self.router,
+            share=chat.compare_share,
+            before=lambda assistant: [self.ledger.previous(assistant).version],
+        )
         return Parts(
             self.store,
             self.accounts,
@@ -135,6 +143,7 @@ class Hone:
             self.router,
             self.supervisor,
             conversations,
+            comparing,
             self.tuning,
             self.erasing,
             policy(self.settings.curation),

@@ -132,6 +132,13 @@ class Chat(Section):
     temperature: float = Field(0.7, ge=0, le=2, description="0 is greedy")
     top_p: float = Field(0.95, gt=0, le=1, description="Share of probability that sampling considers")
     max_tokens: int = Field(512, ge=1, description="Longest answer, in tokens")
+    compare_share: float = Field(
+        0.03,
+        ge=0,
+        le=1,
+        description="Share of chat messages that get two answers to choose from, without their versions' "
+        "names; never in a conversation that may not be learnt from. 0: none",
+    )
     max_running: int = Field(4, ge=1, description="Answers that one person may have running at once")
     max_prompt_chars: int = Field(
         100_000,

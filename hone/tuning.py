@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from feedback import verdicts
+from feedback import tallies, verdicts
 from feedback.errors import Conflict, HoneError
 from feedback.ledger import Ledger
 from feedback.orders import Order
@@ -140,10 +140,11 @@ class Tuning:
             give_order(assistant, order, version=version, reason=reason, principal=principal.name)
 
         await asyncio.to_thread(give)
-        return await self._watch.told(assistant)
+        return await self.rollout(assistant)
 
     async def rollout(self, assistant: str) -> dict[str, Any]:
-        return await self._watch.told(assistant)
+        compared = await asyncio.to_thread(tallies.tallies, self._store, assistant)
+        return {**await self._watch.told(assistant), "comparisons": compared}
 
     async def decisions(self, assistant: str) -> Sequence[dict[str, Any]]:
         return await asyncio.to_thread(self._ledger.decisions, assistant)

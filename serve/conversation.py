@@ -4,15 +4,17 @@ The row of an exchange is durable before the first token is asked for, and close
 ends: finished, stopped by its author, or cut by a failure. Where the disk takes no row, people are
 answered all the same and told that it was not kept. Knows nothing of HTTP or Gradio.
 
-Trail: serve/pages/turns.py, serve/api/chat.py -> here -> feedback/exchanges.py, serve/router.py
+Trail: serve/pages/turns.py, serve/comparing.py, serve/api/chat.py -> here -> feedback/exchanges.py,
+serve/router.py
 """
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import ExitStack, aclosing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 
 from opentelemetry.trace import Span
 
@@ -31,6 +33,7 @@ from feedback.records import (
     new_id,
     now,
 )
+from feedback.transaction import Rows
 from serve import prompts
 from serve.metrics import Metrics
 from serve.router import Router
@@ -74,6 +77,7 @@ class Conversations:
         conversation_id: str | None,
         *,
         training: bool = True,
+        sampling: Sampling | None = None,
     ) -> Turn:
         """The next turn of a conversation of one's own, or the first of a new one; `training` is for that."""
         self.check_text(instruction)
@@ -89,6 +93,7 @@ class Conversations:
             conversation_id=conversation_id,
             begins=not conversation_id,
             training=training,
+            sampling=sampling,
         )
 
     async def again(self, principal: Principal, exchange_id: str, instruction: str | None = None) -> Turn:
@@ -141,29 +146,53 @@ class Conversations:
             raise NotAllowed("Only operators may ask an exact version.", f"Use the assistant {assistant}.")
         if conversation_id and begins and not is_id(conversation_id):
             raise BadRequest("The conversation_id is not a UUID.", "Leave it out to begin a conversation.")
-        conversation_id = conversation_id or new_id()
-        drawn = sampling or self.sampling
+        exchange = Exchange(
+            id=new_id(),
+            at=now(),
+            principal=principal.name,
+            conversation_id=conversation_id or new_id(),
+            assistant=assistant,
+            version=version or "",
+            context=tuple(context),
+            instruction=instruction,
+            source=source,
+            replaces=replaces,
+        )
+        return await self._admit(principal, exchange, sampling or self.sampling, begins, training)
+
+    async def beside(
+        self,
+        principal: Principal,
+        turn: Turn,
+        version: str,
+        sampling: Sampling,
+        told: Callable[[Exchange], Rows],
+    ) -> Turn:
+        """Another answer to what a turn asked, in its conversation; `told` makes the events kept with it."""
+        exchange = replace(turn.exchange, id=new_id(), at=now(), version=version)
+        return await self._admit(principal, exchange, sampling, told=told)
+
+    async def _admit(
+        self,
+        principal: Principal,
+        exchange: Exchange,
+        drawn: Sampling,
+        begins: bool = False,
+        training: bool = True,
+        told: Callable[[Exchange], Rows] = lambda exchange: {},
+    ) -> Turn:
+        """Pin an exchange to the version that it names, or to the one that is its conversation's."""
         pin, span = ExitStack(), spans.begin("turn")
         try:
             pin.enter_context(self._place(principal))
             pinned = pin.enter_context(
-                self._router.admitted(assistant, version, conversation_id=conversation_id)
+                self._router.admitted(
+                    exchange.assistant, exchange.version or None, conversation_id=exchange.conversation_id
+                )
             )
-            exchange = Exchange(
-                id=new_id(),
-                at=now(),
-                principal=principal.name,
-                conversation_id=conversation_id,
-                assistant=assistant,
-                version=pinned,
-                context=tuple(context),
-                instruction=instruction,
-                sampling=asdict(drawn),
-                source=source,
-                replaces=replaces,
-            )
+            exchange = replace(exchange, version=pinned, sampling=asdict(drawn))
             with spans.within(span), spans.span("admit"):
-                unkept = await self._open(exchange, begins, training)
+                unkept = await self._open(exchange, begins, training, told(exchange))
         except BaseException as refusal:
             self._refused(pin, span, refusal)
             raise
@@ -178,10 +207,13 @@ class Conversations:
         if isinstance(refusal, HoneError):
             self._metrics.refused(refusal.code)
 
-    async def _open(self, exchange: Exchange, begins: bool, training: bool) -> StoreError | None:
+    async def _open(
+        self, exchange: Exchange, begins: bool, training: bool, beside: Rows
+    ) -> StoreError | None:
         """Record the admission; why it could not be, where the store failed."""
         try:
-            await asyncio.to_thread(self.exchanges.open, exchange, begins=begins, training=training)
+            kept = partial(self.exchanges.open, exchange, begins=begins, training=training, beside=beside)
+            await asyncio.to_thread(kept)
         except StoreError as full:
             log.error("a turn is answered and not kept: %s", full)
             return full

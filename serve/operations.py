@@ -54,7 +54,8 @@ class Operations(Protocol):
         ...
 
     async def rollout(self, assistant: str) -> dict[str, Any]:
-        """`live`, `canary` (share, evidence, what comes next), `drift`, `orders` and the newest `events`."""
+        """`live`, `canary` (share, evidence, what comes next), `drift`, `orders`, the newest `events`, and
+        `comparisons` (see `feedback/tallies.py`)."""
         ...
 
     async def decisions(self, assistant: str) -> Sequence[dict[str, Any]]:

@@ -8,6 +8,7 @@ from feedback.assistants import Assistants
 from feedback.exchanges import Exchanges
 from feedback.policy import Policy
 from feedback.store import Store
+from serve.comparing import Comparing
 from serve.conversation import Conversations
 from serve.erasing import Erasing
 from serve.identity import Identity
@@ -27,6 +28,7 @@ class Parts:
     router: Router
     supervisor: Supervisor
     conversations: Conversations
+    comparing: Comparing
     operations: Operations
     erasing: Erasing
     curation: screen.Policy = field(default_factory=screen.Policy)

@@ -91,6 +91,16 @@ class Router:
         on_it = lot(self._secret, canary.version, conversation_id) < canary.share
         return canary.version if on_it else self.live(assistant)
 
+    def beside(self, assistant: str, version: str, before: Sequence[str]) -> str | None:
+        """A version that may answer beside `version`: the live one or its canary, else one that was live.
+
+        `before` are those that were, the last first. None where no other is being served.
+        """
+        canary = self._canaries.get(assistant)
+        known = [self.live(assistant), *([canary.version] if canary else []), *before]
+        fit = (one for one in known if one != version and one not in self.refused and self.serves(one))
+        return next(fit, None)
+
     @contextmanager
     def admitted(
         self, assistant: str, version: str | None = None, *, conversation_id: str = ""

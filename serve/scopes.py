@@ -17,7 +17,13 @@ OPENS: dict[Scope, frozenset[str]] = {
     ),
     Scope.FEEDBACK: frozenset(
         {
-            *("POST /v1/feedback", "PUT /v1/feedback/consent", "POST /v1/feedback/signals"),
+            *(
+                "POST /v1/feedback",
+                "PUT /v1/feedback/consent",
+                "POST /v1/feedback/signals",
+                "POST /v1/feedback/choices",
+                "GET /v1/feedback/choices/{conversation_id}",
+            ),
             "GET /v1/exchanges/{exchange_id}/fate",
         }
     ),

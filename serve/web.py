@@ -16,6 +16,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from serve.api import (
     accounts,
     chat,
+    choices,
     data,
     errors,
     feedback,
@@ -61,6 +62,7 @@ def build(
     errors.install(app)
     app.include_router(chat.routes(parts.identity, parts.conversations))
     app.include_router(feedback.routes(parts.identity, parts.store))
+    app.include_router(choices.routes(parts.identity, parts.store))
     app.include_router(
         data.routes(
             *(parts.identity, parts.store, parts.assistants, parts.operations, parts.curation),

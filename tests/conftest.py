@@ -30,6 +30,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 ONE_THREAD = {"HONE_ENGINE__THREADS": "1", "HONE_TUNER__THREADS": "1"}
+# Two answers come by chance; a test that wants them says so.
+NO_CHANCE = {"HONE_CHAT__COMPARE_SHARE": "0"}
 HONE = [sys.executable, "-m", "hone.command"]
 MINUTES = 60_000  # of the browser's milliseconds
 # One for all, since each reads all the certificates of the machine first; no connection outlives its Hone.
@@ -194,7 +196,7 @@ class RunningHone:
                 command,
                 stdout=log,
                 stderr=log,
-                env=os.environ | ONE_THREAD | self.environment,
+                env=os.environ | ONE_THREAD | NO_CHANCE | self.environment,
                 start_new_session=True,
             )
 

@@ -25,6 +25,8 @@ GET    /v1/search                                 user      chat,review
 POST   /v1/feedback                               user      feedback
 PUT    /v1/feedback/consent                       user      feedback
 POST   /v1/feedback/signals                       user      feedback
+GET    /v1/feedback/choices/{conversation_id}     user      feedback
+POST   /v1/feedback/choices                       user      feedback
 GET    /v1/exchanges/{exchange_id}/fate           user      feedback,operate
 GET    /account                                   user      -
 POST   /v1/me/password                            user      -

@@ -26,10 +26,11 @@ AT = "2026-01-01T00:00:00+00:00"
 
 
 @contextmanager
-def lived_in(folder: Path, model: Path) -> Iterator[RunningHone]:
+def lived_in(folder: Path, model: Path, **environment: str) -> Iterator[RunningHone]:
     """Started, and ended with the block."""
     with on_tiny_model(folder, model) as running:
         running.settings = SETTINGS
+        running.environment |= environment
         running.home.mkdir()
         _versions(running.home, model, folder)
         running.start()

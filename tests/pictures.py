@@ -1,7 +1,7 @@
 """Takes the pictures of the pages: those that README and docs show, or all that a person should look at.
 
-    make pictures                 # docs/images, from a fresh home with the demo in it, and a run
-    make pictures ALL=folder      # each page narrow and wide, light and dark, in both languages
+    make screenshots              # docs/images, from a fresh home with the demo in it, and a run
+    make screenshots ALL=folder   # each page narrow and wide, light and dark, in both languages
 
 The words are the demo's; what is learnt and judged is the default model's own. Some minutes.
 """

@@ -9,7 +9,7 @@ import pytest
 from conftest import MINUTES, RunningHone
 from lived_in import lived_in
 from looks import LAYOUTS, Look, looking
-from playwright.sync_api import Browser, Dialog, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.browser
 
@@ -23,7 +23,7 @@ FOCUSED = """
 """
 MOST = 80
 """Presses of Tab after which what is looked for is not there."""
-FIRST = Look("wide", "light", "en")
+FIRST, DARK = Look("wide", "light", "en"), Look("narrow", "dark", "ko")
 FULL = [pytest.param(look, marks=[] if look == FIRST else pytest.mark.slow, id=str(look)) for look in LAYOUTS]
 
 
@@ -133,23 +133,51 @@ def test_five_exchanges_are_judged(browser: Browser, hone: RunningHone, look: Lo
     )
 
 
-def test_a_version_is_rolled_back(browser: Browser, hone: RunningHone) -> None:
-    asked: list[str] = []
-    with looking(browser, FIRST) as page:
-
-        def accept(dialog: Dialog) -> None:
-            asked.append(dialog.message)
-            dialog.accept()
-
-        page.on("dialog", accept)
-        live = "() => document.querySelector('#versions .state.live')?.closest('tr').innerText.includes(%r)"
+@pytest.mark.parametrize("look", [FIRST, pytest.param(DARK, marks=pytest.mark.slow)], ids=str)
+def test_a_version_is_promoted_and_rolled_back_with_its_reason(
+    browser: Browser, hone: RunningHone, look: Look
+) -> None:
+    live = "() => document.querySelector('#versions .state.live')?.closest('tr').innerText.includes(%r)"
+    with looking(browser, look) as page:
         page.goto(f"{hone.url}/operate/")
         expect(page.locator("#promote")).to_be_enabled(timeout=MINUTES)
         page.wait_for_function(live % "general@2")
+        tab_to(page, "#promote-version")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.type("general@1")
+        page.keyboard.press("Enter")
         tab_to(page, "#operate-reason")
         page.keyboard.type("It rambles.")
-        tab_to(page, "#rollback")
+        tab_to(page, "#promote")
+        page.keyboard.press("Enter")
+        focus_within(page, "#ask-reason")
+        expect(page.locator("#ask-question")).to_contain_text("general@1")
+        expect(page.locator("#ask-reason")).to_have_value("It rambles.")
+        for _ in range(5):  # nothing behind it is reached
+            page.keyboard.press("Tab")
+            assert page.evaluate(
+                "document.activeElement === document.body || !!ask.contains(document.activeElement)"
+            )
+        page.keyboard.press("Escape")
+        expect(page.locator("#ask")).to_have_count(0)
+        focus_within(page, "#promote")
+        assert page.evaluate(live % "general@2"), "Escape leaves all as it was"
+        page.keyboard.press("Enter")
+        focus_within(page, "#ask-reason")
+        page.keyboard.type(" A lot.")
         page.keyboard.press("Enter")
         page.wait_for_function(live % "general@1")
+        focus_within(page, "#promote")
+        tab_to(page, "#rollback")
+        page.keyboard.press("Enter")
+        focus_within(page, "#ask-reason")
+        page.keyboard.type("It was no better.")
+        tab_to(page, "#ask-yes")
+        page.keyboard.press("Enter")
+        page.wait_for_function(live % "general@2")
         focus_within(page, "#rollback")
-        assert len(asked) == 1
+    told = hone.get("/v1/assistants/general/rollout").json()["events"]
+    assert [event["reason"] for event in told if event["state"] == "live"][:2] == [
+        "It was no better.",
+        "It rambles. A lot.",
+    ]

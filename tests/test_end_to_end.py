@@ -49,12 +49,6 @@ def hone(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterato
     running.stop()
 
 
-@pytest.fixture
-def page(page: Page) -> Page:
-    page.on("dialog", lambda dialog: dialog.accept())
-    return page
-
-
 def ask(page: Page, url: str, text: str) -> tuple[str, str]:
     """Ask in a new chat, as a person does; what was answered, and the version under it."""
     page.goto(f"{url}/chat/")
@@ -134,6 +128,7 @@ def _teach(hone: RunningHone) -> None:
 def _tune(page: Page, hone: RunningHone) -> dict[str, Any]:
     page.goto(f"{hone.url}/operate/")
     page.locator("#tune").click()
+    page.locator("#ask-yes").click()
     expect(page.locator("#run [data-step]")).to_have_text(re.compile("train"), timeout=MINUTES)
     expect(page.locator("#gate [data-verdict]")).to_be_visible(timeout=5 * MINUTES)
     newest = hone.get("/v1/runs").json()["data"][0]
@@ -146,6 +141,7 @@ def _promote(page: Page, hone: RunningHone, version: str) -> None:
     page.locator("#promote-version input").click()
     page.get_by_role("option", name=re.compile(re.escape(version))).click()
     page.locator("#promote").click()
+    page.locator("#ask-yes").click()
     hone.wait(lambda: _live(hone) == version, 30)
 
 
@@ -153,6 +149,7 @@ def _roll_back(page: Page, hone: RunningHone) -> None:
     page.goto(f"{hone.url}/operate/")
     page.locator("#operate-reason textarea, #operate-reason input").first.fill("Only a test.")
     page.locator("#rollback").click()
+    page.locator("#ask-yes").click()
     hone.wait(lambda: _live(hone) == "general@0", 30)
 
 

@@ -28,6 +28,7 @@ from feedback.records import Principal, Role, Sampling
 from feedback.review import Verdict, pending, review
 from feedback.screen import Policy as Screening
 from feedback.store import Store
+from serve.comparing import Comparing
 from serve.conversation import Conversations
 from serve.identity import COOKIE, Identity
 from serve.pages import cards
@@ -90,8 +91,9 @@ def world(signed_in: tuple[Store, dict[str, str]], tmp_path: Path) -> World:
     talk = Conversations(
         exchanges, assistants, router, sampling=Sampling(), max_prompt_chars=1000, max_running=4
     )
+    comparing = Comparing(store, talk, router, share=0)
     idle: Any = SimpleNamespace(state="ready", restarts=0, trouble="", facts={})
-    parts = Parts(store, accounts, assistants, exchanges, identity, router, idle, talk, idle, idle)
+    parts = Parts(store, accounts, assistants, exchanges, identity, router, idle, talk, comparing, idle, idle)
     return World(parts, engine, Guard(identity), tokens)
 
 
@@ -460,7 +462,7 @@ async def test_a_conversation_is_shown_to_reviewers_from_its_first_word_or_later
     store, lines = world.parts.store, Lines(world.parts)
     views = world.call(Turns(world.parts).send, ANA, "Look at this", "general", "", "", True, True)
     first, *_ = [view async for view in views]
-    assert first[-2:] == (True, True), "the boxes say what was stored, whatever was clicked meanwhile"
+    assert first[8:10] == (True, True), "the boxes say what was stored, whatever was clicked meanwhile"
     (exchange,) = world.line(ANA)
     assert exchange.id in {e.id for e in pending(store, viewer="rita", limit=500)}
     opened = await world.call(lines.restore, ANA, exchange.conversation_id)

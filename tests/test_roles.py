@@ -103,3 +103,21 @@ def test_without_a_login_a_visitor_of_this_machine_is_the_admin_and_any_other_ho
         assert client(hone).get("/v1/me", headers={"host": "rebound.example"}).status_code == 400
     finally:
         hone.close()
+
+
+def test_the_name_typed_into_a_link_is_still_there_when_it_is_refused(hone: Hone) -> None:
+    token = hone.home.secret("token")
+    made = client(hone).post(
+        "/v1/invitations", json={"role": "user"}, headers={"authorization": f"Bearer {token}"}
+    )
+    link = "/join/" + made.json()["link"].rpartition("/")[2]
+    visitor = client(hone)
+    typed = 'mi"na<b>'
+    refused = visitor.post(link, data={"name": typed, "password": PASSWORD})
+    assert refused.status_code == 400
+    assert 'value="mi&quot;na&lt;b&gt;"' in refused.text
+    assert "<b>" not in refused.text
+    short = visitor.post(link, data={"name": "mina", "password": "short"})
+    assert (short.status_code, 'value="mina"' in short.text, "short" in short.text) == (400, True, False)
+    assert "value=" not in visitor.get(link).text
+    assert visitor.post(link, data={"name": "mina", "password": PASSWORD}).status_code == 303

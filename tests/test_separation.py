@@ -84,8 +84,9 @@ def test_no_route_that_is_open_to_a_user_tells_or_changes_what_is_anothers(two: 
     before = two.hers()
     for one in (two.conversation, two.exchange, two.key, ANA.name):
         named = {"exchange_id": one, "conversation_id": one, "erasure_id": one, "target": one, "account": one}
+        named["comparison_id"] = one
         body = named | {"scope": "conversation", "rating": "up", "training": False, "review": True}
-        body |= {"kind": "copy", "confirm": True, "label": "x", "scopes": ["chat"]}
+        body |= {"kind": "copy", "choice": "second", "confirm": True, "label": "x", "scopes": ["chat"]}
         body |= {"model": "general", "messages": [{"role": "user", "content": "wedding"}]}
         filled = re.sub(r"\{\w+\}", one, path)
         known = KNOWN.get(route)
@@ -102,6 +103,7 @@ KNOWN = {
     "POST /v1/feedback": ("exchange_id", "rating"),
     "PUT /v1/feedback/consent": ("conversation_id", "training", "review"),
     "POST /v1/feedback/signals": ("exchange_id", "kind"),
+    "POST /v1/feedback/choices": ("comparison_id", "choice"),
     "POST /v1/erasures": ("scope", "target", "confirm"),
     "POST /v1/keys": ("account", "label", "scopes"),
     "POST /v1/chat/completions": ("conversation_id", "model", "messages"),

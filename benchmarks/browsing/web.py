@@ -26,6 +26,8 @@ SETTINGS = """[auth]
 login = "local"
 [engine]
 urls = ["{engine}"]
+[chat]
+compare_share = 0
 [tuner]
 enabled = false
 """

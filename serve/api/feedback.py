@@ -4,6 +4,7 @@ Trail: a client -> here -> feedback/ratings.py, feedback/consent.py, feedback/si
 """
 
 import asyncio
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends
@@ -68,9 +69,12 @@ def routes(identity: Identity, store: Store) -> APIRouter:
     return router
 
 
-def own_record(exchange: Exchange, principal: Principal) -> dict[str, Any]:
-    """An exchange as its author sees it: who judged it is for operators to know."""
-    told = exchange_record(exchange)
+def own_record(exchange: Exchange, principal: Principal, blind: Collection[str] = ()) -> dict[str, Any]:
+    """An exchange as its author sees it: who judged it is for operators to know.
+
+    Of those that are `blind` the version is told once they were chosen between.
+    """
+    told = exchange_record(exchange) | ({"version": None} if exchange.id in blind else {})
     return told if principal.role.covers(Role.OPERATOR) else told | {"reviewed_by": None}
 
 

@@ -92,10 +92,13 @@ class Form:
  required></label>
 <input type="hidden" name="next" value="{escape(target)}"><button>{self.say("sign_in")}</button></form>"""
 
-    def join(self, token: str, *, account: str | None, new: bool, provider: str, wrong: str = "") -> str:
-        """What a link leads to: a name where it has none, and a password."""
+    def join(
+        self, token: str, *, account: str | None, new: bool, provider: str, wrong: str = "", typed: str = ""
+    ) -> str:
+        """What a link leads to: a name where it has none, as it was `typed` before, and a password."""
         label = self.say("name")
-        name = f'<label>{label}<input name="name" autocomplete="username" required autofocus></label>'
+        kept = f' value="{escape(typed)}"' if typed else ""
+        name = f'<label>{label}<input name="name" autocomplete="username" required autofocus{kept}></label>'
         if account:
             name = f"<p>{self.say('account_is', name=account)}</p>"
             name += f'<input type="hidden" name="name" value="{escape(account)}">'

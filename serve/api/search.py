@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 
-from feedback import queue
+from feedback import choices, queue
 from feedback.errors import NotAllowed
 from feedback.policy import Policy
 from feedback.records import Principal, Role
@@ -37,7 +37,8 @@ def routes(identity: Identity, store: Store, policy: Policy, search: Search) -> 
         page: dict[str, Any] = {"assistant": assistant, "limit": limit, "offset": offset}
 
         def own() -> list[dict[str, Any]]:
-            return [own_record(exchange, principal) for exchange in search.own(q, principal.name, **page)]
+            blind = choices.undecided(store, principal.name)
+            return [own_record(e, principal, blind) for e in search.own(q, principal.name, **page)]
 
         def to_review() -> list[dict[str, Any]]:
             ids = search.to_review(q, principal.name, state=state, **page)

@@ -124,7 +124,7 @@ def routes(parts: Parts) -> APIRouter:
             return _failed(request, error)
         except HoneError as error:
             wrong = forms.Form(request).trouble(error)
-            return forms.html(await door.joining(request, invitations, token, wrong=wrong), error.status)
+            return forms.html(await door.joining(request, invitations, token, wrong, name), error.status)
         return await door.enter(request, made, "/chat/")
 
     return router
@@ -161,11 +161,13 @@ class _Door:
             local(target), passwords=self.passwords, provider=self._title, left=left, wrong=wrong
         )
 
-    async def joining(self, request: Request, invitations: Invitations, token: str, wrong: str = "") -> str:
+    async def joining(
+        self, request: Request, invitations: Invitations, token: str, wrong: str = "", typed: str = ""
+    ) -> str:
         link = await asyncio.to_thread(invitations.look, token)
         form = forms.Form(request)
         new = link.role is not None
-        return form.join(token, account=link.account, new=new, provider=self._title, wrong=wrong)
+        return form.join(token, account=link.account, new=new, provider=self._title, wrong=wrong, typed=typed)
 
     async def leaving(self, request: Request) -> str:
         """Where one signs out elsewhere too, if anywhere."""

@@ -23,13 +23,16 @@ def bubbles(
     language: Language,
     trouble: Mapping[str, str] | None = None,
     shipped: Mapping[str, str] | None = None,
+    unchosen: str | None = None,
 ) -> list[Any]:
     """Two messages an exchange; by exchange id, `trouble` holds error sentences newer than the store's, and
-    `shipped` the version that learnt from it."""
+    `shipped` the version that learnt from it. Of the `unchosen` one the answer is shown elsewhere."""
     shown: list[Any] = []
     for exchange in line:
         notice, learnt = (trouble or {}).get(exchange.id), (shipped or {}).get(exchange.id)
-        shown += [asked(exchange), answered(exchange, language, notice, learnt)]
+        shown.append(asked(exchange))
+        if exchange.id != unchosen:
+            shown.append(answered(exchange, language, notice, learnt))
     return shown
 
 

@@ -3,7 +3,8 @@
 Elements by id: `header`, `assistant`, `conversations`, `new-chat`, `chatbot`, `message`, `send`,
 `stop`, `training`, `share`, `edit-last`, `cancel-edit`, `rate-panel`, `rate-fate`, `rate-reasons`,
 `rate-comment`, `rate-correction`, `rate-save`, `rate-close`, `rate-more`, `erase-open`, `erase-panel`,
-`erase-scope`, `erase-told`, `erase-name`, `erase-confirm`, `erase-keep`.
+`erase-scope`, `erase-told`, `erase-name`, `erase-confirm`, `erase-keep`, `compare-panel`, `compared-a`,
+`compared-b`, `compare-told`, and a button `choose-...` for each choice.
 
 Trail: a browser -> here -> serve/pages/turns.py, serve/pages/rating.py, serve/pages/erasing.py
 """
@@ -15,6 +16,7 @@ import gradio as gr
 
 from serve.pages import heading
 from serve.pages.chat_layout import View
+from serve.pages.choosing import Choosing
 from serve.pages.conversations import Lines
 from serve.pages.erasing import Erase
 from serve.pages.handlers import QUIET, Guard, Visit
@@ -24,14 +26,15 @@ from serve.pages.turns import Turns
 from serve.parts import Parts
 
 KEEP_IN_URL = "(id) => { history.replaceState(null, '', id ? '?c=' + id : location.pathname); }"
-FOCUS = "() => { document.querySelector('#message textarea')?.focus(); }"
+FOCUS = "() => { document.querySelector('#message textarea')?.focus(); honeChoose(); }"
 # What is being written stays in its tab, under the writer's name, until it is sent. Not what is being edited.
 KEEP_DRAFT = "(who, text, editing) => { if (who && !editing) sessionStorage.setItem(`draft ${who}`, text); }"
 DRAFT = "(who, text) => [text || sessionStorage.getItem(`draft ${who}`) || '']"
 INTO_RATING = "() => { honeInto('#rate-panel'); }"
 INTO_ERASING = "() => { honeInto('#erase-panel'); }"
 BACK = "() => { honeBack(); }"
-LOST = "() => { honeLost(); }"
+LOST = "() => { honeLost(); honeChoose(); }"
+CHOSEN = "() => { honeChosen(); }"
 LEAVE = "(where) => { if (where) location.href = where; }"
 FROM_URL = "() => [new URLSearchParams(location.search).get('c') || '']"
 
@@ -42,6 +45,7 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> Page:
         view = View()
         heading.draw(page, guard, header, view.header)
         answering = _wire_turns(view, guard, Turns(parts))
+        _wire_choosing(view, guard, Choosing(parts))
         _wire_lines(page, view, guard, Lines(parts), answering)
         _wire_rating(view, guard, Rating(parts))
         _wire_erasing(view, guard, Erase(parts), answering)
@@ -66,7 +70,7 @@ def _wire_turns(view: View, guard: Guard, turns: Turns) -> list[Any]:
         guard(turns.retry), view.chatbot, view.answered(), trigger_mode="multiple", **many
     )
     _ends(view.stop.click, [sent, again])
-    now_shown = [view.chatbot, view.send, view.stop]
+    now_shown = [view.chatbot, view.send, view.stop, *view.compared()]
     view.stop.click(guard(turns.stopped), view.conversation, now_shown, **QUIET)
     return [sent, again]
 
@@ -74,6 +78,14 @@ def _wire_turns(view: View, guard: Guard, turns: Turns) -> list[Any]:
 def _ends(trigger: Callable[..., Any], answering: list[Any]) -> None:
     """Let a trigger end answers being given; to be wired first, as a browser takes events in this order."""
     trigger(None, None, None, cancels=answering)
+
+
+def _wire_choosing(view: View, guard: Guard, choosing: Choosing) -> None:
+    given = [view.comparison, view.conversation]
+    shown = [view.chatbot, *view.compared()]
+    for choice, button in view.choosing.items():
+        chosen = button.click(guard(choosing.handlers[choice]), given, shown, trigger_mode="once", **QUIET)
+        chosen.success(None, None, None, js=CHOSEN)
 
 
 def _wire_lines(page: gr.Blocks, view: View, guard: Guard, lines: Lines, answering: list[Any]) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from feedback.choices import CHOICES
 from serve.pages.words import label
 
 MATH = [
@@ -23,6 +24,7 @@ class View:
                 self._side()
             with gr.Column(scale=1, min_width=300, elem_id="main"):
                 self._talk()
+                self._comparing()
                 self._rating()
                 self._erasing()
                 self._compose()
@@ -44,6 +46,7 @@ class View:
             self.edit_row,
             self.send,
             self.stop,
+            *self.compared(),
         ]
 
     def restored(self) -> list[Any]:
@@ -63,7 +66,13 @@ class View:
             self.edit_row,
             self.training,
             self.share,
+            *self.compared(),
         ]
+
+    def compared(self) -> list[Any]:
+        """What two answers side by side are shown in, in the order of `choosing`'s views."""
+        sides = [self.compare_first, self.compare_second]
+        return [self.comparing, *sides, self.choices, self.comparison, self.compare_told]
 
     def panel(self) -> list[Any]:
         """What opens and closes with the rating panel, in the order of `Rating`'s answers."""
@@ -102,6 +111,26 @@ class View:
             allow_tags=False,
             latex_delimiters=MATH,
         )
+
+    def _comparing(self) -> None:
+        with gr.Column(visible=False, elem_id="compare-panel", min_width=200) as self.comparing:
+            gr.Markdown(label("compare_head"), elem_id="compare-head")
+            with gr.Row(elem_id="compare-sides"):
+                self.compare_first, self.compare_second = (self._side_by_side(name) for name in "AB")
+            with gr.Row(visible=False, elem_id="compare-choices") as self.choices:
+                small: dict[str, Any] = {"size": "sm", "min_width": 110}
+                self.choosing = {
+                    choice: gr.Button(label(f"choice_{choice}"), elem_id=f"choose-{choice}", **small)
+                    for choice in CHOICES
+                }
+                gr.Markdown(label("compare_keys"), elem_id="compare-keys")
+        self.comparison = gr.Textbox(visible="hidden", elem_id="comparison")
+        self.compare_told = gr.HTML(elem_id="compare-told", js_on_load=None)
+
+    def _side_by_side(self, name: str) -> gr.Markdown:
+        with gr.Column(scale=1, min_width=280, elem_classes="compared"):
+            gr.Markdown(f"**{name}**", elem_classes="compared-name")
+            return gr.Markdown(latex_delimiters=MATH, elem_id=f"compared-{name.lower()}")
 
     def _rating(self) -> None:
         with gr.Column(visible=False, elem_id="rate-panel", min_width=200) as self.rating:

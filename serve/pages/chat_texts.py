@@ -50,6 +50,26 @@ CHAT: dict[str, tuple[str, str]] = {
         "your correction is in {version}",
         "제안하신 답변이 {version} 버전에 반영됨",
     ),
+    # Two answers side by side
+    "compare_head": (
+        "**Which answer is better?** The one you choose stands.",
+        "**어느 답변이 더 나은가요?** 고른 답변으로 대화가 이어집니다.",
+    ),
+    "choice_first": ("A is better", "A가 더 좋음"),
+    "choice_second": ("B is better", "B가 더 좋음"),
+    "choice_tie": ("Equally good", "둘 다 좋음"),
+    "choice_neither": ("Both bad", "둘 다 별로임"),
+    "choice_skipped": ("Skip", "건너뛰기"),
+    "compare_keys": (
+        "Keys: 1 to 4, Esc skips. If you write on without choosing, A stands.",
+        "단축키: 1~4, Esc는 건너뛰기. 고르지 않고 이어서 쓰면 A로 이어집니다.",
+    ),
+    "chose_first": ("You chose A.", "A를 골랐습니다."),
+    "chose_second": ("You chose B.", "B를 골랐습니다."),
+    "chose_tie": ("Equally good: A stands.", "둘 다 좋음: A로 이어집니다."),
+    "chose_neither": ("Both bad: A stands.", "둘 다 별로임: A로 이어집니다."),
+    "chose_skipped": ("Skipped: A stands.", "건너뜀: A로 이어집니다."),
+    "compare_told": ("A was {first}, B was {second}.", "A는 {first}, B는 {second}의 답변이었습니다."),
     "no_answer": ("No answer came.", "답변을 받지 못했습니다."),
     "no_answer_stopped": ("Stopped before the answer began.", "답변이 시작되기 전에 중지했습니다."),
     "no_answer_cut": (

@@ -10,12 +10,13 @@ from typing import Any
 
 import gradio as gr
 
-from feedback import consent, lineage
+from feedback import consent
 from feedback.errors import NotAllowed, NotFound
 from feedback.records import Assistant, Exchange, Role
-from feedback.store import Store
 from serve.pages.bubbles import bubbles, inert, thumbs
+from serve.pages.choosing import panel, waiting
 from serve.pages.handlers import Visit, needs
+from serve.pages.learnt import shipped
 from serve.pages.words import assistant_choices
 from serve.parts import Parts
 
@@ -114,21 +115,18 @@ class Lines:
     ) -> tuple[Any, ...]:
         greeting = known.greeting or visit.say("greeting")
         examples = [{"text": text} for text in known.examples]
+        waits = waiting(self._store, visit, line)
+        learnt, unchosen = shipped(self._store, line), waits.first if waits else None
         chatbot = gr.Chatbot(
-            value=bubbles(line, visit.language, shipped=shipped(self._store, line)),
-            feedback_value=thumbs(line),
+            value=bubbles(line, visit.language, shipped=learnt, unchosen=unchosen),
+            feedback_value=thumbs(line[:-1] if waits else line),
             placeholder=f"## {inert(greeting)}",
             examples=examples or None,
         )
         own = listed(self._exchanges.conversations(visit.principal.name), conversation_id)
         send, stop = gr.Button(visible=True, interactive=True), gr.Button(visible=False)
-        return chatbot, own, conversation_id, *allowed, "", gr.Row(visible=False), send, stop
-
-
-def shipped(store: Store, line: Sequence[Exchange]) -> dict[str, str]:
-    """The newest version that learnt from each exchange of a conversation."""
-    approved = [exchange.id for exchange in line if exchange.state == "approved"]
-    return lineage.shipped(store, line[0].assistant, approved) if approved else {}
+        buttons = gr.Row(visible=False), send, stop
+        return chatbot, own, conversation_id, *allowed, "", *buttons, *panel(self._store, waits)
 
 
 def listed(own: Sequence[dict[str, Any]], chosen: str) -> gr.Radio:

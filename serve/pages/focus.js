@@ -17,6 +17,28 @@
   window.honeLost = () => {
     if (document.activeElement === document.body && matchMedia("(pointer: fine)").matches) message()?.focus();
   };
+  // Two answers wait for a choice: keys are for the panel, unless a message is being written.
+  const choose = { Digit1: "first", Digit2: "second", Digit3: "tie", Digit4: "neither", Escape: "skipped" };
+  window.honeChoose = (tries = 20) => {
+    const panel = document.getElementById("compare-panel");
+    if (!panel || !document.getElementById("compare-choices")?.checkVisibility()) {
+      if (tries) setTimeout(() => window.honeChoose(tries - 1), 50); // what was told is not drawn yet
+      return;
+    }
+    panel.tabIndex = -1;
+    panel.setAttribute("role", "group");
+    panel.setAttribute("aria-label", document.getElementById("compare-head").textContent.trim());
+    if (!message()?.value) panel.focus({ preventScroll: true });
+  };
+  window.honeChosen = () => {
+    if (matchMedia("(pointer: fine)").matches) message()?.focus();
+  };
+  document.addEventListener("keydown", (event) => {
+    const plain = !event.isComposing && !event.ctrlKey && !event.metaKey && !event.altKey && !event.shiftKey;
+    if (plain && choose[event.code] && event.target.closest?.("#compare-panel")) {
+      document.getElementById(`choose-${choose[event.code]}`)?.click();
+    }
+  });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || event.isComposing || !event.target.closest) return;
     if (event.target.closest("#rate-panel")) document.getElementById("rate-close")?.click();

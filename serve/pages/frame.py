@@ -75,7 +75,8 @@ def snippet(build_id: str) -> str:
     """What must run before Gradio's scripts: language, build header, reload, sign-in; a stream that lasts."""
     source = _source("early.js").replace("BUILD_ID", build_id).replace("LANGUAGES", "|".join(LANGUAGES))
     icon = '<link rel="icon" type="image/svg+xml" href="/favicon.ico">'
-    return f"{icon}<script>{source}{_source('stream.js')}{_source('focus.js')}</script>"
+    scripts = "".join(map(_source, ("stream.js", "focus.js", "asking.js")))
+    return f"{icon}<script>{source}{scripts}</script>"
 
 
 def _theme() -> gr.themes.Base:

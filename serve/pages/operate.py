@@ -75,19 +75,19 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> Page:
         assistant.input(guard(desk.look), [assistant, offered], view, **QUIET)
         beat.tick(guard(desk.look), [assistant, offered], view, trigger_mode="once", **QUIET)
         once: dict[str, Any] = {"trigger_mode": "once", **QUIET}
-        tune.click(guard(desk.tune), [assistant, offered], view, js=_confirm("sure_tune", 0), **once)
+        tune.click(guard(desk.tune), [assistant, offered], view, js=_confirm("sure_tune", "tune", 0), **once)
         promote.click(
             guard(desk.promote),
             [assistant, offered, chosen, reason],
             [*view, reason],
-            js=_confirm("sure_promote", 2),
+            js=_confirm("sure_promote", "promote", 2, 3),
             **once,
         )
         roll_back.click(
             guard(desk.roll_back),
             [assistant, offered, reason],
             [*view, reason],
-            js=_confirm("sure_roll_back", 0),
+            js=_confirm("sure_roll_back", "roll_back", 0, 2),
             **once,
         )
         for order, button in orders.items():
@@ -105,14 +105,20 @@ def _section(name: str) -> gr.HTML:
     return gr.HTML(elem_id=name, js_on_load=None, elem_classes="card")
 
 
-def _confirm(key: str, place: int) -> str:
-    """A browser script that asks first, naming the input at `place`; a throw is what stops the event."""
+def _confirm(question: str, yes: str, name: int, reason: int | None = None) -> str:
+    """A browser script that asks first, naming the input at `name`; the one at `reason` is said there."""
+    words = {"question": question, "yes": yes, "reason": "operate_reason", "no": "ask_no"}
+    told = ", ".join(f"{place}: {scripted(key)}" for place, key in words.items())
+    kept = "null" if reason is None else f"given[{reason}] || ''"
+    keep = "" if reason is None else f"given[{reason}] = said;"
     return (
-        "(...given) => {"
-        f"const text = {scripted(key)};"
-        f"const name = given[{place}];"
-        "if (name && !confirm(text.replace('{name}', name))) throw new Error('not confirmed');"
-        "return given; }"
+        "async (...given) => {"
+        f"const words = {{ {told} }};"
+        f"const name = given[{name}];"
+        "if (!name) return given;"
+        "words.question = words.question.replace('{name}', name);"
+        f"const said = await honeAsk(words, {kept});"
+        f"{keep} return given; }}"
     )
 
 

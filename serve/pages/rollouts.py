@@ -15,6 +15,7 @@ EVENTS_SHOWN = 12
 def rollout(told: Mapping[str, Any], language: Language, word: Word = as_recorded) -> str:
     """Where the rollout of an assistant stands, why, and how it came there."""
     parts = [_canary(told.get("canary"), language), _drift(told.get("drift"), language)]
+    parts.append(_compared(told.get("comparisons") or (), language))
     parts.append(_orders(told.get("orders") or {}, language))
     parts.append(_events(told.get("events") or (), language, word))
     return "".join(parts)
@@ -62,6 +63,32 @@ def _drift(drift: Mapping[str, Any] | None, language: Language) -> str:
         return ""
     mark = ' role="alert"' if drift.get("alarm") else ""
     return f"<p{mark}><b>{say(language, 'drift')}</b> {escape(recorded(str(drift['told']), language))}</p>"
+
+
+def _compared(pairs: Sequence[Mapping[str, Any]], language: Language) -> str:
+    """How often people chose one version's answer over another's without knowing whose it was."""
+    if not pairs:
+        return ""
+    keys = ("chosen_pair", "chosen_wins", "chosen_draws", "chosen_losses", "chosen_skipped", "chosen_share")
+    heads = [say(language, key) for key in keys]
+    body = "".join(_pair(pair, heads) for pair in pairs)
+    head = "".join(f"<th>{word}</th>" for word in heads)
+    table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return (
+        f"<p><b>{say(language, 'chosen')}</b></p>"
+        f'<div class="wide"><table id="compared">{table}</table></div>'
+        f"<p><small>{say(language, 'chosen_means')}</small></p>"
+    )
+
+
+def _pair(pair: Mapping[str, Any], heads: Sequence[str]) -> str:
+    names = " / ".join(f"<code>{escape(str(pair[side]))}</code>" for side in ("version", "other"))
+    chosen = pair["wins"] + pair["ties"] + pair["losses"] + pair["neither"]
+    share, low, high = (f"{100 * pair[part]:.0f}" for part in ("share", "low", "high"))
+    counts = (pair["wins"], pair["ties"] + pair["neither"], pair["losses"], pair["skipped"])
+    cells = [names, *map(str, counts), f"{share} % ({low}–{high})" if chosen else "—"]
+    row = zip(heads, cells, strict=True)
+    return "<tr>" + "".join(f'<td data-head="{head}">{cell}</td>' for head, cell in row) + "</tr>"
 
 
 def _orders(orders: Mapping[str, Mapping[str, Any]], language: Language) -> str:

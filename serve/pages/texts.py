@@ -157,6 +157,19 @@ TEXTS: dict[str, tuple[str, str]] = {
     "side_rated": ("Rated conversations", "평가된 대화"),
     "side_down": ("Thumbs down", "나쁨 평가"),
     "drift": ("Drift", "변화 감시"),
+    "chosen": ("Two answers side by side", "두 답변 비교"),
+    "chosen_pair": ("Newer / older", "새 버전 / 이전 버전"),
+    "chosen_wins": ("Newer chosen", "새 버전 선택"),
+    "chosen_draws": ("No difference", "차이 없음"),
+    "chosen_losses": ("Older chosen", "이전 버전 선택"),
+    "chosen_skipped": ("Skipped", "건너뜀"),
+    "chosen_share": ("For the newer", "새 버전 선호"),
+    "chosen_means": (
+        "What people chose without knowing which version said which. No difference: as good as each other, "
+        "or both bad; it counts half for each. In brackets the 95 % interval.",
+        "어느 버전의 답변인지 모르는 채 고른 결과입니다. 차이 없음은 둘 다 좋거나 둘 다 별로라는 뜻이며 "
+        "절반씩 셉니다. 괄호 안은 95% 구간입니다.",
+    ),
     "rollout_events": ("What happened", "지난 기록"),
     "hold": ("Hold the canary", "시험 배포 유지"),
     "pin": ("Pin the live version", "서비스 버전 고정"),
@@ -176,6 +189,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Kept for ever; needed to promote, hold, pin and pause",
         "영구 보관됩니다. 승격, 유지, 고정, 중지에는 필요합니다",
     ),
+    "ask_no": ("Leave it as it is", "그대로 두기"),
     "sure_tune": (
         "Tune {name} now? Training takes a while; the chat goes on.",
         "{name}를 지금 튜닝할까요? 학습에 시간이 걸리지만 대화는 계속됩니다.",

@@ -9,7 +9,7 @@ Trail: serve/pages/chat.py -> here -> serve/conversation.py
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -18,11 +18,14 @@ import gradio as gr
 from feedback import consent
 from feedback.errors import HoneError, NotFound
 from feedback.records import Exchange, Role
-from serve.conversation import Turn
+from serve.comparing import Two
+from serve.pages import choosing
 from serve.pages.bubbles import asked, bubbles, speaking, thumbs
-from serve.pages.conversations import listed, shipped
+from serve.pages.conversations import listed
 from serve.pages.handlers import Visit, needs
+from serve.pages.learnt import shipped
 from serve.parts import Parts
+from serve.turn import Turn
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +42,7 @@ class Turns:
     """Handlers that make an answer, and what they show: the order is `View.answered`'s."""
 
     def __init__(self, parts: Parts) -> None:
-        self._conversations = parts.conversations
+        self._comparing = parts.comparing
         self._exchanges = parts.exchanges
         self._store = parts.store
         self._growing = 0
@@ -57,9 +60,9 @@ class Turns:
     ) -> AsyncGenerator[tuple[Any, ...]]:
         """The next turn, or, while editing, the last one again in other words."""
         if editing:
-            turn = await self._conversations.again(visit.principal, editing, text)
+            turn: Turn | Two = await self._comparing.again(visit.principal, editing, text)
         else:
-            turn = await self._conversations.say(
+            turn = await self._comparing.say(
                 visit.principal, assistant, text, conversation_id or None, training=bool(training)
             )
         begun = None if conversation_id or editing else (bool(training), bool(review))
@@ -72,7 +75,7 @@ class Turns:
         self, visit: Visit, history: list[dict[str, Any]], event: gr.RetryData
     ) -> AsyncGenerator[tuple[Any, ...]]:
         """Ask one of the line again; it and what came after it leave the line."""
-        turn = await self._conversations.again(visit.principal, exchange_at(history, event.index))
+        turn = await self._comparing.again(visit.principal, exchange_at(history, event.index))
         async with aclosing(self._show(visit, turn)) as views:
             async for view in views:
                 yield view
@@ -81,99 +84,122 @@ class Turns:
     async def stopped(self, visit: Visit, conversation_id: str) -> tuple[Any, ...]:
         """What was said until the stop, as it was recorded."""
         if not conversation_id:
-            return gr.skip(), *_buttons(answering=False)
+            return gr.skip(), *_buttons(answering=False), *(gr.skip(),) * choosing.COMPARED
         line = await self._line(visit, conversation_id)
         patience = time.monotonic() + SETTLE_SECONDS
         while line and line[-1].finish_reason is None and time.monotonic() < patience:
             await asyncio.sleep(SHOW_EVERY)
             line = await self._line(visit, conversation_id)
-        return await self._whole(visit, line), *_buttons(answering=False)
+        chat, *panel = await self._whole(visit, line)
+        return chat, *_buttons(answering=False), *panel
 
     async def _show(
-        self, visit: Visit, turn: Turn, begun: tuple[bool, bool] | None = None
+        self, visit: Visit, turn: Turn | Two, begun: tuple[bool, bool] | None = None
     ) -> AsyncGenerator[tuple[Any, ...]]:
         """Views of one turn from its first moment to its recorded end; closes it however that comes.
 
         `begun` is what a new conversation's author allows, as they sent it: a box that was changed since
         goes back, because nothing was there yet to change.
         """
-        rest = (gr.skip(),) * 7
+        rest, still = (gr.skip(),) * 7, (gr.skip(),) * choosing.COMPARED
+        turns = (turn.first, turn.second) if isinstance(turn, Two) else (turn,)
+        exchange, unkept = turn.exchange, turns[0].unkept
         trouble: dict[str, str] = {}
         try:
-            if begun and begun[1] and not turn.unkept:
-                await self._share(visit, turn)
-            before = await self._before(visit, turn)
+            if begun and begun[1] and not unkept:
+                await self._share(visit, exchange)
+            before = await self._before(visit, turns)
             learnt = await asyncio.to_thread(shipped, self._store, before)
-            shown = [*bubbles(before, visit.language, shipped=learnt), asked(turn.exchange)]
-            beginning = [*shown, speaking(turn.exchange, "")]
-            first = gr.Chatbot(value=beginning, feedback_value=[*thumbs(before), None])
+            shown = [*bubbles(before, visit.language, shipped=learnt), asked(exchange)]
             own = await asyncio.to_thread(self._exchanges.conversations, visit.principal.name)
-            chosen = turn.exchange.conversation_id if before or not turn.unkept else ""
+            chosen = exchange.conversation_id if before or not unkept else ""
             side = "", "", chosen, listed(own, chosen), gr.Row(visible=False)
-            yield first, *_buttons(answering=True), *side, *(begun or (gr.skip(), gr.skip()))
+            first, *panel = _growing(turns, shown, [""] * len(turns), begins=True)
+            chat = gr.Chatbot(value=first, feedback_value=[*thumbs(before), *([None] * (len(turns) == 1))])
+            yield chat, *_buttons(answering=True), *side, *(begun or (gr.skip(), gr.skip())), *panel
             try:
-                async with aclosing(self._texts(turn)) as texts:
-                    async for text in texts:
-                        yield [*shown, speaking(turn.exchange, text)], gr.skip(), gr.skip(), *rest
+                async with aclosing(self._texts(turns)) as texts:
+                    async for said in texts:
+                        grown, *panel = _growing(turns, shown, said)
+                        yield grown, gr.skip(), gr.skip(), *rest, *panel
             except HoneError as error:
-                trouble[turn.exchange.id] = visit.trouble(error)
+                trouble[exchange.id] = visit.trouble(error)
             except Exception:
                 log.exception("An answer could not be shown to its end")
-                trouble[turn.exchange.id] = visit.say("unexpected")
+                trouble[exchange.id] = visit.say("unexpected")
         finally:
             await turn.close()
-        if turn.unkept:
-            visit.warn(" ".join([visit.trouble(turn.unkept), *trouble.values()]))
-            yield [*shown, speaking(turn.exchange, turn.text)], *_buttons(answering=False), *rest
+        if unkept:
+            visit.warn(" ".join([visit.trouble(unkept), *trouble.values()]))
+            spoken = [*shown, speaking(exchange, turns[0].text)]
+            yield spoken, *_buttons(answering=False), *rest, *still
             return
-        line = await self._line(visit, turn.exchange.conversation_id)
-        yield await self._whole(visit, line, trouble), *_buttons(answering=False), *rest
+        line = await self._line(visit, exchange.conversation_id)
+        whole, *panel = await self._whole(visit, line, trouble)
+        yield whole, *_buttons(answering=False), *rest, *panel
 
-    async def _texts(self, turn: Turn) -> AsyncGenerator[str]:
-        """All that was said so far, whenever there is more, every `SHOW_EVERY` seconds or as many allow."""
-        listening = asyncio.create_task(_hear(turn))
-        shown, shown_at = "", time.monotonic()
-        self._growing += 1
+    async def _texts(self, turns: Sequence[Turn]) -> AsyncGenerator[list[str]]:
+        """All that was said so far, whenever there is more, every `SHOW_EVERY` seconds or as many allow.
+
+        Of two turns one may fail: then what is said is the other's alone.
+        """
+        listening = [asyncio.create_task(_hear(turn)) for turn in turns]
+        shown, shown_at = [""] * len(turns), time.monotonic()
+        self._growing += len(turns)
         try:
-            while not listening.done():
-                await asyncio.wait({listening}, timeout=pace(self._growing))
-                if turn.text != shown or time.monotonic() - shown_at > HEARTBEAT:
-                    shown, shown_at = turn.text, time.monotonic()
+            while not all(one.done() for one in listening):
+                await asyncio.wait(listening, timeout=pace(self._growing))
+                said = [turn.text for turn in turns]
+                if said != shown or time.monotonic() - shown_at > HEARTBEAT:
+                    shown, shown_at = said, time.monotonic()
                     yield shown
-            await listening
+            faults = [fault for one in listening if (fault := one.exception())]
+            if len(faults) == len(turns):
+                raise faults[0]
         finally:
-            self._growing -= 1
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            self._growing -= len(turns)
+            for one in listening:
+                one.cancel()
+            await asyncio.gather(*listening, return_exceptions=True)
 
-    async def _share(self, visit: Visit, turn: Turn) -> None:
-        """Let reviewers read the conversation that this turn begins."""
-        shown = turn.exchange.conversation_id
+    async def _share(self, visit: Visit, exchange: Exchange) -> None:
+        """Let reviewers read the conversation that this one begins."""
+        shown = exchange.conversation_id
         await asyncio.to_thread(consent.allow, self._store, visit.principal, shown, review=True)
 
-    async def _before(self, visit: Visit, turn: Turn) -> list[Exchange]:
-        """The line before this turn; a conversation that could not be kept has none."""
+    async def _before(self, visit: Visit, turns: Sequence[Turn]) -> list[Exchange]:
+        """The line before these turns; a conversation that could not be kept has none."""
         try:
-            line = await self._line(visit, turn.exchange.conversation_id)
+            line = await self._line(visit, turns[0].exchange.conversation_id)
         except NotFound:
-            if not turn.unkept:
+            if not turns[0].unkept:
                 raise
             return []
-        return [exchange for exchange in line if exchange.id != turn.exchange.id]
+        asked_now = {turn.exchange.id for turn in turns}
+        return [exchange for exchange in line if exchange.id not in asked_now]
 
     async def _line(self, visit: Visit, conversation_id: str) -> list[Exchange]:
         return await asyncio.to_thread(self._exchanges.conversation, conversation_id, visit.principal.name)
 
     async def _whole(
         self, visit: Visit, line: list[Exchange], trouble: dict[str, str] | None = None
-    ) -> gr.Chatbot:
-        learnt = await asyncio.to_thread(shipped, self._store, line)
-        return gr.Chatbot(value=bubbles(line, visit.language, trouble, learnt), feedback_value=thumbs(line))
+    ) -> tuple[Any, ...]:
+        return await asyncio.to_thread(choosing.whole, self._store, visit, line, trouble)
 
 
 def pace(growing: int) -> float:
     """Seconds between two views of each of so many growing answers."""
     return max(SHOW_EVERY, SHARE * growing)
+
+
+def _growing(
+    turns: Sequence[Turn], shown: list[Any], said: Sequence[str], *, begins: bool = False
+) -> tuple[Any, ...]:
+    """The chat with an answer as far as it was said, then the panel; or with two, the panel holding them."""
+    if len(turns) > 1:
+        return shown if begins else gr.skip(), *choosing.growing(said, begins=begins)
+    still = choosing.closed() if begins else (gr.skip(),) * choosing.COMPARED
+    return [*shown, speaking(turns[0].exchange, said[0])], *still
 
 
 async def _hear(turn: Turn) -> None:
