@@ -6,6 +6,7 @@ Trail: hone/commands/run.py -> here -> hone/app.py
 import asyncio
 import socket
 import sys
+from collections.abc import Callable
 
 import uvicorn
 from rich.console import Console
@@ -43,9 +44,19 @@ def run(home: Home, *, host: str | None, port: int | None, engine_apart: bool = 
     flush = tracing.begin(settings.observe.traces, "hone-web", settings.observe.traces_share)
     hone = Hone(home, settings, lock=lock, at_end=flush)
     try:
-        asyncio.run(_serve(hone, listening))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(hone, listening))
     finally:
         hone.close()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where it is: uvicorn takes it by itself only when it starts the loop."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def _serve(hone: Hone, listening: socket.socket) -> None:

@@ -1,11 +1,13 @@
 """Gradio without the work that it does for nobody: what it left as it is, what it looks for, what it keeps.
 
-Read in Gradio 6.31, measured in decision 029. Three things, each for every page:
+Read in Gradio 6.31, measured in decision 029. Four things, each for every page:
 
 - an output that a handler skips is made anew as a component, with its whole configuration (`blocks.py`,
   `postprocess_data`): most of what a view of a growing answer cost. Skipped, it is left alone here.
 - the queue looks for events a thousand times a second and for progress a hundred times, whether anybody is
   there or not (`queueing.py`). Here a new event and the end of one wake it, and no handler reports progress.
+- it imports matplotlib before and after each view (`utils.py`, `MatplotlibBackendMananger`); where there is
+  none, every folder is searched for it each time. Here it is known not to be there.
 - what each of ten thousand tabs was shown is kept (`state_holder.py`), and described anew each time as a JSON
   schema, though handlers here read the store. Here nothing of it is.
 
@@ -14,13 +16,17 @@ Trail: serve/pages/frame.py -> here
 
 import asyncio
 import copy
+import sys
 import time
+from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
 from gradio.queueing import Event, Queue
 from gradio.utils import run_coro_in_background, set_task_name
 
+if find_spec("matplotlib") is None:
+    sys.modules["matplotlib"] = None  # type: ignore[assignment]  # the interpreter's word for "there is none"
 SKIP = gr.skip()
 TABS = 500
 """Tabs of a page that Gradio knows of; one that it forgot and that comes back is made known again."""
