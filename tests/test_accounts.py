@@ -13,7 +13,7 @@ from feedback.assistants import Assistants
 from feedback.errors import BadRequest, Conflict, NotFound
 from feedback.invitations import Invitations
 from feedback.lately import SECONDS, Lately
-from feedback.records import Assistant, Principal, Role, now
+from feedback.records import COMMAND_LINE, Assistant, Principal, Role, now
 
 BEN = Role.USER, PASSWORD
 
@@ -216,7 +216,7 @@ def test_a_held_session_ends_in_time_and_is_read_anew_now_and_then(store, ana, m
 
 
 def _redeemed(store):
-    link = Invitations(store).reset(ADA, "ana")
+    link = Invitations(store).reset(Principal(COMMAND_LINE, Role.ADMIN), "ana")
     Invitations(store).redeem(link[1], "", "another horse")
 
 
