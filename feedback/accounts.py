@@ -130,6 +130,11 @@ class Accounts:
         held = self._holders.get(kept, lambda: self._holder(kept))
         return held[0] if held and now() < held[1] else None
 
+    def session_held(self, token: str) -> bool:
+        """Whether the record need not be asked to know that this token is somebody's."""
+        held = self._holders.held(digest(token))
+        return held is not None and now() < held[1]
+
     def _holder(self, kept: str) -> tuple[Principal, datetime] | None:
         """Who holds the session with this digest, and until when."""
         row = self._store.row(

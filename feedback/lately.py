@@ -35,17 +35,22 @@ class Lately(Generic[T]):
     def get(self, key: str, read: Callable[[], T | None]) -> T | None:
         """What is held under the key, or else what `read` finds."""
         changes = self._store.changes.of(*self._tables)
+        found = self._since(key, changes)
+        if found is None and (found := read()) is not None:
+            self._keep(key, found, changes)
+        return found
+
+    def held(self, key: str) -> T | None:
+        """What is held under the key; nothing is read, so that this never takes long."""
+        return self._since(key, self._store.changes.of(*self._tables))
+
+    def _since(self, key: str, changes: int) -> T | None:
         with self._lock:
             if changes > self._changes:
                 self._held.clear()
                 self._changes = changes
             held = self._held.get(key) if changes == self._changes else None
-        if held and self._clock() < held[1]:
-            return held[0]
-        found = read()
-        if found is not None:
-            self._keep(key, found, changes)
-        return found
+        return held[0] if held and self._clock() < held[1] else None
 
     def _keep(self, key: str, found: T, changes: int) -> None:
         """Hold what was read after so many changes; where there was one more since, it may be old already."""
