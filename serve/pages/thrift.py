@@ -55,6 +55,12 @@ class Page(gr.Blocks):
             default_concurrency_limit=limit,
         )
 
+    async def process_api(self, *given: Any, **named: Any) -> dict[str, Any]:
+        """As Gradio's; a view that goes on has no files, whose addresses would be looked for in all of it."""
+        if named.get("iterator") is not None:
+            named["root_path"] = None
+        return dict(await super().process_api(*given, **named))
+
     async def call_function(
         self, block_fn: Any, processed_input: Any, iterator: Any = None, *given: Any, **named: Any
     ) -> dict[str, Any]:
