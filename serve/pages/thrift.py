@@ -1,6 +1,6 @@
 """Gradio without the work that it does for nobody: what it left as it is, what it looks for, what it keeps.
 
-Read in Gradio 6.31, measured in decisions 029 and 040. Each for every page:
+Read in Gradio 6.31, measured in decision 029. Each for every page:
 
 - an output that a handler skips is made anew as a component, with its whole configuration (`blocks.py`,
   `postprocess_data`): most of what a view of a growing answer cost. Skipped, it is left alone here.
