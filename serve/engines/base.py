@@ -1,10 +1,10 @@
 """An engine behind HTTP, reached through the text-generation-inference client.
 
 One class for all engines; a driver states, as data, which of the swap rules its engine can't keep. What
-was learnt about the client (huggingface_hub 2.4): a dummy token, or the machine's saved one is sent to
-any URL; the base URL in the constructor and the version as `model=`; one client per stream, closed to
-cancel; a stream ends only on `[DONE]`, so a missing finish reason is a failure. Knows nothing of
-assistants or people: `owner` is a word it hands on.
+was learnt about the client (huggingface_hub 2.4), whose streams `wire.py` reads: a dummy token, or the
+machine's saved one is sent to any URL; the base URL in the constructor and the version as `model=`; one
+client per stream, closed to cancel; a stream ends only on `[DONE]`, so a missing finish reason is a
+failure. Knows nothing of assistants or people: `owner` is a word it hands on.
 
 Trail: serve/router.py -> here -> serve/engines/wire.py -> serve/engine/server.py
 """
