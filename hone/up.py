@@ -7,7 +7,6 @@ import asyncio
 import gc
 import socket
 import sys
-from collections.abc import Callable
 
 import uvicorn
 from rich.console import Console
@@ -47,19 +46,9 @@ def run(home: Home, *, host: str | None, port: int | None, engine_apart: bool = 
     gc.collect()
     gc.freeze()  # what stays for good is not gone through again: .15 s in which nobody would be answered
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(hone, listening))
+        asyncio.run(_serve(hone, listening))
     finally:
         hone.close()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's, where it is: uvicorn takes it by itself only when it starts the loop."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 async def _serve(hone: Hone, listening: socket.socket) -> None:
