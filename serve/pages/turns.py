@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 SHOW_EVERY = 0.1
 """Seconds between two views of a growing answer: each costs the server a comparison of the whole chat."""
-SHARE = 0.0016
+SHARE = 0.003
 """Seconds between two views of anybody's: where many answers grow at once, each is shown less often."""
 HEARTBEAT = 2.0
 """Seconds after which a silent answer is shown again: only so is a browser that left noticed."""
