@@ -1,30 +1,24 @@
 """Local accounts and their sessions: who somebody is, and in which role.
 
-Passwords are kept as argon2 hashes and session tokens as SHA-256 digests, so the store's file opens
-no door. A new password or a suspension ends the sessions from before it. Knows nothing of HTTP; how
-often somebody may try is the door's business.
+Passwords and tokens are kept as `passwords.py` hashes them. A new password or a suspension ends the
+sessions from before it. Knows nothing of HTTP; how often somebody may try is the door's business.
 """
 
-import hashlib
 import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-
 from feedback.errors import BadRequest, Conflict, NotFound
+from feedback.lately import Lately
+from feedback.passwords import digest, hashed, matches, nobody
 from feedback.records import Principal, Role, new_id, now
 from feedback.store import Store
 from feedback.transaction import Transaction
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 RESERVED = frozenset({"cli", "hone", "model"})
-MIN_PASSWORD = 10
-MAX_PASSWORD = 1024
 FIRST_ADMIN = "admin"
 
 _NOW = """
@@ -52,6 +46,7 @@ class Accounts:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._holders: Lately[tuple[Principal, datetime]] = Lately(store, "accounts", "session_ends")
 
     def add(self, principal: Principal, name: str, role: Role, password: str) -> Principal:
         """Make an account.
@@ -68,7 +63,7 @@ class Accounts:
         held = find(self._store, name)
         # Who signs in elsewhere has no password, and takes as long to refuse.
         own = held["password_hash"] if held else None
-        right = _matches(own or _nobody(), password)
+        right = matches(own or nobody(), password)
         if held is None or not own or held["suspended"] or not right:
             return None
         return Principal(held["name"], Role(held["role"]))
@@ -131,16 +126,27 @@ class Accounts:
 
     def session(self, token: str) -> Principal | None:
         """Who holds this token, in the role they have now; None if it is unknown, ended or out of date."""
+        kept = digest(token)
+        held = self._holders.get(kept, lambda: self._holder(kept))
+        return held[0] if held and now() < held[1] else None
+
+    def session_held(self, token: str) -> bool:
+        """Whether the record need not be asked to know that this token is somebody's."""
+        held = self._holders.held(digest(token))
+        return held is not None and now() < held[1]
+
+    def _holder(self, kept: str) -> tuple[Principal, datetime] | None:
+        """Who holds the session with this digest, and until when."""
         row = self._store.row(
             f"""
-            SELECT now.name, now.role FROM sessions s
+            SELECT now.name, now.role, s.expires_at FROM sessions s
             JOIN ({_NOW.format(where="")}) now ON now.name = s.account
             WHERE s.token_digest = $1 AND s.expires_at > $2 AND NOT now.suspended
                 AND s.seq > coalesce(now.sessions_after, 0)
                 AND s.id NOT IN (SELECT session_id FROM session_ends)""",  # noqa: S608
-            [digest(token), now().replace(tzinfo=None)],
+            [kept, now().replace(tzinfo=None)],
         )
-        return Principal(row["name"], Role(row["role"])) if row else None
+        return (Principal(row["name"], Role(row["role"])), row["expires_at"]) if row else None
 
     def end_session(self, token: str) -> None:
         """End a session; an unknown token is no error, since it opens nothing either way."""
@@ -267,33 +273,3 @@ def _check_name(name: str) -> None:
         )
     if name in RESERVED:
         raise Conflict(f"The name {name} is one of the house's own.", "Choose another name.")
-
-
-def hashed(password: str) -> str:
-    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        raise BadRequest(
-            f"A password has {MIN_PASSWORD} to {MAX_PASSWORD:,} characters; this one has {len(password):,}.",
-            "Choose a longer one." if len(password) < MIN_PASSWORD else "Choose a shorter one.",
-        )
-    return PasswordHasher().hash(_bytes(password))
-
-
-def _matches(hashed: str, password: str) -> bool:
-    try:
-        return PasswordHasher().verify(hashed, _bytes(password[: MAX_PASSWORD + 1]))
-    except (VerificationError, InvalidHashError):
-        return False
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", errors="surrogatepass")
-
-
-@cache
-def _nobody() -> str:
-    """A hash that nobody's password has, so that an unknown name takes as long as a known one."""
-    return PasswordHasher().hash(secrets.token_bytes(16))
-
-
-def digest(token: str) -> str:
-    return hashlib.sha256(_bytes(token)).hexdigest()

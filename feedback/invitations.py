@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from feedback import accounts
+from feedback import accounts, passwords
 from feedback.errors import NotAllowed, NotFound
 from feedback.records import COMMAND_LINE, Principal, Role, new_id, now
 from feedback.store import Store
@@ -71,7 +71,7 @@ class Invitations:
         row = {
             "id": new_id(),
             "principal": principal.name,
-            "token_digest": accounts.digest(token),
+            "token_digest": passwords.digest(token),
             "account": name,
             "role": role,
             "expires_at": now() + timedelta(days=DAYS),
@@ -111,7 +111,7 @@ class Invitations:
             NotFound: The link holds no more.
             BadRequest, Conflict: The name or the password is not usable; the link still holds.
         """
-        secret = accounts.hashed(password)
+        secret = passwords.hashed(password)
 
         def use(transaction: Transaction) -> Principal:
             link = opened(transaction, token)
@@ -130,7 +130,7 @@ class Invitations:
 
 def opened(store: Store | Transaction, token: str) -> Invitation:
     """The link with this token; a reset of a suspended account holds no more."""
-    row = store.row(_OPEN.format(which="token_digest = $1"), [accounts.digest(token), _time()])
+    row = store.row(_OPEN.format(which="token_digest = $1"), [passwords.digest(token), _time()])
     if row is None or row["principal"] not in (COMMAND_LINE, *accounts.admins(store)):
         raise NotFound("This link was used already, or holds no more.", "Ask an admin for a new one.")
     link = _invitation(row)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from feedback import accounts
+from feedback import accounts, passwords
 from feedback.errors import BadRequest, NotAllowed, NotFound
 from feedback.records import Principal, Role, new_id, now
 from feedback.store import Store
@@ -90,7 +90,7 @@ class Keys:
             "id": new_id(),
             "at": made,
             "principal": (by or owner).name,
-            "secret_digest": accounts.digest(secret),
+            "secret_digest": passwords.digest(secret),
             "account": owner.name,
             "label": label,
             "role": Role(role),
@@ -129,7 +129,7 @@ class Keys:
 
     def opened(self, secret: str) -> tuple[Principal, frozenset[Scope]] | None:
         """Whose key this is, in the role it has now, and what it is for."""
-        row = self._store.row(_OPEN.format(which="secret_digest = $1"), [accounts.digest(secret), _time()])
+        row = self._store.row(_OPEN.format(which="secret_digest = $1"), [passwords.digest(secret), _time()])
         held = accounts.find(self._store, row["account"]) if row else None
         if row is None or held is None or held["suspended"]:
             return None

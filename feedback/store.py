@@ -20,7 +20,7 @@ from feedback import exchange_state, migrate, schema, store_file, values
 from feedback.errors import BadRequest, StoreError
 from feedback.projection import Projector
 from feedback.shared_lock import SharedLock
-from feedback.transaction import Decided, Row, Rows, Transaction
+from feedback.transaction import Changes, Decided, Row, Rows, Transaction
 from feedback.writer import Committed, Writer, unheard
 
 CONFIG = {"checkpoint_threshold": "1TB", "autoinstall_known_extensions": "false"}
@@ -39,6 +39,7 @@ class Store:
         self.path = Path(path)
         self._committed = committed
         self._memory = memory
+        self.changes = Changes()
         self._opening = threading.Lock()
         self._file = SharedLock()
         self._beside: dict[str, tuple[Path, Callable[[Any], bool]]] = {}
@@ -233,6 +234,7 @@ class Store:
             last_seq=newest,
             explain=_explain,
             committed=self._committed,
+            changes=self.changes,
             open_transaction=lambda connection, added: Decided(connection, added, self._prepare),
             between=store_file.Log(self.path, self._projector.held).empty,
         )
@@ -286,15 +288,12 @@ def _connect(path: Path, memory: str) -> duckdb.DuckDBPyConnection:
 
 def _explain(fault: BaseException) -> BaseException:
     """The fault as a person should read it; our own errors, and bugs, pass as they are."""
+    said = store_file.first_line(fault)
     if isinstance(fault, duckdb.ConversionException | duckdb.ConstraintException):
-        return BadRequest(
-            f"The store refused a value: {store_file.first_line(fault)}", "Check the ids and the fields."
-        )
+        return BadRequest(f"The store refused a value: {said}", "Check the ids and the fields.")
     if isinstance(fault, duckdb.FatalException):
-        return StoreError(f"The store failed: {store_file.first_line(fault)}", "Start Hone again.")
+        return StoreError(f"The store failed: {said}", "Start Hone again.")
     if isinstance(fault, duckdb.Error | OSError):
-        return StoreError(
-            f"The store failed, and nothing of this was kept: {store_file.first_line(fault)}",
-            "Check the disk for space, then try again.",
-        )
+        happened = f"The store failed, and nothing of this was kept: {said}"
+        return StoreError(happened, "Check the disk for space, then try again.")
     return fault

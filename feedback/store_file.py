@@ -146,4 +146,4 @@ def quoted(path: Path) -> str:
 
 
 def first_line(fault: BaseException) -> str:
-    return str(fault).strip().splitlines()[0]
+    return next(iter(str(fault).strip().splitlines()), "")

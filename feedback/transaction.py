@@ -3,7 +3,9 @@
 Knows no thread and no SQL of its own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from feedback import values
@@ -12,6 +14,32 @@ Row = Mapping[str, Any]
 Rows = Mapping[str, Sequence[Row]]
 Columns = Mapping[str, Mapping[str, str]]
 """For each table, its columns and their types."""
+
+
+EVERY = ""
+
+
+class Changes:
+    """How often each table may have been changed since the start: the same number, the same rows.
+
+    A change is counted when it can be read, and before whoever asked for it is answered.
+    """
+
+    def __init__(self) -> None:
+        self._times: Counter[str] = Counter()
+
+    def of(self, *tables: str) -> int:
+        return sum(self._times[table] for table in (EVERY, *tables))
+
+    @contextmanager
+    def counted(self, rows: Sequence[Rows], decided: Sequence["Decided"] = ()) -> Iterator[None]:
+        """Count what the block changes, at its end: rows added, and what decisions change themselves."""
+        try:
+            yield
+        finally:
+            self._times.update({table for batch in rows for table in batch})
+            if any(one.changed for one in decided):
+                self._times[EVERY] += 1
 
 
 class Transaction(Protocol):

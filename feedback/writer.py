@@ -21,7 +21,7 @@ from feedback.awaited import Awaited
 from feedback.commits import Batch, Decision, grouped, independent
 from feedback.errors import HoneError, StoreError
 from feedback.projection import Projector
-from feedback.transaction import Columns, Decided, Row, Rows, Transaction
+from feedback.transaction import Changes, Columns, Decided, Row, Rows, Transaction
 
 ROWS_AN_INSERT = 10_000
 PAUSE, PAUSES = 0.0005, 12
@@ -56,6 +56,7 @@ class Writer:
         last_seq: int,
         explain: Callable[[BaseException], BaseException],
         committed: Committed,
+        changes: Changes,
         open_transaction: Callable[[Any, list[Rows]], Decided],
         between: Callable[[Any], None],
     ) -> None:
@@ -66,6 +67,7 @@ class Writer:
         self._seq = count(last_seq + 1)
         self._explain = explain
         self._committed = committed
+        self._changes = changes
         self._open_transaction = open_transaction
         self._between = between
         self._jobs: queue.SimpleQueue[Batch | Decision | None] = queue.SimpleQueue()
@@ -163,7 +165,7 @@ class Writer:
         fault: BaseException | None = None
         for repeated in (False, True):
             try:
-                with self._transaction():
+                with self._changes.counted(rows), self._transaction():
                     merged = self._write(rows, repeated)
             except BaseException as failed:
                 fault = failed
@@ -195,10 +197,12 @@ class Writer:
     def _decided(self, decisions: list[Decision]) -> list[_Outcome]:
         outcomes: list[_Outcome] = []
         written: list[Rows] = []
-        with self._transaction():
+        every: list[Decided] = []
+        with self._changes.counted(written, every), self._transaction():
             for decision in decisions:
                 added: list[Rows] = []
                 asked = self._open_transaction(self._connection, added)
+                every.append(asked)
                 try:
                     answer = decision.decide(asked)
                 except HoneError as refusal:

@@ -17,12 +17,13 @@ from hone.machine import physical_cores
 from hone.sections import PACKAGED
 from hone.sections import Engine as EngineSettings
 from hone.settings import Settings
-from serve.engines.base import HttpEngine, trust
+from serve.engines.base import HttpEngine
 from serve.engines.hone import HoneEngine
 from serve.engines.replicas import Replicas
 from serve.engines.restart import Restart
 from serve.engines.tgi import TgiEngine
 from serve.engines.vllm import VllmEngine
+from serve.engines.wire import trust
 from serve.supervisor import Supervisor, Watch
 from tuner import registry
 

@@ -68,6 +68,16 @@ class Identity:
         """
         return self._who(request)[0]
 
+    def sure(self, request: HasRequest) -> bool:
+        """Whether it is known without a look into the record that somebody's session asks."""
+        session = request.cookies.get(COOKIE)
+        return (
+            bool(session)
+            and "authorization" not in request.headers
+            and not self.elsewhere
+            and self.accounts.session_held(str(session))
+        )
+
     def _who(self, request: HasRequest) -> tuple[Principal | None, frozenset[Scope] | None]:
         """Who asks, and for what their key is; None for whoever has none, and may all that their role may."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")

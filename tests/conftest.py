@@ -122,11 +122,11 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def quick_hash() -> Iterator[None]:
     """The real hash of passwords with little work, so that the tests' time is not argon2's."""
-    from feedback import accounts
+    from feedback import passwords
 
     with pytest.MonkeyPatch.context() as patch:
-        quick = partial(accounts.PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
-        patch.setattr(accounts, "PasswordHasher", quick)
+        quick = partial(passwords.PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
+        patch.setattr(passwords, "PasswordHasher", quick)
         yield
 
 

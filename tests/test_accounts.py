@@ -1,6 +1,8 @@
 """Who may come in: passwords, sessions, roles, and always an admin. Assistants are kept here too."""
 
+import threading
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from stories import ADA, OTTO, PASSWORD
@@ -9,7 +11,11 @@ from feedback import accounts as accounts_
 from feedback.accounts import Accounts, first_admin, reviewers
 from feedback.assistants import Assistants
 from feedback.errors import BadRequest, Conflict, NotFound
-from feedback.records import Assistant, Principal, Role
+from feedback.invitations import Invitations
+from feedback.lately import SECONDS, Lately
+from feedback.records import COMMAND_LINE, Assistant, Principal, Role, now
+
+BEN = Role.USER, PASSWORD
 
 
 @pytest.fixture
@@ -36,8 +42,8 @@ def test_only_the_right_password_of_a_known_account_opens(accounts, ana):
 
 def test_an_unknown_name_takes_as_much_work_as_a_known_one(accounts, ana, monkeypatch):
     checked = []
-    matches = accounts_._matches
-    monkeypatch.setattr(accounts_, "_matches", lambda *words: checked.append(words[0]) or matches(*words))
+    matches = accounts_.matches
+    monkeypatch.setattr(accounts_, "matches", lambda *words: checked.append(words[0]) or matches(*words))
     accounts.verify("ana", "wrong horse")
     accounts.verify("nobody", "wrong horse")
     assert len(checked) == 2
@@ -116,6 +122,102 @@ def test_the_suspended_stay_out_and_come_back_without_their_old_sessions(account
     accounts.suspend(ADA, "ana", False)
     assert accounts.verify("ana", PASSWORD) == ana
     assert accounts.session(token) is None
+
+
+def test_whose_a_session_is_is_read_once_for_many_requests(store, accounts, ana, monkeypatch):
+    token, asked = accounts.open_session(ana, 1), []
+    row = store.row
+    monkeypatch.setattr(store, "row", lambda *words: asked.append(words) or row(*words))
+    assert {accounts.session(token) for _ in range(50)} == {ana}
+    assert len(asked) == 1
+    assert [accounts.session("no such token") for _ in range(2)] == [None, None]
+    assert len(asked) == 3, "what opens nothing is not held"
+
+
+@pytest.mark.parametrize(
+    ("happens", "left"),
+    [
+        (lambda store, token: Accounts(store).suspend(ADA, "ana"), None),
+        (lambda store, token: Accounts(store).end_session(token), None),
+        (lambda store, token: Accounts(store).end_sessions(ADA, "ana"), None),
+        (lambda store, token: Accounts(store).set_password(ADA, "ana", "another horse"), None),
+        (lambda store, token: _redeemed(store), None),
+        (lambda store, token: store.decide(lambda t: accounts_.end(t, "ana", "ada")), None),
+        (lambda store, token: store.decide(lambda t: t.rows("DELETE FROM sessions")), None),
+        (lambda store, token: Accounts(store).set_role(ADA, "ana", Role.REVIEWER), Role.REVIEWER),
+    ],
+)
+def test_not_one_more_request_gets_through_whoever_else_revoked_it(store, accounts, ana, happens, left):
+    token, other = accounts.open_session(ana, 1), accounts.open_session(accounts.add(ADA, "ben", *BEN), 1)
+    assert accounts.session(token) == ana
+    assert accounts.session(other)
+    happens(store, token)
+    now = accounts.session(token)
+    assert (now and now.role) is left
+    store.compact()  # counts go on over a new file
+    now = accounts.session(token)
+    assert (now and now.role) is left
+
+
+def test_what_was_read_before_a_change_is_not_held_after_it(store, accounts, ana, monkeypatch):
+    token, holder = accounts.open_session(ana, 1), accounts._holder
+
+    def slow(kept):
+        found = holder(kept)
+        accounts.suspend(ADA, "ana")
+        return found
+
+    monkeypatch.setattr(accounts, "_holder", slow)
+    assert accounts.session(token) == ana  # asked before
+    monkeypatch.setattr(accounts, "_holder", holder)
+    assert accounts.session(token) is None
+
+
+def test_while_some_are_suspended_nobody_is_seen_who_is(store, accounts):
+    """Readers ask all the while; once `suspend` has returned, no answer that is asked for later is theirs."""
+    tokens = {n: accounts.open_session(accounts.add(ADA, f"p{n}", *BEN), 1) for n in range(8)}
+    out: set[int] = set()
+    wrong: list[int] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            for n, token in tokens.items():
+                late = n in out
+                if accounts.session(token) and late:
+                    wrong.append(n)
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for n in tokens:
+        accounts.suspend(ADA, f"p{n}")
+        out.add(n)
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert wrong == []
+    assert not any(map(accounts.session, tokens.values()))
+
+
+def test_a_held_session_ends_in_time_and_is_read_anew_now_and_then(store, ana, monkeypatch):
+    clock, reads = [0.0], []
+    held = Lately(store, "accounts", clock=lambda: clock[0])
+    for at in (0, SECONDS - 1, SECONDS, SECONDS + 1):
+        clock[0] = at
+        assert held.get("x", lambda at=at: reads.append(at) or "ana") == "ana"
+    assert reads == [0, SECONDS]
+    accounts = Accounts(store)
+    token = accounts.open_session(ana, 1)
+    assert accounts.session(token) == ana
+    later = now() + timedelta(days=1, seconds=1)
+    monkeypatch.setattr(accounts_, "now", lambda: later)
+    assert accounts.session(token) is None
+
+
+def _redeemed(store):
+    link = Invitations(store).reset(Principal(COMMAND_LINE, Role.ADMIN), "ana")
+    Invitations(store).redeem(link[1], "", "another horse")
 
 
 def test_unknown_accounts_are_not_found(accounts):

@@ -75,6 +75,7 @@ async def test_a_stream_that_nothing_happens_to_is_heard_to_its_end(accounts: Ac
 @pytest.mark.parametrize("what", ["suspended", "signed out", "signed out everywhere", "a new password"])
 async def test_it_ends_with_the_right_to_hear_it(accounts: Accounts, what: str) -> None:
     token = accounts.open_session(ANA, 1)
+    assert accounts.session(token) == ANA, "held from now on, as after any request"
     happens = {
         "suspended": lambda: accounts.suspend(ADA, "ana"),
         "signed out": lambda: accounts.end_session(token),

@@ -15,7 +15,7 @@ from engine_process import SECRET
 
 from feedback.errors import EngineUnavailable, SettingsError
 from hone.engines import _trust
-from serve.engines import base
+from serve.engines import wire
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="NO OPENSSL: apt-get install openssl")
 
@@ -57,9 +57,9 @@ def served(tmp_path: Path, tiny_model: Path) -> Iterator[TlsServed]:
 
 @pytest.fixture(autouse=True)
 def nobody_is_trusted_afterwards() -> Iterator[None]:
-    base._tls.cache_clear()
+    wire._tls.cache_clear()
     yield
-    base._tls.cache_clear()
+    wire._tls.cache_clear()
 
 
 async def test_an_engine_is_believed_once_its_authority_is_named(served: TlsServed) -> None:

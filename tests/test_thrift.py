@@ -1,6 +1,7 @@
 """What is spared of Gradio's work changes nothing of what people see."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ from gradio.queueing import Queue
 from gradio.state_holder import SessionState
 
 from serve.pages.operate import QUICK, SLOW, Desk
-from serve.pages.thrift import Page, WokenQueue
+from serve.pages.thrift import Grown, Page, Settled, WokenQueue
 from serve.pages.turns import SHOW_EVERY, pace
 
 MESSAGES = [{"role": "user", "content": "Hi", "metadata": {"id": "1"}}]
@@ -40,6 +41,40 @@ async def test_a_page_is_told_what_gradio_would_tell_it(told: Any) -> None:
     given = list(told) if isinstance(told, tuple) else told
     spared = await made.postprocess_data(event, given, SessionState(made))
     assert spared == await gr.Blocks.postprocess_data(made, event, given, SessionState(made))
+
+
+async def test_a_chat_that_grows_is_told_as_gradio_would_tell_the_whole_of_it() -> None:
+    made, event = page()
+    made.create_limiter()
+    settled = Settled(MESSAGES * 2)
+    for text in ("…", "One `<b>`", "  One\n    `<b>`\n two", "# A\n\n```py\n  x = 1\n```\n"):
+        last = {"role": "assistant", "content": text, "metadata": {"id": "2"}}
+        spared = await made.postprocess_data(
+            event, [Grown(settled, last), *[gr.skip()] * 4], SessionState(made)
+        )
+        whole = [[*MESSAGES * 2, last], *[gr.skip()] * 4]
+        assert spared == await gr.Blocks.postprocess_data(made, event, whole, SessionState(made))
+
+
+async def test_a_generator_goes_on_to_its_end_as_gradio_has_it() -> None:
+    async def counting() -> AsyncIterator[int]:
+        yield 1
+        raise ValueError("two")
+
+    with Page(analytics_enabled=False) as made:
+        gr.Button().click(counting, None, [gr.Number(), gr.Number()])
+    event = next(iter(made.fns.values()))
+    told = [dict(await kind.call_function(made, event, [], counting())) for kind in (Page, gr.Blocks)]
+    assert [(one["prediction"], one["is_generating"]) for one in told] == [(1, True)] * 2
+    for kind in (Page, gr.Blocks):
+        ended = counting()
+        await ended.aclose()
+        over = await kind.call_function(made, event, [], ended)
+        assert (over["is_generating"], over["iterator"], len(over["prediction"])) == (False, None, 2)
+        going = counting()
+        await anext(going)
+        with pytest.raises(ValueError, match="two"):
+            await kind.call_function(made, event, [], going)
 
 
 async def test_what_is_skipped_is_not_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:

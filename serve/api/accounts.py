@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, Response
 
-from feedback.accounts import MAX_PASSWORD
 from feedback.errors import NotAllowed
 from feedback.invitations import Invitation, Invitations
+from feedback.passwords import MAX_PASSWORD
 from feedback.records import Principal, Role
 from serve.api import forms
 from serve.api.errors import Body

@@ -1,19 +1,17 @@
 """An engine behind HTTP, reached through the text-generation-inference client.
 
 One class for all engines; a driver states, as data, which of the swap rules its engine can't keep. What
-was learnt about the client (huggingface_hub 2.4): a dummy token, or the machine's saved one is sent to
-any URL; the base URL in the constructor and the version as `model=`; one client per stream, closed to
-cancel; a stream ends only on `[DONE]`, so a missing finish reason is a failure. Knows nothing of
-assistants or people: `owner` is a word it hands on.
+was learnt about the client (huggingface_hub 2.4), whose streams `wire.py` reads: a dummy token, or the
+machine's saved one is sent to any URL; the base URL in the constructor and the version as `model=`; one
+client per stream, closed to cancel; a stream ends only on `[DONE]`, so a missing finish reason is a
+failure. Knows nothing of assistants or people: `owner` is a word it hands on.
 
-Trail: serve/router.py -> here -> serve/engine/server.py
+Trail: serve/router.py -> here -> serve/engines/wire.py -> serve/engine/server.py
 """
 
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +21,17 @@ from huggingface_hub import (
     ChatCompletionInputStreamOptions,
     set_async_client_factory,
 )
-from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError, TextGenerationError
+from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError
 from opentelemetry.trace import SpanKind
 
 from feedback import spans
 from feedback.errors import CannotSwap, EngineError, EngineUnavailable
 from feedback.records import Message, Sampling
-from serve.engines.refusals import ended, translated, unavailable
+from serve.engines.refusals import translated, unavailable
+from serve.engines.wire import events, transport
 
 BASE = "base"
+COUNTED = ChatCompletionInputStreamOptions(include_usage=True)
 KEEPS = "It keeps erased prompts in its memory until other prompts push them out or it restarts."
 QUICK = 10.0
 """Seconds for a question that costs an engine nothing: its health, its list of versions."""
@@ -77,8 +77,8 @@ class HttpEngine:
         self.url = url.rstrip("/")
         self._secret = secret
         self._silence = silence
-        self._http = _transport()
-        set_async_client_factory(_transport)
+        self._http = transport()
+        set_async_client_factory(transport)
 
     def connect(self, url: str) -> None:
         """Speak to this address from now on; streams in flight keep theirs."""
@@ -135,26 +135,14 @@ class HttpEngine:
             base_url=self._address(), token=token, timeout=self._silence, headers=headers
         ) as client:
             try:
-                events = await client.chat_completion(
-                    **asked,
-                    stream=True,
-                    stream_options=ChatCompletionInputStreamOptions(include_usage=True),
-                )
                 finish: str | None = None
                 prompt_tokens = completion_tokens = 0
-                async with aclosing(events) as flowing:
-                    async for event in flowing:
-                        if event.usage:
-                            prompt_tokens = event.usage.prompt_tokens
-                            completion_tokens = event.usage.completion_tokens
-                        for choice in event.choices:
-                            finish = choice.finish_reason or finish
-                            if choice.delta.content:
-                                yield Piece(choice.delta.content)
-            except TextGenerationError as failed:  # the engine's own word, in mid-stream
-                if ended(str(failed)):
-                    raise EngineUnavailable("The engine's process has ended.", "Press retry.") from None
-                raise EngineError(f"The engine failed at this answer: {failed}.", "Press retry.") from None
+                async with aclosing(events(client, asked | {"stream_options": COUNTED})) as flowing:
+                    async for text, ending, counts in flowing:
+                        finish = ending or finish
+                        prompt_tokens, completion_tokens = counts or (prompt_tokens, completion_tokens)
+                        if text:
+                            yield Piece(text)
             except HfHubHTTPError as refused:
                 raise await translated(refused.response) from None
             except (InferenceTimeoutError, httpx2.HTTPError) as broken:
@@ -270,31 +258,3 @@ class HttpEngine:
         if answer.is_error:
             raise await translated(answer)
         return answer
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    # Building one takes 30 ms, and the client is made anew for each stream.
-    return ssl.create_default_context()
-
-
-def trust(authorities: Path) -> None:
-    """Believe engines at https addresses whom these authorities vouch for, beside those of the machine.
-
-    Raises:
-        OSError: There is no such file, or no certificate in it (ssl.SSLError).
-    """
-    _tls().load_verify_locations(authorities)
-
-
-def _transport() -> httpx2.AsyncClient:
-    # Proxies of the environment are not for an engine, and the client's own default honours them.
-    return httpx2.AsyncClient(
-        trust_env=False, verify=_tls(), timeout=None, event_hooks={"response": [_read_refusal]}
-    )
-
-
-async def _read_refusal(response: httpx2.Response) -> None:
-    # The client looks into the body of a 422 without having read it, which fails for a stream.
-    if response.is_error:
-        await response.aread()

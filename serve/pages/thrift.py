@@ -1,11 +1,16 @@
 """Gradio without the work that it does for nobody: what it left as it is, what it looks for, what it keeps.
 
-Read in Gradio 6.31, measured in decision 029. Three things, each for every page:
+Read in Gradio 6.31, measured in decision 029. Each for every page:
 
 - an output that a handler skips is made anew as a component, with its whole configuration (`blocks.py`,
   `postprocess_data`): most of what a view of a growing answer cost. Skipped, it is left alone here.
+- a view that goes on with a generator wraps its function anew, to throw that away, and makes every message
+  of the chat anew in a thread (`blocks.py`, `call_function`), for which loop and thread wait in turns. Here
+  the generator goes on, and of a `Grown` chat only the last message is made.
 - the queue looks for events a thousand times a second and for progress a hundred times, whether anybody is
   there or not (`queueing.py`). Here a new event and the end of one wake it, and no handler reports progress.
+- it imports matplotlib before and after each view (`utils.py`, `MatplotlibBackendMananger`); where there is
+  none, every folder is searched for it each time. Here it is known not to be there.
 - what each of ten thousand tabs was shown is kept (`state_holder.py`), and described anew each time as a JSON
   schema, though handlers here read the store. Here nothing of it is.
 
@@ -14,13 +19,20 @@ Trail: serve/pages/frame.py -> here
 
 import asyncio
 import copy
+import inspect
+import sys
 import time
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
 from gradio.queueing import Event, Queue
 from gradio.utils import run_coro_in_background, set_task_name
 
+if find_spec("matplotlib") is None:
+    sys.modules["matplotlib"] = None  # type: ignore[assignment]  # the interpreter's word for "there is none"
 SKIP = gr.skip()
 TABS = 500
 """Tabs of a page that Gradio knows of; one that it forgot and that comes back is made known again."""
@@ -43,6 +55,24 @@ class Page(gr.Blocks):
             default_concurrency_limit=limit,
         )
 
+    async def process_api(self, *given: Any, **named: Any) -> dict[str, Any]:
+        """As Gradio's; a view that goes on has no files, whose addresses would be looked for in all of it."""
+        if named.get("iterator") is not None:
+            named["root_path"] = None
+        return dict(await super().process_api(*given, **named))
+
+    async def call_function(
+        self, block_fn: Any, processed_input: Any, iterator: Any = None, *given: Any, **named: Any
+    ) -> dict[str, Any]:
+        """As Gradio's; what is begun already just goes on."""
+        if inspect.isasyncgen(iterator):
+            began = time.time()
+            with suppress(StopAsyncIteration):
+                shown = await anext(iterator)
+                took = time.time() - began
+                return {"prediction": shown, "duration": took, "is_generating": True, "iterator": iterator}
+        return dict(await super().call_function(block_fn, processed_input, iterator, *given, **named))
+
     async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
         """As Gradio's, of those outputs alone that are told something."""
         several = isinstance(predictions, list | tuple) and len(predictions) == len(block_fn.outputs) > 1
@@ -50,6 +80,9 @@ class Page(gr.Blocks):
         if not several or len(told) == len(predictions):
             return list(await super().postprocess_data(block_fn, predictions, _Forgetful()))
         shown: list[Any] = [dict(SKIP) for _ in predictions]
+        for place in [place for place in told if isinstance(predictions[place], Grown)]:
+            shown[place] = predictions[place].told(block_fn.outputs[place])
+            told.remove(place)
         if told:
             part = copy.copy(block_fn)
             part.outputs = [block_fn.outputs[place] for place in told]
@@ -58,6 +91,30 @@ class Page(gr.Blocks):
             for place, value in zip(told, found, strict=True):
                 shown[place] = value
         return shown
+
+
+class Settled:
+    """Messages of a chat that stay while the one after them grows; made once for all its views."""
+
+    def __init__(self, messages: list[Any]) -> None:
+        self.messages = messages
+        self._made: list[Any] | None = None
+
+    def made(self, chatbot: gr.Chatbot) -> list[Any]:
+        if self._made is None:
+            self._made = list(chatbot.postprocess(self.messages).model_dump())
+        return self._made
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """A view of a chat whose last message has grown. Of texts alone: a file in one would not be served."""
+
+    settled: Settled
+    last: dict[str, Any]
+
+    def told(self, chatbot: gr.Chatbot) -> list[Any]:
+        return [*self.settled.made(chatbot), *chatbot.postprocess([self.last]).model_dump()]
 
 
 class _Forgetful:

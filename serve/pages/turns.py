@@ -24,6 +24,7 @@ from serve.pages.bubbles import asked, bubbles, speaking, thumbs
 from serve.pages.conversations import listed
 from serve.pages.handlers import Visit, needs
 from serve.pages.learnt import shipped
+from serve.pages.thrift import Grown, Settled
 from serve.parts import Parts
 from serve.turn import Turn
 
@@ -114,13 +115,14 @@ class Turns:
             own = await asyncio.to_thread(self._exchanges.conversations, visit.principal.name)
             chosen = exchange.conversation_id if before or not unkept else ""
             side = "", "", chosen, listed(own, chosen), gr.Row(visible=False)
-            first, *panel = _growing(turns, shown, [""] * len(turns), begins=True)
+            settled = Settled(shown)
+            first, *panel = _growing(turns, settled, [""] * len(turns), begins=True)
             chat = gr.Chatbot(value=first, feedback_value=[*thumbs(before), *([None] * (len(turns) == 1))])
             yield chat, *_buttons(answering=True), *side, *(begun or (gr.skip(), gr.skip())), *panel
             try:
                 async with aclosing(self._texts(turns)) as texts:
                     async for said in texts:
-                        grown, *panel = _growing(turns, shown, said)
+                        grown, *panel = _growing(turns, settled, said)
                         yield grown, gr.skip(), gr.skip(), *rest, *panel
             except HoneError as error:
                 trouble[exchange.id] = visit.trouble(error)
@@ -193,13 +195,15 @@ def pace(growing: int) -> float:
 
 
 def _growing(
-    turns: Sequence[Turn], shown: list[Any], said: Sequence[str], *, begins: bool = False
+    turns: Sequence[Turn], settled: Settled, said: Sequence[str], *, begins: bool = False
 ) -> tuple[Any, ...]:
     """The chat with an answer as far as it was said, then the panel; or with two, the panel holding them."""
     if len(turns) > 1:
-        return shown if begins else gr.skip(), *choosing.growing(said, begins=begins)
-    still = choosing.closed() if begins else (gr.skip(),) * choosing.COMPARED
-    return [*shown, speaking(turns[0].exchange, said[0])], *still
+        return settled.messages if begins else gr.skip(), *choosing.growing(said, begins=begins)
+    spoken = speaking(turns[0].exchange, said[0])
+    if begins:
+        return [*settled.messages, spoken], *choosing.closed()
+    return Grown(settled, spoken), *(gr.skip(),) * choosing.COMPARED
 
 
 async def _hear(turn: Turn) -> None:
