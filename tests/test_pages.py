@@ -38,6 +38,7 @@ from serve.pages.frame import PAGES, build_pages, mount
 from serve.pages.handlers import Guard
 from serve.pages.quality import Quality
 from serve.pages.rating import Rating
+from serve.pages.thrift import Grown
 from serve.pages.turns import Turns
 from serve.parts import Parts
 from serve.router import Router
@@ -159,7 +160,7 @@ async def test_a_browser_that_leaves_stops_the_answer_and_what_was_said_stays(wo
     handler = Turns(world.parts).send
     async with aclosing(world.call(handler, ANA, "Talk", "general", "", "", True, False)) as views:
         async for view in views:
-            if isinstance(view[0], list):
+            if isinstance(view[0], Grown):
                 break
     (exchange,) = world.line(ANA)
     assert exchange.finish_reason == "stopped"

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 SHOW_EVERY = 0.1
 """Seconds between two views of a growing answer: each costs the server a comparison of the whole chat."""
-SHARE = 0.003
+SHARE = 0.0016
 """Seconds between two views of anybody's: where many answers grow at once, each is shown less often."""
 HEARTBEAT = 2.0
 """Seconds after which a silent answer is shown again: only so is a browser that left noticed."""
@@ -109,15 +109,11 @@ class Turns:
         try:
             if begun and begun[1] and not unkept:
                 await self._share(visit, exchange)
-            before = await self._before(visit, turns)
-            learnt = await asyncio.to_thread(shipped, self._store, before)
-            shown = [*bubbles(before, visit.language, shipped=learnt), asked(exchange)]
-            own = await asyncio.to_thread(self._exchanges.conversations, visit.principal.name)
+            before, learnt, own = await asyncio.to_thread(self._around, visit, turns)
+            settled = Settled([*bubbles(before, visit.language, shipped=learnt), asked(exchange)])
             chosen = exchange.conversation_id if before or not unkept else ""
             side = "", "", chosen, listed(own, chosen), gr.Row(visible=False)
-            settled = Settled(shown)
-            first, *panel = _growing(turns, settled, [""] * len(turns), begins=True)
-            chat = gr.Chatbot(value=first, feedback_value=[*thumbs(before), *([None] * (len(turns) == 1))])
+            chat, *panel = _begun(turns, settled, thumbs(before))
             yield chat, *_buttons(answering=True), *side, *(begun or (gr.skip(), gr.skip())), *panel
             try:
                 async with aclosing(self._texts(turns)) as texts:
@@ -133,7 +129,7 @@ class Turns:
             await turn.close()
         if unkept:
             visit.warn(" ".join([visit.trouble(unkept), *trouble.values()]))
-            spoken = [*shown, speaking(exchange, turns[0].text)]
+            spoken = [*settled.messages, speaking(exchange, turns[0].text)]
             yield spoken, *_buttons(answering=False), *rest, *still
             return
         line = await self._line(visit, exchange.conversation_id)
@@ -169,16 +165,23 @@ class Turns:
         shown = exchange.conversation_id
         await asyncio.to_thread(consent.allow, self._store, visit.principal, shown, review=True)
 
-    async def _before(self, visit: Visit, turns: Sequence[Turn]) -> list[Exchange]:
-        """The line before these turns; a conversation that could not be kept has none."""
+    def _around(
+        self, visit: Visit, turns: Sequence[Turn]
+    ) -> tuple[list[Exchange], dict[str, str], list[dict[str, Any]]]:
+        """The line before these turns, which versions learnt from it, and the visitor's conversations.
+
+        A conversation that could not be kept has no line.
+        """
+        name = visit.principal.name
         try:
-            line = await self._line(visit, turns[0].exchange.conversation_id)
+            line = self._exchanges.conversation(turns[0].exchange.conversation_id, name)
         except NotFound:
             if not turns[0].unkept:
                 raise
-            return []
+            line = []
         asked_now = {turn.exchange.id for turn in turns}
-        return [exchange for exchange in line if exchange.id not in asked_now]
+        before = [exchange for exchange in line if exchange.id not in asked_now]
+        return before, shipped(self._store, before), self._exchanges.conversations(name)
 
     async def _line(self, visit: Visit, conversation_id: str) -> list[Exchange]:
         return await asyncio.to_thread(self._exchanges.conversation, conversation_id, visit.principal.name)
@@ -194,16 +197,21 @@ def pace(growing: int) -> float:
     return max(SHOW_EVERY, SHARE * growing)
 
 
-def _growing(
-    turns: Sequence[Turn], settled: Settled, said: Sequence[str], *, begins: bool = False
-) -> tuple[Any, ...]:
+def _begun(turns: Sequence[Turn], settled: Settled, marks: list[Any]) -> tuple[Any, ...]:
+    """The chat with an empty answer and the panel shut; or with two, the chat without and the panel open."""
+    if len(turns) > 1:
+        chat = gr.Chatbot(value=settled.messages, feedback_value=marks)
+        return chat, *choosing.growing([""] * len(turns), begins=True)
+    beginning = [*settled.messages, speaking(turns[0].exchange, "")]
+    return gr.Chatbot(value=beginning, feedback_value=[*marks, None]), *choosing.closed()
+
+
+def _growing(turns: Sequence[Turn], settled: Settled, said: Sequence[str]) -> tuple[Any, ...]:
     """The chat with an answer as far as it was said, then the panel; or with two, the panel holding them."""
     if len(turns) > 1:
-        return settled.messages if begins else gr.skip(), *choosing.growing(said, begins=begins)
-    spoken = speaking(turns[0].exchange, said[0])
-    if begins:
-        return [*settled.messages, spoken], *choosing.closed()
-    return Grown(settled, spoken), *(gr.skip(),) * choosing.COMPARED
+        return gr.skip(), *choosing.growing(said)
+    grown = Grown(settled, speaking(turns[0].exchange, said[0]))
+    return grown, *(gr.skip(),) * choosing.COMPARED
 
 
 async def _hear(turn: Turn) -> None:
