@@ -16,7 +16,7 @@ class Node:
     """One node of two cores with the default model: what the commands in docs/scale.md printed."""
 
     answer_tokens_a_second: float = 265.0
-    """make bench-serve: sixteen streams at once, the least of the runs in the README."""
+    """make bench-serve: sixteen streams at once, the least in the README's "What to expect"."""
     events_a_second: float = 4281.0
     """make bench-store: 64 writers, each durable."""
     training_tokens_a_second: float = 525.0
@@ -43,7 +43,7 @@ class Habits:
     pair_tokens: float = 220.0
     epochs: float = 3.0
     most_pairs: float = 20_000.0
-    """A run learns from the newest of these, so that its length ends somewhere."""
+    """Assumed, so that a run's length ends somewhere: the tuner itself takes all that curation keeps."""
     events_a_turn: float = 2.2
     dollars_an_hour: float = 0.10
     """For a node of two cores."""

@@ -16,15 +16,15 @@ from feedback.normal import asked, normal
 from feedback.private import Span
 from feedback.records import Exchange, Message, Pair
 
-FINDS = (*private.KINDS, *suspect.FLAGS)
 PRIVATE = "private"
 FLAGGED = "flagged"
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Of FINDS, those to `redact` and else those that `block` a pair; what is in neither is only flagged.
+    """Of `private.KINDS` and `suspect.FLAGS`, those to `redact` and else those that `block` a pair.
 
+    What is in neither is only flagged.
     `allowed` holds texts that are nobody's secret, such as a public address of the house; `prompts` what the
     assistant was ever told.
     """

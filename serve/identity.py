@@ -108,15 +108,17 @@ class Identity:
         principal, scopes = self._who(request)
         if principal is None:
             raise NotSignedIn("You are not signed in.", "Sign in at /login, or send the home's token.")
-        if not principal.role.covers(role):
-            raise NotAllowed(
-                f"This needs the role {role}; yours is {principal.role}.", "Ask an admin for it."
-            )
         if scopes is not None:
             needed = opening(*route) if route else frozenset()
             if not needed & scopes:
-                named = ", ".join(sorted(needed)) or "none: no key opens this"
-                raise NotAllowed(f"Your key is for {', '.join(sorted(scopes))}.", f"This needs {named}.")
+                named = " or ".join(sorted(needed))
+                todo = f"Take a key for {named}." if named else "No key opens this: sign in on the pages."
+                raise NotAllowed(f"Your key is for {', '.join(sorted(scopes))}.", todo)
+        if not principal.role.covers(role):
+            whose, todo = "yours", "Ask an admin for it."
+            if scopes is not None:
+                whose, todo = "your key's", "Make a key with that role, where its account has it."
+            raise NotAllowed(f"This needs the role {role}; {whose} is {principal.role}.", todo)
         return principal
 
     def may(self, role: Role) -> Callable[[Request], Awaitable[Principal]]:

@@ -1,6 +1,7 @@
 """API keys: a part of what their account may do, for a time, and nothing beyond."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from stories import ADA, ANA, PASSWORD
@@ -10,6 +11,7 @@ from feedback.accounts import Accounts
 from feedback.errors import BadRequest, NotAllowed, NotFound, TryLater
 from feedback.keys import Keys, Scope
 from feedback.records import Principal, Role, now
+from serve.identity import Identity
 from serve.pace import Pace
 
 RITA = Principal("rita", Role.REVIEWER)
@@ -119,3 +121,23 @@ def test_an_account_may_ask_so_often_and_another_is_not_kept_waiting():
         pace.take("ana")
     with pytest.raises(TryLater):
         pace.take("ana")
+
+
+def test_a_refusal_says_whether_scope_or_role_is_missing_and_it_is_the_keys(accounts, keys):
+    identity = Identity(accounts, token="t", anyone=None, session_days=1, keys=keys)
+    _, secret = keys.add(RITA, "", Role.USER, [Scope.CHAT, Scope.REVIEW], None)
+    bearer = SimpleNamespace(headers={"authorization": f"Bearer {secret}"}, cookies={})
+
+    def refused(role, *route):
+        with pytest.raises(NotAllowed) as told:
+            identity.require(bearer, role, route or None)
+        return str(told.value)
+
+    assert identity.require(bearer, Role.USER, ("GET", "/v1/models")).name == "rita"
+    assert refused(Role.REVIEWER, "GET", "/v1/reviews") == (
+        "This needs the role reviewer; your key's is user. "
+        "Make a key with that role, where its account has it."
+    )
+    assert refused(Role.OPERATOR, "GET", "/v1/status").endswith("Take a key for metrics or operate.")
+    for closed in (("GET", "/v1/users"), ()):
+        assert refused(Role.ADMIN, *closed).endswith("No key opens this: sign in on the pages.")

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from hone.commands.line import DEFAULT_HOME, HomeOption, call, screen
 
@@ -17,7 +16,12 @@ def add_key(
     scope: Annotated[
         list[str], typer.Option(help="chat, feedback, review, operate, data or metrics; again for more.")
     ],
-    role: Annotated[str, typer.Option(help="At most the account's.")] = "user",
+    role: Annotated[
+        str,
+        typer.Option(
+            help="At most the account's; review needs reviewer, operate, data and metrics need operator."
+        ),
+    ] = "user",
     label: Annotated[str, typer.Option(help="What it is for.")] = "",
     days: Annotated[int, typer.Option(min=0, help="Days until it ends; 0: never.")] = 90,
     home: HomeOption = DEFAULT_HOME,
@@ -30,14 +34,12 @@ def add_key(
 
 @app.command("list")
 def list_keys(home: HomeOption = DEFAULT_HOME) -> None:
-    """Every key that opens something."""
-    table = Table("id", "account", "for", "role", "scopes", "made by", "until")
+    """Every key that opens something, a line each, whole on any screen: `revoke` takes the id from here."""
     for key in call(home, "GET", "/v1/keys", params={"everyone": True})["data"]:
-        until = (key["expires_at"] or "no end")[:10]
-        scopes = ", ".join(key["scopes"])
-        named = (key["id"], key["account"], escape(key["label"]))
-        table.add_row(*named, key["role"], scopes, key["made_by"], until)
-    screen.print(table)
+        until = f"until {key['expires_at'][:10]}" if key["expires_at"] else "no end"
+        named = f"  {escape(key['label'])}" if key["label"] else ""
+        what = f"{key['account']} as {key['role']}: {', '.join(key['scopes'])}"
+        screen.print(f"{key['id']}  {what}; {until}; made by {key['made_by']}{named}", soft_wrap=True)
 
 
 @app.command("revoke")

@@ -13,10 +13,10 @@ app = typer.Typer(help="Accounts and roles.", no_args_is_help=True)
 @app.command("add")
 def add_user(
     name: str,
-    role: Annotated[str, typer.Option(help="user, reviewer, operator or admin.")] = "user",
     password: Annotated[
         str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, envvar="HONE_USER_PASSWORD")
-    ] = "",
+    ],
+    role: Annotated[str, typer.Option(help="user, reviewer, operator or admin.")] = "user",
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Make an account; asks for the password."""
