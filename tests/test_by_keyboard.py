@@ -168,6 +168,7 @@ def test_a_version_is_promoted_and_rolled_back_with_its_reason(
         page.keyboard.press("Enter")
         page.wait_for_function(live % "general@1")
         focus_within(page, "#promote")
+        expect(page.locator("#operate-reason textarea, #operate-reason input")).to_have_value("")
         tab_to(page, "#rollback")
         page.keyboard.press("Enter")
         focus_within(page, "#ask-reason")
