@@ -24,13 +24,14 @@ from hone.engines import Engines
 from hone.erasing import Erasing
 from hone.home import REVIEW_SALT, Home, HomeLock
 from hone.housekeeping import Housekeeping
+from hone.notices.keeper import Keeper
 from hone.policy import policy
 from hone.proposing import Proposing
 from hone.server_verbs import ServerVerbs
 from hone.settings import LOOPBACK, Settings
 from hone.teacher import teacher
 from hone.tuning import Tuning
-from serve.api import erase, lineage, proposals, search
+from serve.api import erase, lineage, notices, proposals, search
 from serve.comparing import Comparing
 from serve.conversation import Conversations
 from serve.metrics import Metrics
@@ -84,6 +85,7 @@ class Hone:
         self.housekeeping = Housekeeping(
             home, self.store, unrated_days=keep.unrated_days, hour=keep.tidy_hour
         )
+        self.notices = self._notices()
         self.erasing = self._erasing()
         self.proposing = Proposing(
             self.store, verbs, live=self.router.live, teacher=teacher(settings.teacher)
@@ -112,6 +114,7 @@ class Hone:
             erase.routes(parts.identity, self.erasing),
             lineage.routes(parts.identity, self.store),
             proposals.routes(parts, self.proposing),
+            notices.routes(parts.identity, self.notices),
             search.routes(parts.identity, self.store, parts.policy, index),
         ):
             self.web.include_router(routes)
@@ -149,7 +152,14 @@ class Hone:
             policy(self.settings.curation),
             self._policy(),
             self.metrics,
+            self.notices,
         )
+
+    def _notices(self) -> Keeper:
+        def up() -> bool:
+            return self.supervisor.state == "ready"
+
+        return Keeper(self.settings.notices, self.store, self.home.outbox, engine_up=up, metrics=self.metrics)
 
     def _erasing(self) -> Erasing:
         """Erasures, once those that a killed process left behind are finished."""
@@ -181,10 +191,12 @@ class Hone:
         await self.housekeeping.start()
         await self.engines.start()
         await self.tuning.start()
+        await self.notices.start()
         self.erasing.serving = True
         try:
             yield
         finally:
+            await self.notices.stop()
             await self.erasing.settled()
             await self.tuning.stop()
             await self.engines.stop()

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from feedback.errors import HoneError
-from hone.commands import assistant, data, erase, keeping, key, propose, run, tuning, user
+from hone.commands import assistant, data, erase, keeping, key, notices, propose, run, tuning, user
 
 app = typer.Typer(
     help="Hone: a chat server that tunes itself on the answers people approve.",
@@ -22,6 +22,7 @@ for part in (run, tuning, data, keeping, propose, erase):
 app.add_typer(assistant.app, name="assistant")
 app.add_typer(user.app, name="user")
 app.add_typer(key.app, name="key")
+app.add_typer(notices.app, name="notices")
 
 
 def main() -> None:

@@ -55,6 +55,11 @@ class Home:
         return self.folder / "desired.json"
 
     @property
+    def outbox(self) -> Path:
+        """Notices that did not arrive yet. No backup has it: what is restored begins at its newest event."""
+        return self.folder / "notices.json"
+
+    @property
     def password_file(self) -> Path:
         return self.folder / "admin-password"
 

@@ -3,7 +3,7 @@
 Trail: hone/settings.py -> here -> hone/learning_sections.py
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -189,6 +189,56 @@ class Teacher(Section):
     )
     max_tokens: int = Field(512, ge=1, description="Longest answer of the teacher, in tokens")
     timeout: float = Field(120, gt=0, description="Seconds that the teacher may take for an answer")
+
+
+NoticeKind = Literal[
+    "run_failed",
+    "run_abstained",
+    "run_refused",
+    "canary",
+    "live",
+    "rolled_back",
+    "drift",
+    "engine_down",
+    "engine_back",
+    "queue_growing",
+    "erasure_asked",
+]
+
+
+class Notices(Section):
+    webhooks: tuple[str, ...] = Field(
+        (),
+        description="Addresses that notices are posted to, signed as in the Standard Webhooks specification; "
+        "best as a variable where an address is itself a secret",
+    )
+    secret: SecretStr = Field(
+        "",
+        validate_default=True,
+        description="Signs them: whsec_ and 24 to 64 bytes in base64; best as a variable. Empty: not signed",
+    )
+    secret_file: str = Field("", description="File that holds that secret")
+    kinds: tuple[NoticeKind, ...] = Field(get_args(NoticeKind), description="What is told of")
+    language: Literal["en", "ko"] = Field("en", description="Language of notices")
+    public_url: str = Field(
+        "", description="Address at which people open Hone, such as https://chat.example.org, for links"
+    )
+    queue: int = Field(
+        200, ge=1, description="Exchanges that wait for review before it is told, and again when they doubled"
+    )
+    engine_seconds: float = Field(120, ge=0, description="Seconds without an engine before it is told")
+    mail_to: tuple[str, ...] = Field((), description="Who gets notices by e-mail; empty: nobody")
+    mail_from: str = Field("", description="Sender of those")
+    smtp_host: str = Field("", description="Server that sends them")
+    smtp_port: int = Field(587, ge=1, le=65535, description="Its port")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the connection to it is kept secret; none carries no password"
+    )
+    smtp_user: str = Field("", description="Name that Hone signs in with there; empty: it does not")
+    smtp_password: SecretStr = Field(
+        "", validate_default=True, description="Its password; best as a variable"
+    )
+    smtp_password_file: str = Field("", description="File that holds that password")
 
 
 class Observe(Section):

@@ -21,12 +21,14 @@ from pydantic_settings import SettingsError as UnreadableVariable
 from feedback.errors import SettingsError
 from hone import training
 from hone.learning_sections import Curation, Training, Tuner
+from hone.notices.checks import contradictions as notice_contradictions
 from hone.sections import (
     Auth,
     Chat,
     Engine,
     Erasure,
     Model,
+    Notices,
     Observe,
     Oidc,
     Review,
@@ -64,6 +66,7 @@ class Settings(BaseSettings):
     erasure: Erasure = Field(default_factory=Erasure)
     teacher: Teacher = Field(default_factory=Teacher)
     observe: Observe = Field(default_factory=Observe)
+    notices: Notices = Field(default_factory=Notices)
 
     @classmethod
     def settings_customise_sources(
@@ -136,6 +139,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         )
     yield from _engine_contradictions(settings.engine)
     yield from training.contradictions(settings.training)
+    yield from notice_contradictions(settings.notices)
     if bool(settings.teacher.url) != bool(settings.teacher.model):
         yield "teacher.url and teacher.model belong together; set both, or neither"
     if settings.teacher.url and not re.fullmatch(r"https?://[^?#\s@]+", settings.teacher.url):

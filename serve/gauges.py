@@ -86,12 +86,13 @@ STEPS = Measure(
 EVENTS = Measure("hone_store_events_total", "counter", "Events that were ever recorded")
 LAG = Measure("hone_store_lag_events", "gauge", "Events that are recorded and not yet in what pages read")
 STORE_BYTES = Measure("hone_store_bytes", "gauge", "The store's file with its log", "bytes")
+NOTICES = Measure("hone_notices_waiting", "gauge", "Deliveries of notices that did not arrive yet")
 FREE = Measure("hone_home_disk_free_bytes", "gauge", "What is free on the disk of the home", "bytes")
 SIZE = Measure("hone_home_disk_size_bytes", "gauge", "What that disk holds", "bytes")
 
 READ = (
     *(INFO, UP, RESTARTS, REPLICAS, IN_FLIGHT, VERSIONS, SHARE, STAGE_AGE, ORDERS, RATINGS, EXCHANGES),
-    *(OLDEST, RUNS, RUNNING, WITHOUT, STEPS, EVENTS, LAG, STORE_BYTES, FREE, SIZE),
+    *(OLDEST, RUNS, RUNNING, WITHOUT, STEPS, EVENTS, LAG, STORE_BYTES, FREE, SIZE, NOTICES),
 )
 
 ENDED = ("passed", "abstained", "refused", "failed", "skipped")
@@ -104,6 +105,7 @@ def facts(parts: Parts) -> dict[str, Any]:
         "up": parts.supervisor.state == "ready",
         "lag": parts.store.lag,  # before the reading that follows makes it none
         "restarts": parts.supervisor.restarts,
+        "notices": sum(place["waiting"] for place in parts.notices.told()["places"]) if parts.notices else 0,
         "replicas": [server["in"] for server in parts.router.engine.described()],
     }
 
@@ -137,6 +139,7 @@ def _families(parts: Parts, known: Mapping[str, Any]) -> Iterator[Metric]:
     oldest = queue.oldest(parts.store)
     yield OLDEST.family(plain((now() - oldest).total_seconds() if oldest else 0))
     yield LAG.family(plain(known["lag"]))
+    yield NOTICES.family(plain(known["notices"]))
     yield from _store(parts.store)
 
 

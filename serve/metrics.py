@@ -63,9 +63,16 @@ COMMITS = Measure(
 )
 STORE_FAILURES = Measure("hone_store_failures_total", "counter", "Commits that failed")
 
+NOTICES = Measure(
+    "hone_notices_total",
+    "counter",
+    "Notices to operators by channel (webhook or mail) and outcome: delivered, failed (a try), dropped",
+    labels=("channel", "outcome"),
+)
+
 COUNTED = (
     *(TURNS, TURN_ERRORS, UNKEPT, FIRST_TOKEN, GAP, TOOK, PROMPT, GENERATION),
-    *(REQUESTS, RESPONSE, COMMITS, STORE_FAILURES),
+    *(REQUESTS, RESPONSE, COMMITS, STORE_FAILURES, NOTICES),
 )
 
 
@@ -80,6 +87,7 @@ class Metrics:
         self._took = TOOK.histogram(registry)
         self._prompt, self._generation = PROMPT.counter(registry), GENERATION.counter(registry)
         self._requests, self._response = REQUESTS.counter(registry), RESPONSE.histogram(registry)
+        self._notices = NOTICES.counter(registry)
         self._commits, self._failures = COMMITS.histogram(registry), STORE_FAILURES.counter(registry)
         ProcessCollector(namespace="hone", registry=registry)
 
@@ -115,6 +123,10 @@ class Metrics:
             self._failures.inc()
         else:
             self._commits.observe(seconds)
+
+    def noticed(self, channel: str, outcome: str, count: int = 1) -> None:
+        """A try to tell operators something, or what will not be told any more."""
+        self._notices.labels(channel, outcome).inc(count)
 
     def text(self) -> str:
         return generate_latest(self._registry).decode()

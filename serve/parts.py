@@ -13,6 +13,7 @@ from serve.conversation import Conversations
 from serve.erasing import Erasing
 from serve.identity import Identity
 from serve.metrics import Metrics
+from serve.notices import Notices
 from serve.operations import Operations
 from serve.router import Router
 from serve.supervisor import Supervisor
@@ -34,3 +35,4 @@ class Parts:
     curation: screen.Policy = field(default_factory=screen.Policy)
     policy: Policy = field(default_factory=Policy)
     metrics: Metrics = field(default_factory=Metrics)
+    notices: Notices | None = None

@@ -54,6 +54,7 @@ def hone(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator
     folder = tmp_path_factory.mktemp("measured")
     with on_tiny_model(folder, tiny_model) as running:
         running.settings = "[engine]\nmax_active = 1\n[tuner]\nenabled = false\n[chat]\nmax_tokens = 5\n"
+        running.settings += '[notices]\nwebhooks = ["http://127.0.0.1:9/"]\n'
         running.home.mkdir()
         adapter = make_adapter(tiny_model, folder / "adapter", seed=3)
         card = card_for(adapter, 1)
@@ -111,6 +112,7 @@ def test_counters_and_histograms_move_with_what_they_count(hone: RunningHone) ->
     refused = hone.post("/v1/chat/completions", body)
     assert refused.json()["error"]["code"] == "prompt_too_long", refused.text
     assert httpx.get(f"{hone.url}/nowhere", headers=headers, trust_env=False).status_code == 404
+    assert hone.post("/v1/notices/test").json()["data"][0]["fault"] == "ConnectError"
     _on_a_full_disk(hone)
     after = scrape(hone)
 
@@ -131,6 +133,7 @@ def test_counters_and_histograms_move_with_what_they_count(hone: RunningHone) ->
     assert moved("hone_engine_inter_token_latency_seconds") == spoken + 2 - 3
     assert 0 < moved("hone_engine_prefix_cache_hits_total") < moved("hone_engine_prefix_cache_queries_total")
     assert moved("hone_http_requests_total", route="/v1/chat/completions", status="200") == 3
+    assert moved("hone_notices_total", channel="webhook", outcome="failed") >= 1
     assert moved("hone_http_requests_total", route="none", status="404") == 1
 
 

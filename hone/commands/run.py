@@ -95,5 +95,11 @@ def status(home: HomeOption = DEFAULT_HOME) -> None:
             screen.print(
                 f"tuner     {assistant['name']}: {decided[0]['reason']}", markup=False, soft_wrap=True
             )
+    for told_at in said["notices"]["places"]:
+        told = (
+            f"fails: {told_at['fault']}" if told_at["fault"] else f"last {told_at['delivered_at'] or 'never'}"
+        )
+        line = f"notices   {told_at['channel']} {told_at['name']}: {told}, {told_at['waiting']} waiting"
+        screen.print(line, markup=False, soft_wrap=True)
     for state, count in said["exchanges"].items():
         screen.print(f"exchanges {state}: {count}")

@@ -74,6 +74,7 @@ def routes(parts: Parts) -> APIRouter:
                 **supervisor.facts,
             },
             "router": parts.router.status(),
+            "notices": parts.notices.told() if parts.notices else {"places": [], "dropped": 0},
             "exchanges": await asyncio.to_thread(review.counts, store),
         }
 
