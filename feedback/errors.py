@@ -127,6 +127,10 @@ class HomeBusy(Conflict):
     code = "home_busy"
 
 
+class TunerBusy(Conflict):
+    code = "tuner_busy"
+
+
 class NotRunning(HoneError):
     status = 503
     code = "not_running"

@@ -201,7 +201,11 @@ def _read(source: Path) -> dict[str, Any]:
         manifest = json.loads((source / MANIFEST).read_text("utf-8"))
         form, files = manifest["form"], manifest["files"]
         known = all(_inside(name) and isinstance(told["sha256"], str) for name, told in files.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+    except OSError as fault:
+        raise BadRequest(
+            f"{source} is no backup: {fault.strerror}.", "Name a folder made by `hone backup`."
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise BadRequest(
             f"{source} is no whole backup: {fault}.", "Name a folder made by `hone backup`."
         ) from None

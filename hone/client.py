@@ -8,7 +8,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Refused(HoneError):
     def __init__(self, answer: httpx.Response) -> None:
         super().__init__(_sentence(answer))
         self.exit_code = 2 if answer.status_code == 400 else 1
+        self.why = _code(answer)
 
 
 class Client:
@@ -105,6 +106,12 @@ async def _owner(home: Home, *, patience: float = 60.0) -> dict[str, Any] | None
             raise NotRunning(f"The Hone of {home.folder} is starting and does not answer yet.", "Try again.")
         await asyncio.sleep(0.2)
     return None
+
+
+def _code(answer: httpx.Response) -> str:
+    with suppress(json.JSONDecodeError, KeyError, TypeError):
+        return str(answer.json()["error"]["code"])
+    return ""
 
 
 def _sentence(answer: httpx.Response) -> str:

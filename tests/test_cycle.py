@@ -7,16 +7,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from stories import ANA, BEN, RITA, ROB, ask, new_store
 from tiny_base import FAST, LocalServer, make_base
 
 from feedback import imports, ratings, review, snapshot
-from feedback.errors import Conflict, EngineError, EngineUnavailable, NoRoom
+from feedback.errors import EngineError, EngineUnavailable, NoRoom, TunerBusy
 from feedback.imports import ImportRow
 from feedback.ledger import Ledger
 from feedback.policy import Policy
 from feedback.records import Message, Principal, Role, Run
+from hone.client import Refused
+from hone.commands.tuning import begun
 from tuner import bases, registry, train
 from tuner.cycle import FAULTS, ORDER, Cycle, unfinished
 from tuner.launchers.base import Launcher
@@ -351,13 +354,31 @@ async def test_a_second_run_is_refused_while_one_is_in_progress(
 
     monkeypatch.setattr(house.server, "base_folder", slow)
     first = await house.cycle.begin("general", ANN)
-    with pytest.raises(Conflict, match="busy with run 1 of general"):
+    with pytest.raises(TunerBusy, match="busy with run 1 of general"):
         await house.cycle.begin("general", ANN)
     hold.set()
     ended = await house.cycle.wait()
     assert ended
     assert (ended.id, ended.state) == (first.id, "skipped")
     assert (await house.run()).state == "skipped"
+
+
+async def test_whoever_waits_is_served_once_the_tuner_is_free_and_others_are_told() -> None:
+    class Busy:
+        answers = 2
+
+        async def call(self, method: str, path: str, **asked: Any) -> dict[str, Any]:
+            if not self.answers:
+                return {"number": 7}
+            self.answers -= 1
+            error = {"message": "The tuner is busy with run 6 of general.", "code": TunerBusy.code}
+            raise Refused(httpx.Response(409, json={"error": error}))
+
+    client: Any = Busy()
+    assert await begun(client, "helpdesk", patient=True, every=0) == {"number": 7}
+    client.answers = 1
+    with pytest.raises(Refused, match="busy with run 6"):
+        await begun(client, "helpdesk", patient=False)
 
 
 async def test_stopping_leaves_the_run_for_the_next_start(

@@ -25,6 +25,7 @@ from feedback.errors import (
     EngineUnavailable,
     HoneError,
     NoRoom,
+    TunerBusy,
 )
 from feedback.ledger import Ledger
 from feedback.records import Principal, Run, RunState, VersionState, new_id
@@ -69,7 +70,7 @@ class Cycle:
         """Start a run and return it as it begins; `forced` notes that a person asked, due or not.
 
         Raises:
-            Conflict: A run is in progress; the message names it.
+            TunerBusy: A run is in progress; the message names it.
         """
         self._claim(f"a run of {assistant}")
         try:
@@ -83,7 +84,7 @@ class Cycle:
         """Go on with a run that an ended process left behind.
 
         Raises:
-            Conflict: A run is in progress; the message names it.
+            TunerBusy: A run is in progress; the message names it.
         """
         self._claim(f"run {run.number} of {run.assistant}")
         return self._start(run)
@@ -101,7 +102,7 @@ class Cycle:
 
     def _claim(self, what: str) -> None:
         if self.running:
-            raise Conflict(f"The tuner is busy with {self.running}.", "Wait until it has ended.")
+            raise TunerBusy(f"The tuner is busy with {self.running}.", "Wait until it has ended.")
         self.running = what
 
     def _start(self, run: Run) -> Run:

@@ -1,12 +1,14 @@
 """`tune`, `versions`, `promote`, `rollback` and standing orders: make versions and choose which answers."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from hone.client import Client
+from feedback.errors import TunerBusy
+from hone.client import Client, Refused
 from hone.commands.line import DEFAULT_HOME, AssistantOption, HomeOption, ReasonOption, ask, call, screen
 
 app = typer.Typer()
@@ -20,17 +22,34 @@ def tune(
 ) -> None:
     """Tune an assistant now.
 
-    With --wait the exit code tells: 0 passed and rolling out, 3 abstained, 4 refused, 1 failed or skipped.
+    With --wait it waits for the end of another run too, and the exit code tells: 0 passed and rolling out, 3 abstained, 4 refused, 1 failed or skipped.
     """
     from hone.progress import watch
 
     async def start(client: Client) -> int:
         client.need_running()
-        run = await client.call("POST", "/v1/runs", json={"assistant": assistant})
+        run = await begun(client, assistant, patient=wait)
         screen.print(f"run {run['number']} of {assistant} began ({run['id']})")
         return await watch(client, run["id"], screen) if wait else 0
 
     raise typer.Exit(ask(home, start))
+
+
+async def begun(client: Client, assistant: str, *, patient: bool, every: float = 2.0) -> dict[str, Any]:
+    """The run that begins now; with patience, once the tuner has ended another."""
+    told = False
+    while True:
+        try:
+            return dict(await client.call("POST", "/v1/runs", json={"assistant": assistant}))
+        except Refused as refused:
+            if not patient or refused.why != TunerBusy.code:
+                raise
+            if not told:
+                screen.print(
+                    f"{refused.what} This run begins when it has ended.", markup=False, soft_wrap=True
+                )
+            told = True
+            await asyncio.sleep(every)
 
 
 @app.command()
