@@ -52,7 +52,7 @@ def left(
     if step not in order or not (before or step == "train"):
         return None
     rest = sum(before.get(name, 0.0) for name in order[order.index(step) + 1 :])
-    if step == "train" and progress and progress["step"]:
+    if step == "train" and progress and progress["step"] and progress.get("seconds") is not None:
         each = progress["seconds"] / progress["step"]
         return rest + each * (progress["steps"] - progress["step"])
     return rest + max(before[step] - inside, 0.0) if step in before else None

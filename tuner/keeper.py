@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from feedback.errors import HoneError
-from tuner.launchers import local
+from tuner.launchers import local, words
 from tuner.launchers.storage import Storage, Taken
 from tuner.plan import RunFolder
 
@@ -61,7 +61,7 @@ class Keeper:
 
     def keep(self, processes: int, options: Sequence[str]) -> int:
         """The training's exit status; 4 where this attempt is not wanted, or was begun by another."""
-        wanted = self._storage.read(WANTED)
+        wanted = words.wanted(self._storage.read(WANTED))
         if not self._is_wanted(wanted):
             return 4
         try:
@@ -71,18 +71,18 @@ class Keeper:
         self._signs.start()
         try:
             # Again: whoever wants another now sees the claim, or has its wish seen here.
-            if not self._is_wanted(self._storage.read(WANTED)):
+            if not self._is_wanted(words.wanted(self._storage.read(WANTED))):
                 return 4
             with scratch() as place:
                 self._place = place
                 folder = RunFolder(place / "run")
-                self._receive(folder, wanted["before"])
+                self._receive(folder, wanted[1] if wanted else ())
                 return self._train(folder, processes, options)
         finally:
             self._say_over()
 
-    def _is_wanted(self, wanted: Any) -> bool:
-        return bool(wanted) and wanted["name"] == self._name
+    def _is_wanted(self, wanted: tuple[str, list[str]] | None) -> bool:
+        return wanted is not None and wanted[0] == self._name
 
     def _say_over(self) -> None:
         """Give no sign any more; the last one says so, unless the index says how it ended."""
@@ -93,10 +93,10 @@ class Keeper:
                 self._storage.write(f"{self._name}/{SIGN}", OVER)
 
     def _receive(self, folder: RunFolder, before: Sequence[str]) -> None:
-        for name, made in self._storage.read(f"{GIVEN}.json").items():
+        for name, made in words.given(self._storage.read(f"{GIVEN}.json")).items():
             self._storage.fetch(GIVEN, made, folder.path / name)
         for earlier in before:
-            files = (self._storage.read(f"{earlier}/{MADE}") or {"files": {}})["files"]
+            files, _ = words.made(self._storage.read(f"{earlier}/{MADE}"))
             if "checkpoint.pt" in files:
                 for name in set(RESUMED) & set(files):
                     self._storage.fetch(earlier, files[name], folder.path / name)
@@ -164,7 +164,7 @@ class Keeper:
         while not self._over.wait(self._beat):
             beats += 1
             try:
-                wanted = self._storage.read(WANTED)
+                wanted = words.wanted(self._storage.read(WANTED))
                 if not self._is_wanted(wanted):
                     self._end("It is not wanted any more.", wanted)
                 self._storage.write(f"{self._name}/{SIGN}", beats)

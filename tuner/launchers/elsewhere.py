@@ -22,14 +22,16 @@ from typing import Any
 
 from feedback.errors import HoneError, StorageAway
 from tuner.keeper import CLAIM, ENDS, GIVEN, LAST, MADE, OVER, SIGN, SILENCE, WANTED
+from tuner.launchers import words
 from tuner.launchers.base import Far, Order
-from tuner.launchers.storage import Storage
+from tuner.launchers.storage import MOST_KEPT, RUNS, Storage
 from tuner.plan import RunFolder
 
 SEEN = ("progress.jsonl", "training.log")
 """What is fetched while a training goes on."""
 INCUMBENT = "incumbent"
-RUNS = "hone-runs"
+MOST_SAID = 1 << 28
+"""Bytes that a file may have which is read as a whole: all but weights."""
 log = logging.getLogger(__name__)
 
 
@@ -76,10 +78,10 @@ class Elsewhere:
 
     async def _standing(self, storage: Storage) -> tuple[str, list[str]]:
         """The attempt that is wanted and gives signs of life, where there is one; and those before."""
-        wanted = await asyncio.to_thread(storage.read, WANTED)
+        wanted = words.wanted(await asyncio.to_thread(storage.read, WANTED))
         if not wanted:
             return "", []
-        name, before = wanted["name"], wanted["before"]
+        name, before = wanted
         if not name:
             return "", before
         pulse = Pulse(storage, name, self._beat)
@@ -124,13 +126,12 @@ class Elsewhere:
         while True:
             over = work is not None and work.done()  # first, so that what it left is read after it
             try:
-                made = await asyncio.to_thread(storage.read, f"{name}/{MADE}") or {"files": {}, "ended": None}
-                ended = made["ended"]
+                files, ended = words.made(await asyncio.to_thread(storage.read, f"{name}/{MADE}"))
                 wanted = SEEN if ended is None else (*SEEN, *ENDS, *LAST)
-                await asyncio.to_thread(_fetch, storage, folder, name, made["files"], wanted, have)
+                await asyncio.to_thread(_fetch, storage, folder, name, files, wanted, have)
                 if ended is not None:
                     await _over(work, 2 * self._beat)
-                    return int(ended)
+                    return ended
                 if await pulse.claimed():
                     await pulse.beats()
             except StorageAway as away:  # for a while that ends nothing, and no silence is heard in it
@@ -216,7 +217,7 @@ class Pulse:
             return False
         sign = await asyncio.to_thread(self._storage.read, f"{self._name}/{SIGN}")
         made = await asyncio.to_thread(self._storage.read, f"{self._name}/{MADE}")
-        return sign != OVER and not (made and made["ended"] is not None)
+        return sign != OVER and words.made(made)[1] is None
 
     @property
     def silent(self) -> bool:
@@ -251,5 +252,6 @@ def _fetch(
     """Fetch what is new, in the order wanted: the manifest is the last file here too."""
     for file in wanted:
         if file in made and have.get(file) != made[file]:
-            storage.fetch(name, made[file], folder.path / file)
+            most = MOST_KEPT if file.endswith(".safetensors") else MOST_SAID
+            storage.fetch(name, made[file], folder.path / file, most=most)
             have[file] = made[file]
