@@ -22,7 +22,8 @@ def tune(
 ) -> None:
     """Tune an assistant now.
 
-    With --wait it waits for the end of another run too, and the exit code tells: 0 passed and rolling out, 3 abstained, 4 refused, 1 failed or skipped.
+    With --wait another run may end first, and the exit code tells: 0 passed and rolling out, 3 abstained,
+    4 refused, 1 failed or skipped.
     """
     from hone.progress import watch
 
