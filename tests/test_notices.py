@@ -23,6 +23,7 @@ from hone.notices.keeper import Keeper
 from hone.sections import Notices
 from hone.settings import read
 from serve.metrics import Metrics
+from serve.pages import notices as notices_page
 
 WORDS = "Ana's landlord is called Mortimer"
 
@@ -106,6 +107,7 @@ async def test_each_is_told_once_signed_and_without_words(store: Store, tmp_path
             await until(lambda: (tmp_path / "outbox").exists())
             happen(store)
             await until(lambda: len(received.notices) == 3)
+            await until(lambda: kept.told()["places"][0]["waiting"] == 0)
             await asyncio.sleep(0.1)
 
         happen(store)  # before it was set: the past is not told
@@ -142,6 +144,7 @@ async def test_a_receiver_that_is_away_hears_it_later_and_the_fault_is_shown(
             happen(store)
             await until(lambda: len(other.notices) == 3)  # the one does not wait for the other
             await until(lambda: kept.told()["places"][0]["fault"])
+            await until(lambda: kept.told()["places"][1]["waiting"] == 0)
 
         await running(kept, away)
         place = kept.told()["places"][0]
@@ -223,9 +226,9 @@ async def test_old_and_too_many_are_let_go_and_counted(store: Store, tmp_path: P
         await until(lambda: kept.told()["places"][0]["waiting"] == 3)
         kept._clock = lambda: now() + timedelta(days=2)
         await until(lambda: kept.told()["dropped"] == 3)
+        await until(lambda: json.loads((tmp_path / "outbox").read_text())["waiting"] == [])
 
     await running(kept, story)
-    assert json.loads((tmp_path / "outbox").read_text())["waiting"] == []
 
 
 async def test_mail_is_handed_to_the_server_and_a_mute_one_holds_nothing_up(
@@ -314,3 +317,14 @@ def test_a_running_hone_tells_of_its_engine_and_shows_how_it_arrives(tiny_hone: 
         tiny_hone.wait(lambda: {"engine_down", "engine_back"} <= set(received.kinds), 30)
         assert received.forged == 0
         assert f"webhook 127.0.0.1:{received.port}: last" in tiny_hone.command("status").stdout
+
+
+def test_the_operate_page_shows_where_notices_go_and_what_keeps_them() -> None:
+    place = {"channel": "webhook", "name": "<b>x</b>", "waiting": 2, "delivered_at": "", "kind": ""}
+    failed = {**place, "failed_at": now().isoformat(), "fault": "status 500"}
+    fine = {**place, "failed_at": "", "fault": "", "delivered_at": now().isoformat(), "kind": "drift"}
+    shown = notices_page.notices({"places": [failed, fine], "dropped": 1}, "ko")
+    assert "<b>x" not in shown
+    for word in ("status 500", "웹훅", "품질 저하 경보", "1건은"):
+        assert word in shown
+    assert "notices.webhooks" in notices_page.notices({"places": [], "dropped": 0}, "en")

@@ -83,6 +83,8 @@ class Keeper:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._outbox:
+            await self._outbox.save()
 
     def told(self) -> dict[str, Any]:
         outbox = self._outbox

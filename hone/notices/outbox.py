@@ -68,7 +68,13 @@ class Outbox:
         return sum(len(to) if place is None else place in to for _, to in self._waiting)
 
     async def save(self) -> None:
-        """Put all of it on the disk; where the disk refuses, it stays in memory until the next."""
+        """Put all of it on the disk; where the disk refuses, it stays in memory until the next.
+
+        Whoever stops waiting for it stops no write: two of them never meet.
+        """
+        await asyncio.shield(self._save())
+
+    async def _save(self) -> None:
         async with self._writing:
             content = json.dumps(
                 {

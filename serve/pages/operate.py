@@ -1,8 +1,8 @@
 """The operate page: versions and runs of an assistant, and the buttons that change which one answers.
 
 Elements by id: `operate-assistant`, `versions`, `run`, `gate`, `runs`, `decisions`, `engine`, `tune`,
-`promote-version`, `operate-reason`, `promote`, `rollback`, `header`, `rollout`, and a button each for the
-orders `hold`, `pin`, `unpin`, `pause`, `resume`.
+`promote-version`, `operate-reason`, `promote`, `rollback`, `header`, `rollout`, `notices`, and a button each
+for the orders `hold`, `pin`, `unpin`, `pause`, `resume`.
 Everything is read from the record again every two seconds, so a reload loses nothing.
 
 Trail: a browser -> here -> serve/operations.py
@@ -20,6 +20,7 @@ from feedback.orders import Order
 from feedback.records import Role, Version
 from serve.pages import heading, rollouts, tables
 from serve.pages.handlers import QUIET, Guard, Visit, needs
+from serve.pages.notices import notices
 from serve.pages.reasons import wording
 from serve.pages.thrift import Page
 from serve.pages.words import assistant_choices, label, scripted
@@ -65,9 +66,10 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> Page:
                 orders = {order: _button(order, size="sm", min_width=80) for order in get_args(Order)}
         decisions = _section("decisions")
         runs = _section("runs")
+        told = _section("notices")
         offered = gr.Textbox(visible="hidden", elem_id="offered")
         beat = gr.Timer(QUICK)
-        view = [engine, run, gate, versions, decisions, runs, chosen, offered, rollout, beat]
+        view = [engine, run, gate, versions, decisions, runs, chosen, offered, rollout, told, beat]
         heading.draw(page, guard, header, top)
         # Nothing can be pressed before the page knows of which assistant.
         buttons = [tune, promote, roll_back, *orders.values()]
@@ -130,6 +132,7 @@ class Desk:
         self._assistants = parts.assistants
         self._supervisor = parts.supervisor
         self._router = parts.router
+        self._notices = parts.notices
         self.orders = {order: self._giving(order) for order in get_args(Order)}
 
     @needs(Role.OPERATOR)
@@ -144,7 +147,7 @@ class Desk:
     async def look(self, visit: Visit, assistant: str | None, offered: str) -> tuple[Any, ...]:
         """The page as things stand now; `offered` tells which versions its list already holds."""
         if not assistant:
-            return (gr.skip(),) * 10
+            return (gr.skip(),) * 11
         return await self._view(visit, assistant, offered)
 
     @needs(Role.OPERATOR)
@@ -200,6 +203,7 @@ class Desk:
             dropdown,
             now_offered,
             rollouts.rollout(await self._operations.rollout(assistant), language, word),
+            notices(self._notices.told() if self._notices else None, language),
             gr.Timer(self._beat(runs[0].state if runs else "")),
         )
 

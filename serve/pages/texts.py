@@ -1,11 +1,13 @@
 """The texts themselves: key -> (English, Korean)."""
 
 from serve.pages.chat_texts import CHAT
+from serve.pages.operate_texts import OPERATE
 from serve.pages.review_texts import REVIEW
 
 TEXTS: dict[str, tuple[str, str]] = {
     **CHAT,
     **REVIEW,
+    **OPERATE,
     # Everywhere
     "chat": ("Chat", "대화"),
     "review": ("Review", "검토"),
