@@ -77,22 +77,24 @@ class Accounts:
         self._store.decide(lambda transaction: give_role(transaction, principal.name, name, role))
 
     def set_password(self, principal: Principal, name: str, password: str) -> None:
-        """Set a new password; sessions from before it end."""
+        """Set a new password; sessions from before it end, and links for another."""
         secret = hashed(password)
 
         def give(transaction: Transaction) -> None:
             known(transaction, name)
             change(transaction, principal.name, name, "password", password_hash=secret)
+            end_resets(transaction, principal.name, name)
 
         self._store.decide(give)
 
     def suspend(self, principal: Principal, name: str, suspended: bool = True) -> None:
-        """Keep somebody out, their open sessions too, or let them in again."""
+        """Keep somebody out, their open sessions and links too, or let them in again."""
 
         def keep(transaction: Transaction) -> None:
             known(transaction, name)
             if suspended:
                 _keep_an_admin(transaction, name)
+                end_resets(transaction, principal.name, name)
             change(transaction, principal.name, name, "suspended" if suspended else "restored")
 
         self._store.decide(keep)
@@ -263,6 +265,16 @@ def _keep_an_admin(store: Store | Transaction, name: str) -> None:
 def change(transaction: Transaction, by: str, name: str, change: str, **fields: Any) -> None:
     row = {"id": new_id(), "principal": by, "name": name, "change": change, **fields}
     transaction.append({"accounts": [row]})
+
+
+def end_resets(transaction: Transaction, by: str, name: str) -> None:
+    """Let the links for a new password of this account be used no more."""
+    links = transaction.rows(
+        """SELECT id FROM invitations WHERE account = $1 AND role IS NULL
+        AND id NOT IN (SELECT invitation_id FROM invitation_ends)""",
+        [name],
+    )
+    transaction.append({"invitation_ends": [{"principal": by, "invitation_id": row["id"]} for row in links]})
 
 
 def _check_name(name: str) -> None:

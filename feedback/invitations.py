@@ -58,9 +58,7 @@ class Invitations:
 
         def check(transaction: Transaction) -> None:
             accounts.known(transaction, name)
-            older = transaction.rows(_OPEN.format(which="account = $1 AND role IS NULL"), [name, _time()])
-            ends = [{"principal": principal.name, "invitation_id": row["id"]} for row in older]
-            transaction.append({"invitation_ends": ends})
+            accounts.end_resets(transaction, principal.name, name)
 
         return self._made(principal, name, None, check)
 

@@ -83,10 +83,24 @@ def test_a_link_ends_by_itself_and_when_withdrawn_and_opens_no_suspended_account
     for gone in (lambda: links.look(token), lambda: links.withdraw(HOME, link.id)):
         with pytest.raises(NotFound):
             gone()
-    _, token = links.reset(HOME, "ana")
     accounts.suspend(ADA, "ana")
+    _, token = links.reset(HOME, "ana")
     with pytest.raises(NotAllowed, match="suspended"):
         links.redeem(token, "", "another horse")
+
+
+def test_a_reset_outlives_neither_a_password_of_ones_own_nor_a_suspension(links, accounts):
+    ana = accounts.add(ADA, "ana", Role.USER, PASSWORD)
+    _, token = links.reset(HOME, "ana")
+    accounts.set_password(ana, "ana", "another horse")
+    with pytest.raises(NotFound):
+        links.redeem(token, "", "a third horse")
+    _, token = links.reset(HOME, "ana")
+    accounts.suspend(ADA, "ana")
+    accounts.suspend(ADA, "ana", suspended=False)
+    with pytest.raises(NotFound):
+        links.redeem(token, "", "a third horse")
+    assert accounts.verify("ana", "another horse") == ana
 
 
 @pytest.mark.parametrize("parting", ["suspended", "no admin any more"])
