@@ -24,7 +24,7 @@ from hone.settings import read
 # The honest provider's own library speaks of its future.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 ADMIN = Principal("admin", Role.ADMIN)
-FROM_HERE = {"sec-fetch-site": "same-origin"}
+LINK = "http://127.0.0.1:7860/join/"
 """What a browser says where one of our own pages leads to another."""
 ROLES = {"staff": "reviewer", "bosses": "operator"}
 
@@ -75,7 +75,7 @@ def opened(tmp_path: Path, liar: HostileProvider) -> Iterator[Callable[..., Hone
 
 def at_provider(visitor: TestClient, subject: str, start: str = "/login/oidc") -> str:
     """Go there, say who one is, and get the address that leads back."""
-    there = visitor.get(start, headers=FROM_HERE).headers["location"]
+    there = visitor.get(start, headers={"referer": LINK + start.partition("token=")[2]}).headers["location"]
     answer = httpx.post(there, data={"sub": subject}, trust_env=False)
     assert answer.status_code == 302, answer.text
     return answer.headers["location"]
@@ -176,15 +176,18 @@ def test_only_who_was_sent_a_link_has_an_account_where_that_is_set(tmp_path: Pat
 @pytest.mark.parametrize(
     ("said", "status"),
     [
-        ({"sec-fetch-site": "cross-site", "referer": "http://127.0.0.1:7860/join/x"}, 403),
+        ({"sec-fetch-site": "cross-site", "referer": f"{LINK}x"}, 403),
         ({"sec-fetch-site": "same-site"}, 403),
         ({"sec-fetch-site": "none"}, 403),
         ({"referer": "https://evil.example/127.0.0.1:7860"}, 403),
         ({"referer": "http://127.0.0.1:7860.evil.example/"}, 403),
         ({"referer": "//["}, 403),
         ({}, 403),
-        ({"referer": "http://127.0.0.1:7860/join/x"}, 303),
-        (FROM_HERE, 303),
+        ({"sec-fetch-site": "same-origin"}, 403),
+        ({"sec-fetch-site": "same-origin", "referer": "http://127.0.0.1:7860/chat/"}, 403),
+        ({"referer": f"{LINK}y"}, 403),
+        ({"referer": f"{LINK}x"}, 303),
+        ({"sec-fetch-site": "same-origin", "referer": f"{LINK}x"}, 303),
     ],
 )
 def test_no_other_site_ties_its_visitor_to_an_account_by_a_link(

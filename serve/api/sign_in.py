@@ -68,7 +68,7 @@ def routes(parts: Parts) -> APIRouter:
     async def to_provider(request: Request, next: str = "/chat/", token: str = "") -> Response:
         pending = Pending()
         try:
-            if token and not _from_here(request):
+            if token and not _from_its_page(request, token):
                 raise NotAllowed(
                     "Only the link's own page leads to the provider with it.",
                     "Open the link and go on from there.",
@@ -221,14 +221,16 @@ def _kept(request: Request) -> tuple[Pending, str, str]:
         ) from None
 
 
-def _from_here(request: Request) -> bool:
-    """Whether a page of ours led here: another site could tie its visitor to an account of its own choice."""
-    site = request.headers.get("sec-fetch-site")
-    if site:
-        return site == "same-origin"
-    # Browsers say so only over https and on their own machine.
-    origin, _, rest = request.headers.get("referer", "").partition("://")
-    return origin == request.url.scheme and rest.partition("/")[0] == request.headers.get("host")
+def _from_its_page(request: Request, token: str) -> bool:
+    """Whether the link's own page led here, which says what it is for.
+
+    Another site, or words left in a chat, could tie who follows them to an account of their own choice.
+    """
+    # Browsers tell the site only over https and on their own machine.
+    if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+        return False
+    page = f"{request.url.scheme}://{request.headers.get('host')}/join/{token}"
+    return request.headers.get("referer") == page
 
 
 def _back(request: Request) -> str:
