@@ -93,8 +93,8 @@ def test_every_lesson_is_in_one_pack_and_packs_keep_to_their_size(
     found = split(step, most)
     assert sorted(id(lesson) for pack in found for lesson in pack.lessons) == sorted(map(id, step))
     for pack in found:
-        held = pack.side_by_side()[0] if split is packs.padded else pack.ids
-        assert held.numel() <= most or len(pack.lessons) == 1
+        held = pack.side_by_side()[0].numel() if split is packs.padded else sum(pack.lengths)
+        assert held <= most or len(pack.lessons) == 1
         assert len(pack.speaks) == len(pack.targets) == sum(pack.sizes)
 
 
@@ -195,8 +195,8 @@ def test_a_child_ends_with_its_parent(base: Path, tmp_path: Path) -> None:
 
 def test_a_finished_training_is_never_started_again(base: Path, tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    write_json(run.trained, {"digest": "there"})
-    assert asyncio.run(child.train(run, Local(1))) == {"digest": "there"}
+    write_json(run.trained, {"digest": "a" * 64})
+    assert asyncio.run(child.train(run, Local(1))) == {"digest": "a" * 64}
     assert not run.log.exists()
 
 
@@ -213,13 +213,14 @@ def test_a_training_that_stands_still_is_ended_and_one_that_goes_on_is_not(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(tmp_path / "run", base, MIXED)
+    told = {"digest": "a" * 64}
     still = "import time; time.sleep(60)"
     going = (
         "import time\n"
         "for _ in range(30):\n"
         f"    open({str(run.progress)!r}, 'a').write('.')\n"
         "    time.sleep(0.2)\n"
-        f"open({str(run.trained)!r}, 'w').write('{{}}')\n"
+        f"open({str(run.trained)!r}, 'w').write({json.dumps(told)!r})\n"
     )
 
     def train_by(code: str, stalled: float) -> object:
@@ -228,7 +229,7 @@ def test_a_training_that_stands_still_is_ended_and_one_that_goes_on_is_not(
 
     with pytest.raises(TrainingFailed, match=r"took no step for 0\.0 hours"):
         train_by(still, 0.5)
-    assert train_by(going, 4.0) == {}
+    assert train_by(going, 4.0) == told
 
 
 @pytest.mark.parametrize(
