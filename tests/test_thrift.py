@@ -147,7 +147,7 @@ def test_many_answers_at_once_are_shown_less_often_and_few_as_ever() -> None:
 def test_operate_looks_often_only_while_something_is_under_way(
     engine: str, newest_run: str, seconds: float
 ) -> None:
-    nothing: Any = SimpleNamespace(
-        operations=None, assistants=None, router=None, supervisor=SimpleNamespace(state=engine)
+    parts: Any = SimpleNamespace(
+        operations=None, assistants=None, router=None, notices=None, supervisor=SimpleNamespace(state=engine)
     )
-    assert Desk(nothing)._beat(newest_run) == seconds
+    assert Desk(parts)._beat(newest_run) == seconds
