@@ -87,6 +87,8 @@ def choose(store: Store, principal: Principal, comparison_id: str, choice: str) 
         BadRequest: There is no such choice.
         Conflict: Another choice was made, or an answer is not there.
     """
+    if not is_id(comparison_id):
+        raise NotFound("There is no such comparison.", "Load the conversation again.")
     if choice not in CHOICES:
         raise BadRequest(f"{choice[:64]!r} is no choice.", f"Send {', '.join(CHOICES)}.")
 

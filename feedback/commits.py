@@ -27,6 +27,11 @@ class Decision:
     about: str | None
     done: Awaited = field(default_factory=Awaited)
 
+    def __post_init__(self) -> None:
+        hash(
+            self.about
+        )  # what a browser sent may be a list: that fails here, not in the thread that serves all
+
 
 def grouped(batches: Sequence[Batch]) -> Iterator[list[Batch]]:
     """The batches in commits of a bounded size."""

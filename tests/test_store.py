@@ -426,6 +426,13 @@ def told_together(store, decisions):
         return [future.exception() or future.result() for future in waiting]
 
 
+def test_what_no_thing_can_be_called_harms_its_caller_alone(store):
+    """A browser may send a list where an id is asked for."""
+    with pytest.raises(TypeError):
+        store.decide(lambda _: None, about=["a", "list"])
+    assert store.decide(lambda _: "still there", about="a thing") == "still there"
+
+
 def test_decisions_about_different_things_share_a_commit_and_fail_alone(store):
     commits = []
 

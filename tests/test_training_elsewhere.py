@@ -175,8 +175,8 @@ async def test_a_team_elsewhere_trains_too(whole: RunFolder, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "victim"),
     [
-        ("by its words", "tuner.train"),
         ("kubernetes", "tuner.keeper"),
+        pytest.param("by its words", "tuner.train", marks=pytest.mark.slow),
         pytest.param("by its words", "tuner.keeper", marks=pytest.mark.slow),
         pytest.param("kubernetes", "tuner.train", marks=pytest.mark.slow),
     ],
