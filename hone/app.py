@@ -27,8 +27,9 @@ from hone.housekeeping import Housekeeping
 from hone.notices.keeper import Keeper
 from hone.policy import policy
 from hone.proposing import Proposing
+from hone.sections import LOOPBACK
 from hone.server_verbs import ServerVerbs
-from hone.settings import LOOPBACK, Settings
+from hone.settings import Settings
 from hone.teacher import teacher
 from hone.tuning import Tuning
 from serve.api import erase, lineage, notices, proposals, search

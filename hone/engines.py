@@ -14,6 +14,7 @@ from pathlib import Path
 from feedback.errors import SettingsError
 from hone.home import Home
 from hone.machine import physical_cores
+from hone.secret_files import secret
 from hone.sections import PACKAGED
 from hone.sections import Engine as EngineSettings
 from hone.settings import Settings
@@ -117,20 +118,8 @@ def _trust(file: str) -> None:
 
 def key(home: Home, engine: EngineSettings) -> str:
     """What engines at `engine.urls` ask for; for ours, unless one is set, a secret kept in the home."""
-    given = _key(engine)
+    given = secret(engine, "api_key")
     return home.secret("engine-key") if engine.kind == "hone" and not given else given
-
-
-def _key(engine: EngineSettings) -> str:
-    if not engine.api_key_file:
-        return engine.api_key.get_secret_value()
-    try:
-        return Path(engine.api_key_file).expanduser().read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise SettingsError(
-            f"engine.api_key_file {engine.api_key_file} cannot be read: {fault}.",
-            "Make it a readable file that holds the engine's key.",
-        ) from None
 
 
 def arguments(home: Home, settings: Settings, model: str) -> list[str]:

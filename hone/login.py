@@ -3,15 +3,12 @@
 Trail: hone/app.py -> here -> serve/identity.py, serve/elsewhere.py
 """
 
-from pathlib import Path
-
 from feedback.accounts import Accounts
-from feedback.errors import SettingsError
 from feedback.identities import Identities
 from feedback.keys import Keys
 from feedback.store import Store
 from hone.home import Home
-from hone.sections import Oidc as OidcSettings
+from hone.secret_files import secret
 from hone.settings import Settings
 from serve.elsewhere import Elsewhere, ProxyHeaders
 from serve.identity import Identity
@@ -62,20 +59,9 @@ def _client(settings: Settings) -> Client:
     return Client(
         oidc.issuer,
         oidc.client_id,
-        _secret(oidc),
+        secret(oidc, "client_secret"),
         scopes=oidc.scopes,
         name_claim=oidc.name_claim,
         role_claim=oidc.role_claim,
         roles=settings.auth.roles,
     )
-
-
-def _secret(oidc: OidcSettings) -> str:
-    if not oidc.client_secret_file:
-        return oidc.client_secret.get_secret_value()
-    try:
-        return Path(oidc.client_secret_file).read_text("utf-8").strip()
-    except OSError as fault:
-        raise SettingsError(
-            f"oidc.client_secret_file cannot be read: {fault.strerror}.", "Make it a readable file."
-        ) from None

@@ -11,6 +11,8 @@ from feedback.records import MAX_ASKED, Role
 
 PACKAGED = "smollm2-135m"
 """The default model, which comes as a package."""
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""What names this machine to itself."""
 
 
 class Section(BaseModel):

@@ -22,7 +22,9 @@ from feedback.errors import SettingsError
 from hone import training
 from hone.learning_sections import Curation, Training, Tuner
 from hone.notices.checks import contradictions as notice_contradictions
+from hone.secret_files import twice
 from hone.sections import (
+    LOOPBACK,
     Auth,
     Chat,
     Engine,
@@ -37,7 +39,6 @@ from hone.sections import (
     Web,
 )
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Variables that name a place or pass a secret to a child; they are not settings.
 NOT_SETTINGS = {
     *("HONE_HOME", "HONE_ENGINE_SECRET", "HONE_USER_PASSWORD"),
@@ -161,8 +162,7 @@ def _login_contradictions(settings: Settings) -> Iterator[str]:
             yield f"oidc.issuer is {oidc.issuer!r}; write https://host, as the provider names itself"
     if "openid" not in oidc.scopes.split():
         yield "oidc.scopes has no openid, without which the provider does not say who somebody is"
-    if oidc.client_secret.get_secret_value() and oidc.client_secret_file:
-        yield "oidc.client_secret and oidc.client_secret_file are both set; keep one"
+    yield from twice(oidc, "client_secret")
     if auth.login == "proxy" and not settings.web.trusted_proxies:
         yield (
             "auth.login is proxy, but web.trusted_proxies is empty, so that nobody may name anybody; "
@@ -195,8 +195,7 @@ def _engine_contradictions(engine: Engine) -> Iterator[str]:
             yield f"engine.urls has {url!r}; write http://host:port, without a path"
     if len({url.rstrip("/") for url in engine.urls}) < len(engine.urls):
         yield "engine.urls names an address twice"
-    if engine.api_key.get_secret_value() and engine.api_key_file:
-        yield "engine.api_key and engine.api_key_file are both set; keep one"
+    yield from twice(engine, "api_key")
     if engine.restart_command and engine.kind != "tgi":
         yield "engine.restart_command is for tgi, the only kind that takes versions by a restart; remove it"
     if engine.restart_command and not any("{adapters}" in word for word in engine.restart_command):

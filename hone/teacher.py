@@ -15,8 +15,8 @@ from feedback.errors import EngineError, EngineUnavailable
 from feedback.proposals import Candidate
 from feedback.ratings import MAX_CORRECTION
 from feedback.records import Message
+from hone.sections import LOOPBACK
 from hone.sections import Teacher as TeacherSettings
-from hone.settings import LOOPBACK
 
 MOST = 2**20
 """Bytes of an answer with all that is around it."""

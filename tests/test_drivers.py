@@ -25,7 +25,7 @@ from feedback.errors import (
 )
 from feedback.records import Message, Sampling
 from hone import settings
-from hone.engines import _key
+from hone.secret_files import secret
 from serve.engines.base import BASE, HttpEngine
 from serve.engines.refusals import translated
 from serve.router import Router
@@ -257,13 +257,16 @@ def test_a_key_comes_from_the_variable_or_a_file_and_is_not_printed(
 ) -> None:
     monkeypatch.setenv("HONE_ENGINE__API_KEY", "sesame")
     read = settings.read(tmp_path).engine
-    assert _key(read) == "sesame"
+    assert secret(read, "api_key") == "sesame"
     assert "sesame" not in repr(read)
     monkeypatch.delenv("HONE_ENGINE__API_KEY")
     (tmp_path / "key").write_text("from-file\n")
-    assert _key(settings.read(tmp_path, engine={"api_key_file": str(tmp_path / "key")}).engine) == "from-file"
+    assert (
+        secret(settings.read(tmp_path, engine={"api_key_file": str(tmp_path / "key")}).engine, "api_key")
+        == "from-file"
+    )
     with pytest.raises(SettingsError, match="cannot be read"):
-        _key(settings.read(tmp_path, engine={"api_key_file": str(tmp_path / "none")}).engine)
+        secret(settings.read(tmp_path, engine={"api_key_file": str(tmp_path / "none")}).engine, "api_key")
 
 
 @pytest.mark.parametrize(

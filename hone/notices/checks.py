@@ -7,13 +7,13 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from feedback.errors import SettingsError
-from hone.sections import Notices
+from hone.secret_files import secret as secret_of
+from hone.secret_files import twice
+from hone.sections import LOOPBACK, Notices
 
 PREFIX = "whsec_"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PERSON = re.compile(r"[^@\s<>,]+@[^@\s<>,]+")
 
 
@@ -24,9 +24,7 @@ def contradictions(notices: Notices) -> Iterator[str]:
             yield f"notices.webhooks has no address in place {number}; write https://host/path"
     if len(set(notices.webhooks)) < len(notices.webhooks):
         yield "notices.webhooks names an address twice"
-    for name in ("secret", "smtp_password"):
-        if getattr(notices, name).get_secret_value() and getattr(notices, f"{name}_file"):
-            yield f"notices.{name} and notices.{name}_file are both set; keep one"
+    yield from twice(notices, "secret", "smtp_password")
     given = notices.secret.get_secret_value()
     if given and decoded(given) is None:
         yield (
@@ -64,7 +62,7 @@ def signing_key(notices: Notices) -> bytes | None:
     Raises:
         SettingsError: The file cannot be read, or does not hold such a secret.
     """
-    secret = _secret(notices, "secret")
+    secret = secret_of(notices, "secret")
     if not secret:
         return None
     key = decoded(secret)
@@ -78,16 +76,4 @@ def signing_key(notices: Notices) -> bytes | None:
 
 def password(notices: Notices) -> str:
     """What Hone signs in with at the mail server."""
-    return _secret(notices, "smtp_password")
-
-
-def _secret(notices: Notices, name: str) -> str:
-    file = getattr(notices, f"{name}_file")
-    if not file:
-        return str(getattr(notices, name).get_secret_value())
-    try:
-        return Path(file).expanduser().read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise SettingsError(
-            f"notices.{name}_file {file} cannot be read: {fault}.", "Make it a readable file that holds it."
-        ) from None
+    return secret_of(notices, "smtp_password")

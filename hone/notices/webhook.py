@@ -17,13 +17,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from hone.notices.checks import LOOPBACK
 from hone.notices.notice import Notice, payload
+from hone.sections import LOOPBACK
 
 PATIENCE = 10.0
 """Seconds that a receiver has in all."""
-
-
 FAULTY = (400, 413, 415, 422)
 """Statuses that speak of the notice and not of the address: after some tries it is let go."""
 
