@@ -13,7 +13,8 @@ from uuid import UUID, uuid5
 
 from feedback.happenings import Happening
 from feedback.records import now
-from hone.notices.texts import NEXT, REASONS, SAID, STEPS
+from hone.notices.texts import NEXT, REASONS, SAID
+from serve.pages.texts import TEXTS
 
 _OURS = UUID("6f1d6e0c-8f0b-5d55-9a3e-3d2f6f1b7a10")
 
@@ -82,7 +83,7 @@ def payload(notice: Notice, language: str, public_url: str) -> dict[str, Any]:
 def words(notice: Notice, language: str) -> tuple[str, str]:
     """A line that says what happened, and the sentences after it, what to do among them."""
     place = 1 if language == "ko" else 0
-    step = STEPS.get(notice.step, (notice.step, notice.step))[place]
+    step = TEXTS.get(f"step_{notice.step}", (notice.step, notice.step))[place]
     head = SAID[notice.kind][place].format(
         assistant=notice.assistant,
         version=notice.version or "-",

@@ -15,10 +15,10 @@ SAID: dict[str, tuple[str, str]] = {
     ),
     "canary": (
         "{version} is canary with {share} of the conversations of {assistant}",
-        "{version}이(가) {assistant} 대화의 {share}를 맡는 카나리가 되었습니다",
+        "{version}의 시험 배포가 {assistant} 대화의 {share}에서 시작되었습니다",
     ),
     "live": ("{version} is live", "{version}이(가) 서비스를 시작했습니다"),
-    "rolled_back": ("{version} was rolled back", "{version}이(가) 롤백되었습니다"),
+    "rolled_back": ("{version} was rolled back", "{version}을(를) 되돌렸습니다"),
     "drift": (
         "Drift alarm: {version} is thumbed down more often than the version before it",
         "품질 저하 경보: {version}이(가) 이전 버전보다 나쁜 평가를 더 자주 받습니다",
@@ -54,14 +54,14 @@ NEXT: dict[str, tuple[str, str]] = {
         "Its evidence is on the Operate page.",
         "근거는 운영 페이지에서 볼 수 있습니다.",
     ),
-    "live": ("It can be rolled back there.", "운영 페이지에서 롤백할 수 있습니다."),
+    "live": ("It can be rolled back there.", "운영 페이지에서 되돌릴 수 있습니다."),
     "rolled_back": (
         "Who did it and why is on the Operate page.",
         "누가 왜 했는지는 운영 페이지에 있습니다.",
     ),
     "drift": (
         "Look at its evidence on the Operate page, and roll it back where it is worse.",
-        "운영 페이지에서 근거를 보고, 실제로 나빠졌다면 롤백하세요.",
+        "운영 페이지에서 근거를 보고, 실제로 나빠졌다면 되돌리세요.",
     ),
     "engine_down": (
         "Nobody gets answers; Hone keeps trying. docs/operations.md says what to look at.",
@@ -108,18 +108,3 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
 }
 """Codes of the gate's reasons, in short; the whole reasons with their figures are on the Operate page."""
-
-STEPS: dict[str, tuple[str, str]] = {
-    "snapshot": ("snapshot", "자료 고정"),
-    "plan": ("plan", "계획"),
-    "recall": ("recall", "기존 답변 수집"),
-    "train": ("train", "학습"),
-    "score": ("score", "채점"),
-    "register": ("register", "등록"),
-    "prove": ("prove", "검증"),
-    "evaluate": ("evaluate", "평가"),
-    "gate": ("gate", "관문"),
-    "roll out": ("roll out", "배포"),
-    "account": ("account", "결산"),
-}
-"""A run's steps, as the pages name them."""
