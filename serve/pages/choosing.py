@@ -57,17 +57,24 @@ class Choosing:
 
 
 def whole(
-    store: Store, visit: Visit, line: Sequence[Exchange], trouble: dict[str, str] | None = None
+    store: Store,
+    visit: Visit,
+    line: Sequence[Exchange],
+    trouble: dict[str, str] | None = None,
+    **around: Any,
 ) -> tuple[Any, ...]:
-    """The chat with its line, then the panel: open where the last of it waits for a choice."""
-    waits = waiting(store, visit, line)
+    """The chat with its line, then the panel: open where the last of it waits for a choice.
+
+    `around` is what else the chat is told.
+    """
+    waits = _waiting(store, visit, line)
     unchosen = waits.first if waits else None
     shown = bubbles(line, visit.language, trouble, shipped(store, line), unchosen)
     marks = thumbs(line[:-1] if waits else line)
-    return gr.Chatbot(value=shown, feedback_value=marks), *panel(store, waits)
+    return gr.Chatbot(value=shown, feedback_value=marks, **around), *_panel(store, waits)
 
 
-def waiting(store: Store, visit: Visit, line: Sequence[Exchange]) -> Comparison | None:
+def _waiting(store: Store, visit: Visit, line: Sequence[Exchange]) -> Comparison | None:
     """The choice that the last of a line waits for."""
     if not line:
         return None
@@ -75,7 +82,7 @@ def waiting(store: Store, visit: Visit, line: Sequence[Exchange]) -> Comparison 
     return found if found and found.first == line[-1].id else None
 
 
-def panel(store: Store, waits: Comparison | None) -> tuple[Any, ...]:
+def _panel(store: Store, waits: Comparison | None) -> tuple[Any, ...]:
     """The panel as it waits for a choice, or shut."""
     sides = lookup.load(store, [waits.first, waits.second]) if waits else []
     if waits is None or len(sides) < len("AB"):

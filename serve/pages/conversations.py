@@ -13,10 +13,9 @@ import gradio as gr
 from feedback import consent
 from feedback.errors import NotAllowed, NotFound
 from feedback.records import Assistant, Exchange, Role
-from serve.pages.bubbles import bubbles, inert, thumbs
-from serve.pages.choosing import panel, waiting
+from serve.pages.bubbles import inert
+from serve.pages.choosing import whole
 from serve.pages.handlers import Visit, needs
-from serve.pages.learnt import shipped
 from serve.pages.words import assistant_choices
 from serve.parts import Parts
 
@@ -115,18 +114,12 @@ class Lines:
     ) -> tuple[Any, ...]:
         greeting = known.greeting or visit.say("greeting")
         examples = [{"text": text} for text in known.examples]
-        waits = waiting(self._store, visit, line)
-        learnt, unchosen = shipped(self._store, line), waits.first if waits else None
-        chatbot = gr.Chatbot(
-            value=bubbles(line, visit.language, shipped=learnt, unchosen=unchosen),
-            feedback_value=thumbs(line[:-1] if waits else line),
-            placeholder=f"## {inert(greeting)}",
-            examples=examples or None,
-        )
+        around: dict[str, Any] = {"placeholder": f"## {inert(greeting)}", "examples": examples or None}
+        chatbot, *panel = whole(self._store, visit, line, **around)
         own = listed(self._exchanges.conversations(visit.principal.name), conversation_id)
         send, stop = gr.Button(visible=True, interactive=True), gr.Button(visible=False)
         buttons = gr.Row(visible=False), send, stop
-        return chatbot, own, conversation_id, *allowed, "", *buttons, *panel(self._store, waits)
+        return chatbot, own, conversation_id, *allowed, "", *buttons, *panel
 
 
 def listed(own: Sequence[dict[str, Any]], chosen: str) -> gr.Radio:
