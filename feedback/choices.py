@@ -150,9 +150,9 @@ def _end(transaction: Transaction, held: Comparison, by: str, choice: str, stand
 
 
 def _one(store: Store | Transaction, comparison_id: str) -> Comparison:
-    row = store.row(f"{_HELD} c.id = $1", [comparison_id]) if is_id(comparison_id) else None
+    row = store.row(f"{_HELD} c.id = $1", [comparison_id])
     if row is None:
-        raise NotFound(f"There is no comparison {comparison_id[:64]}.", "Load the conversation again.")
+        raise NotFound(f"There is no comparison {comparison_id}.", "Load the conversation again.")
     return Comparison(**row)
 
 

@@ -28,9 +28,8 @@ class Decision:
     done: Awaited = field(default_factory=Awaited)
 
     def __post_init__(self) -> None:
-        hash(
-            self.about
-        )  # what a browser sent may be a list: that fails here, not in the thread that serves all
+        # What a browser sent may be a list: that fails here, not in the thread that writes for all.
+        hash(self.about)
 
 
 def grouped(batches: Sequence[Batch]) -> Iterator[list[Batch]]:

@@ -21,6 +21,7 @@ ATTEMPTS = 3
 
 MEASURED = {"loss", "dev_nll", "tokens", "seconds"}
 LARGEST = 1e15
+"""What no figure of a training reaches."""
 STALLED = 2 * 3600.0
 """Seconds without a sign of progress after which a training is ended. However slow a machine is, as long as
 steps are taken it may go on: a run that were ended for its length would begin anew, and never end."""

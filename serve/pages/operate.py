@@ -3,7 +3,8 @@
 Elements by id: `operate-assistant`, `versions`, `run`, `gate`, `runs`, `decisions`, `engine`, `tune`,
 `promote-version`, `operate-reason`, `promote`, `rollback`, `header`, `rollout`, `notices`, and a button each
 for the orders `hold`, `pin`, `unpin`, `pause`, `resume`.
-Everything is read from the record again every two seconds, so a reload loses nothing.
+Everything is read from the record again, every two seconds while something is under way, so a reload loses
+nothing.
 
 Trail: a browser -> here -> serve/operations.py
 """
