@@ -55,6 +55,8 @@ class Keeper:
         self._child: subprocess.Popen[bytes] | None = None
         self._sent: dict[str, tuple[tuple[int, int], str]] = {}
         self._over = threading.Event()
+        self._moving = threading.Lock()
+        """Held while a file goes between the storage and the folder here; and for ever, by the end."""
         self._signs = threading.Thread(target=self._live, name="signs of life", daemon=True)
         self._told = False
         self._place: Path | None = None
@@ -94,13 +96,17 @@ class Keeper:
 
     def _receive(self, folder: RunFolder, before: Sequence[str]) -> None:
         for name, made in words.given(self._storage.read(f"{GIVEN}.json")).items():
-            self._storage.fetch(GIVEN, made, folder.path / name)
+            self._fetch(GIVEN, made, folder.path / name)
         for earlier in before:
             files, _ = words.made(self._storage.read(f"{earlier}/{MADE}"))
             if "checkpoint.pt" in files:
                 for name in set(RESUMED) & set(files):
-                    self._storage.fetch(earlier, files[name], folder.path / name)
+                    self._fetch(earlier, files[name], folder.path / name)
                 return
+
+    def _fetch(self, attempt: str, made: str, path: Path) -> None:
+        with self._moving:
+            self._storage.fetch(attempt, made, path)
 
     def _train(self, folder: RunFolder, processes: int, options: Sequence[str]) -> int:
         threads = folder.read_plan().threads
@@ -149,7 +155,7 @@ class Keeper:
 
     def _send(self, folder: Path, name: str) -> None:
         path = folder / name
-        with suppress(FileNotFoundError):
+        with self._moving, suppress(FileNotFoundError):
             found = path.stat()
             seen = (found.st_mtime_ns, found.st_size)
             if name in self._sent and self._sent[name][0] == seen:
@@ -176,7 +182,11 @@ class Keeper:
     def _end(self, why: str, wanted: Any) -> None:
         """End at once; where the run's folder was deleted, so is what came after that."""
         if self._child:
-            self._child.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal.SIGKILL)  # a team has more processes than the one begun
+            with suppress(subprocess.TimeoutExpired):
+                self._child.wait(self._beat)
+        self._moving.acquire(timeout=self._beat)  # what is deleted now is not put back
         if self._place:
             shutil.rmtree(self._place, ignore_errors=True)
         with suppress(HoneError):
