@@ -14,11 +14,11 @@ from feedback.store import Store
 from feedback.writer import Transaction
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
-MAX_CHARACTERS = {"title": 120, "domain": 64, "greeting": 2_000, "system_prompt": 16_000}
+MAX_CHARACTERS = {"title": 120, "domain": 64, "greeting": 2_000, "notice": 500, "system_prompt": 16_000}
 MAX_EXAMPLES = 12
 MAX_EXAMPLE = 500
 
-_COLUMNS = "name, title, system_prompt, domain, greeting, examples"
+_COLUMNS = "name, title, system_prompt, domain, greeting, examples, notice"
 
 
 class Assistants:
@@ -105,7 +105,7 @@ def _row(assistant: Assistant, principal: str) -> dict[str, Any]:
 
 
 def _assistant(row: dict[str, Any]) -> Assistant:
-    return Assistant(**{**row, "examples": tuple(row["examples"] or ())})
+    return Assistant(**{**row, "examples": tuple(row["examples"] or ()), "notice": row["notice"] or ""})
 
 
 def _unknown(name: str) -> NotFound:

@@ -89,9 +89,9 @@ def known(store: Store, erasure: str) -> bool:
     return store.row("SELECT 1 FROM erasures WHERE id = $1", [erasure]) is not None
 
 
-def listed(store: Store) -> list[dict[str, Any]]:
-    """Every erasure, the newest first: `id, at, by, scope, target, account, policy, removed, finished_at`."""
-    return store.rows(_LISTED)
+def listed(store: Store, newest: int | None = None) -> list[dict[str, Any]]:
+    """Erasures, the newest first: `id, at, by, scope, target, account, policy, removed, finished_at`."""
+    return store.rows(f"{_LISTED} LIMIT $1", [newest])
 
 
 def versions(store: Store, erasure: str) -> list[dict[str, Any]]:

@@ -170,6 +170,8 @@ class Assistant:
     domain: str = "general"
     greeting: str = ""
     examples: tuple[str, ...] = ()
+    notice: str = ""
+    """What stands under every conversation with it, such as what it must not be relied on for."""
 
     @property
     def base_version(self) -> str:

@@ -136,6 +136,12 @@ _CHOICES = (
         stands UUID NOT NULL)""",
 )
 
+_NOTICES = (
+    "ALTER TABLE assistants ADD COLUMN notice VARCHAR",
+    "DROP VIEW assistant_now",
+    _ASSISTANT_NOW.replace("examples,", "examples, notice,"),
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         *(f"CREATE TABLE {table} ({ALWAYS}, {columns})" for table, columns in _FIRST.items()),
@@ -164,6 +170,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     _DOORS,
     _CHOICES,
+    _NOTICES,
 )
 """Migration n takes a file from schema n to schema n + 1."""
 

@@ -36,7 +36,7 @@ FACTS: dict[str, frozenset[str]] = {
     "invitations": frozenset({"token_digest", "account", "role"}),
     "invitation_ends": frozenset({"account"}),
     "api_keys": frozenset({"secret_digest", "account", "label", "role", "scopes"}),
-    "assistants": frozenset({"name", "title", "system_prompt", "domain", "greeting", "examples"}),
+    "assistants": frozenset({"name", "title", "system_prompt", "domain", "greeting", "examples", "notice"}),
     "conversations": frozenset({"owner", "assistant"}),
     "exchanges": frozenset({"assistant", "version", "source"}),
     "answers": frozenset({"finish_reason", "version"}),

@@ -27,7 +27,7 @@ from hone.housekeeping import Housekeeping
 from hone.notices.keeper import Keeper
 from hone.policy import policy
 from hone.proposing import Proposing
-from hone.sections import LOOPBACK
+from hone.sections import LOOPBACK, PACKAGED
 from hone.server_verbs import ServerVerbs
 from hone.settings import Settings
 from hone.teacher import teacher
@@ -154,6 +154,7 @@ class Hone:
             self._policy(),
             self.metrics,
             self.notices,
+            self.settings.model.name == PACKAGED and not self.settings.engine.urls,
         )
 
     def _notices(self) -> Keeper:

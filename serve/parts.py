@@ -36,3 +36,5 @@ class Parts:
     policy: Policy = field(default_factory=Policy)
     metrics: Metrics = field(default_factory=Metrics)
     notices: Notices | None = None
+    packaged_model: bool = False
+    """Whether the small model answers that comes with Hone, which people are told."""

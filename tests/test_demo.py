@@ -76,7 +76,7 @@ def test_both_assistants_have_enough_approved_pairs_to_tune(filled: Store) -> No
     known = {assistant.name: assistant for assistant in Assistants(filled).list()}
     assert set(known) == {"general", *ASSISTANTS}
     assert all(known[name].system_prompt and len(known[name].examples) >= 3 for name in ASSISTANTS)
-    assert "not legal advice" in known["leases"].greeting
+    assert "not legal advice" in known["leases"].notice
 
 
 def test_every_state_rating_verdict_and_ending_is_there(filled: Store) -> None:

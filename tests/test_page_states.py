@@ -92,6 +92,39 @@ def test_what_is_typed_while_a_verdict_is_on_its_way_stays(browser: Browser, hon
 
 
 @each_look
+def test_what_an_operator_says_of_an_assistant_stands_in_its_chat(
+    browser: Browser, hone: RunningHone, look: Look
+) -> None:
+    name = f"made-{look.size}-{look.language}"
+    said = {
+        "title": name.upper(),
+        "greeting": "Ask me.",
+        "notice": "No <b>advice</b>.",
+        "examples": "One?\n\nTwo?",
+    }
+    with looking(browser, look) as page:
+        opened(page, hone, "operate")
+        page.locator("#assistants > button").click()
+        page.locator("#assistant-name input, #assistant-name textarea").fill(name)
+        page.locator("#assistant-make").click()
+        expect(page.locator("#assistant-whose textarea")).to_have_value(name)
+        expect(page.locator("#operate-assistant input")).to_have_value(name)
+        for field, text in said.items():
+            page.locator(f"#assistant-{field}").locator("input, textarea").fill(text)
+        page.locator("#assistant-save").click()
+        expect(page.locator("#operate-assistant input")).to_have_value(name.upper())
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        opened(page, hone, "chat")
+        if look.size == "narrow":
+            page.locator("#menu").click()
+        page.locator("#assistant input").click()
+        page.get_by_role("option", name=name.upper()).click()
+        expect(page.locator("#assistant-notice")).to_have_text("No <b>advice</b>.")
+        expect(page.locator("#chatbot .placeholder-content")).to_contain_text("Ask me.")
+        expect(page.locator("#chatbot .example")).to_have_count(2)
+
+
+@each_look
 def test_the_filter_stands_in_one_row(browser: Browser, hone: RunningHone, look: Look) -> None:
     with looking(browser, look) as page:
         opened(page, hone)

@@ -18,7 +18,7 @@ from feedback.policy import Opinion
 from feedback.queue import Item
 from feedback.records import REASONS_DOWN, REASONS_UP, Exchange, Message, Run, Version
 from feedback.screen import Policy
-from serve.pages import bulk, erasing, fates, finds, quality, rollouts, snippet, tables
+from serve.pages import bulk, erasing, fates, finds, quality, rollouts, snippet, tables, upkeep
 from serve.pages.bubbles import bubbles, inert
 from serve.pages.cards import detail, queue, standing
 from serve.pages.curve import curve
@@ -60,6 +60,8 @@ FIGURES = {
 REMOVES = {"exchanges": 1}
 WOULD = {"removes": REMOVES, "versions": [{"version": BAD, "learnt": 1}], "policy": "keep"}
 RECEIPT = {"removed": REMOVES, "proof": {"clean": True, "files": 3}, "erasure": BAD}
+SERVER = {"url": BAD, "in": False, "in_flight": 0, "trouble": BAD}
+ERASED = {"scope": "user", "target": BAD, "by": BAD, "at": AT, "finished_at": None}
 LEFT = {"code": "left_out", "run": BAD, "left_out": BAD, "by": 1}
 BELOW_THE_DESK = ("claims", "review", "opinions", "rounds", "disputes", "drafts", "queue")
 PLACE = "07:30 UTC"
@@ -120,7 +122,8 @@ def test_nothing_that_people_or_models_wrote_becomes_markup(language: Any) -> No
         tables.gate(RUN, language),
         tables.runs([run], language),
         tables.decisions([{"at": AT, "due": True, "reason": BAD}], language),
-        tables.engine(BAD, facts, router, language),
+        tables.engine(BAD, facts, router, [SERVER], language),
+        "".join(upkeep._row(ERASED, language)),
         rollouts.rollout(ROLLOUT, language),
     ]
     for page in pages:

@@ -18,6 +18,11 @@ def _fields(**given: Any) -> dict[str, Any]:
 TitleOption = Annotated[str | None, typer.Option("--title", help="Name that people see.")]
 PromptOption = Annotated[str | None, typer.Option("--system-prompt", help="What it is told first.")]
 DomainOption = Annotated[str | None, typer.Option("--domain", help="Its field, such as law.")]
+NoticeOption = Annotated[str | None, typer.Option("--notice", help="What stands under its chats.")]
+ExampleOption = Annotated[
+    list[str] | None,
+    typer.Option("--example", help="What an empty chat offers to ask; give it several times."),
+]
 GreetingOption = Annotated[str | None, typer.Option("--greeting", help="What an empty chat shows.")]
 
 
@@ -28,10 +33,19 @@ def add_assistant(
     system_prompt: PromptOption = None,
     domain: DomainOption = None,
     greeting: GreetingOption = None,
+    notice: NoticeOption = None,
+    example: ExampleOption = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Make an assistant with its own line of versions."""
-    fields = _fields(title=title, system_prompt=system_prompt, domain=domain, greeting=greeting)
+    fields = _fields(
+        title=title,
+        system_prompt=system_prompt,
+        domain=domain,
+        greeting=greeting,
+        notice=notice,
+        examples=example or None,
+    )
     made = call(home, "POST", "/v1/assistants", make=True, json={"name": name, **fields})
     screen.print(f"assistant {made['name']} made")
 
@@ -43,10 +57,19 @@ def edit_assistant(
     system_prompt: PromptOption = None,
     domain: DomainOption = None,
     greeting: GreetingOption = None,
+    notice: NoticeOption = None,
+    example: ExampleOption = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Change an assistant; what is left out stays."""
-    fields = _fields(title=title, system_prompt=system_prompt, domain=domain, greeting=greeting)
+    fields = _fields(
+        title=title,
+        system_prompt=system_prompt,
+        domain=domain,
+        greeting=greeting,
+        notice=notice,
+        examples=example or None,
+    )
     changed = call(home, "PATCH", f"/v1/assistants/{name}", json=fields)
     screen.print(json.dumps(changed, ensure_ascii=False, indent=1), markup=False)
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
-from feedback.assistants import Assistants
+from feedback.assistants import MAX_CHARACTERS, MAX_EXAMPLE, MAX_EXAMPLES, Assistants
 from feedback.records import Assistant, Principal, Role, Run, Version
 from serve.api.errors import Body
 from serve.identity import Identity
@@ -28,11 +28,14 @@ class Reason(Body):
 class AssistantFields(Body):
     """What can be said of an assistant; what is left out stays as it is."""
 
-    title: str | None = Field(None, max_length=100)
-    system_prompt: str | None = Field(None, max_length=20_000)
-    domain: str | None = Field(None, max_length=100)
-    greeting: str | None = Field(None, max_length=2_000)
-    examples: list[str] | None = Field(None, max_length=8)
+    title: str | None = Field(None, max_length=MAX_CHARACTERS["title"])
+    system_prompt: str | None = Field(None, max_length=MAX_CHARACTERS["system_prompt"])
+    domain: str | None = Field(None, max_length=MAX_CHARACTERS["domain"])
+    greeting: str | None = Field(None, max_length=MAX_CHARACTERS["greeting"])
+    notice: str | None = Field(None, max_length=MAX_CHARACTERS["notice"])
+    examples: list[Annotated[str, Field(max_length=MAX_EXAMPLE)]] | None = Field(
+        None, max_length=MAX_EXAMPLES
+    )
 
 
 class NewAssistant(AssistantFields):
@@ -147,5 +150,6 @@ def assistant_record(assistant: Assistant) -> dict[str, Any]:
         "system_prompt": assistant.system_prompt,
         "domain": assistant.domain,
         "greeting": assistant.greeting,
+        "notice": assistant.notice,
         "examples": list(assistant.examples),
     }

@@ -14,6 +14,12 @@ CHAT: dict[str, tuple[str, str]] = {
     ),
     "nothing_to_edit": ("There is no message of yours to edit yet.", "아직 수정할 메시지가 없습니다."),
     "greeting": ("What can I do for you?", "무엇을 도와드릴까요?"),
+    "packaged_model": (
+        "The small model that comes with Hone answers here: it is often wrong, and its only language is "
+        "English. Whoever runs this Hone can give it a better one (model.name in hone.toml).",
+        "Hone에 딸려 온 작은 모델이 답합니다. 자주 틀리고 한국어는 모릅니다. 운영자가 hone.toml의 "
+        "model.name으로 더 나은 모델을 쓸 수 있습니다.",
+    ),
     "training": ("This conversation may be learnt from", "이 대화를 학습에 사용해도 됩니다"),
     "training_on": ("This conversation may be learnt from.", "이 대화를 학습에 사용할 수 있습니다."),
     "training_off": (

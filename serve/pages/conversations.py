@@ -6,6 +6,7 @@ nothing itself.
 
 import asyncio
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -31,6 +32,7 @@ class Lines:
         self._store = parts.store
         self._exchanges = parts.exchanges
         self._assistants = parts.assistants
+        self._packaged = parts.packaged_model
 
     @needs(Role.USER)
     def restore(self, visit: Visit, conversation_id: str) -> tuple[Any, ...]:
@@ -112,14 +114,16 @@ class Lines:
         known: Assistant,
         allowed: tuple[bool, bool],
     ) -> tuple[Any, ...]:
-        greeting = known.greeting or visit.say("greeting")
+        greeting = f"## {inert(known.greeting or visit.say('greeting'))}"
+        greeting += f"\n\n{visit.say('packaged_model')}" if self._packaged else ""
         examples = [{"text": text} for text in known.examples]
-        around: dict[str, Any] = {"placeholder": f"## {inert(greeting)}", "examples": examples or None}
+        around: dict[str, Any] = {"placeholder": greeting, "examples": examples or None}
         chatbot, *panel = whole(self._store, visit, line, **around)
         own = listed(self._exchanges.conversations(visit.principal.name), conversation_id)
         send, stop = gr.Button(visible=True, interactive=True), gr.Button(visible=False)
         buttons = gr.Row(visible=False), send, stop
-        return chatbot, own, conversation_id, *allowed, "", *buttons, *panel
+        notice = gr.HTML(value=escape(known.notice), visible=bool(known.notice))
+        return chatbot, own, conversation_id, *allowed, "", *buttons, notice, *panel
 
 
 def listed(own: Sequence[dict[str, Any]], chosen: str) -> gr.Radio:

@@ -22,7 +22,7 @@ from serve.pages.words import Language, say
 from serve.parts import Parts
 
 CONVERSATION, CHATS, ACCOUNT = "conversation", "chats", "account"
-PANEL, OPENED = 7, 15
+PANEL, OPENED = 7, 16
 """How many things the panel sets, and how many a conversation that is opened."""
 REST = (gr.skip(),) * OPENED
 COUNTED = ("exchanges", "conversations", "ratings", "reviews")

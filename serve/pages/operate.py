@@ -1,8 +1,9 @@
 """The operate page: versions and runs of an assistant, and the buttons that change which one answers.
 
 Elements by id: `operate-assistant`, `versions`, `run`, `gate`, `runs`, `decisions`, `engine`, `tune`,
-`promote-version`, `operate-reason`, `promote`, `rollback`, `header`, `rollout`, `notices`, and a button each
-for the orders `hold`, `pin`, `unpin`, `pause`, `resume`.
+`promote-version`, `operate-reason`, `promote`, `rollback`, `header`, `rollout`, `notices`, `upkeep`,
+`assistants` and the fields of its form, and a button each for the orders `hold`, `pin`, `unpin`, `pause`,
+`resume`.
 Everything is read from the record again, every two seconds while something is under way, so a reload loses
 nothing.
 
@@ -19,11 +20,12 @@ import gradio as gr
 from feedback.errors import BadRequest, NotFound
 from feedback.orders import Order
 from feedback.records import Role, Version
-from serve.pages import heading, rollouts, tables
+from serve.pages import assistants, heading, rollouts, tables
 from serve.pages.handlers import QUIET, Guard, Visit, needs
 from serve.pages.notices import notices
 from serve.pages.reasons import wording
 from serve.pages.thrift import Page
+from serve.pages.upkeep import upkeep
 from serve.pages.words import assistant_choices, label, scripted
 from serve.parts import Parts
 
@@ -31,6 +33,8 @@ QUICK, SLOW = 2.0, 15.0
 """Seconds between two looks: while a run or a start of the engine goes on, and otherwise."""
 UNDER_WAY = ("queued", "running")
 RUNS_SHOWN = 10
+SHOWN = 12
+"""How many things a view sets."""
 BUTTONS = 3 + len(get_args(Order))
 """Run, promote, roll back, and one for each order."""
 
@@ -68,9 +72,11 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> Page:
         decisions = _section("decisions")
         runs = _section("runs")
         told = _section("notices")
+        kept = _section("upkeep")
+        form = assistants.Form(assistant)
         offered = gr.Textbox(visible="hidden", elem_id="offered")
         beat = gr.Timer(QUICK)
-        view = [engine, run, gate, versions, decisions, runs, chosen, offered, rollout, told, beat]
+        view = [engine, run, gate, versions, decisions, runs, chosen, offered, rollout, told, kept, beat]
         heading.draw(page, guard, header, top)
         # Nothing can be pressed before the page knows of which assistant.
         buttons = [tune, promote, roll_back, *orders.values()]
@@ -95,6 +101,8 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> Page:
         )
         for order, button in orders.items():
             button.click(guard(desk.orders[order]), [assistant, offered, reason], [*view, reason], **once)
+        made = form.wire(guard, assistants.Desk(parts))
+        made.success(guard(desk.look), [assistant, offered], view, **QUIET)
     return page
 
 
@@ -130,6 +138,7 @@ class Desk:
 
     def __init__(self, parts: Parts) -> None:
         self._operations = parts.operations
+        self._store = parts.store
         self._assistants = parts.assistants
         self._supervisor = parts.supervisor
         self._router = parts.router
@@ -148,7 +157,7 @@ class Desk:
     async def look(self, visit: Visit, assistant: str | None, offered: str) -> tuple[Any, ...]:
         """The page as things stand now; `offered` tells which versions its list already holds."""
         if not assistant:
-            return (gr.skip(),) * 11
+            return (gr.skip(),) * SHOWN
         return await self._view(visit, assistant, offered)
 
     @needs(Role.OPERATOR)
@@ -205,6 +214,7 @@ class Desk:
             now_offered,
             rollouts.rollout(await self._operations.rollout(assistant), language, word),
             notices(self._notices.told() if self._notices else None, language),
+            await asyncio.to_thread(upkeep, self._store, language),
             gr.Timer(self._beat(runs[0].state if runs else "")),
         )
 
@@ -224,7 +234,8 @@ class Desk:
     def _engine(self, visit: Visit) -> str:
         seen = self._supervisor
         facts = {"restarts": seen.restarts, "trouble": seen.trouble, **seen.facts}
-        return tables.engine(seen.state, facts, self._router.status(), visit.language)
+        servers = self._router.engine.described()
+        return tables.engine(seen.state, facts, self._router.status(), servers, visit.language)
 
 
 def _promotable(assistant: str, versions: list[Version], offered: str) -> tuple[Any, str]:

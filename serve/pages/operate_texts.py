@@ -1,4 +1,4 @@
-"""The texts of the operate page's notices: key -> (English, Korean)."""
+"""The texts of the operate page's notices, upkeep and assistants: key -> (English, Korean)."""
 
 OPERATE: dict[str, tuple[str, str]] = {
     "notices": ("Notices", "알림"),
@@ -29,4 +29,64 @@ OPERATE: dict[str, tuple[str, str]] = {
     "kind_queue_growing": ("queue growing", "검토 밀림"),
     "kind_erasure_asked": ("erasure asked", "삭제 요청"),
     "kind_test": ("test", "시험"),
+    "server": ("Server", "서버"),
+    "server_in": ("takes requests", "요청 받음"),
+    "server_out": ("takes none", "제외됨"),
+    "trouble": ("Trouble", "문제"),
+    "runs_none": ("No run yet.", "아직 실행이 없습니다."),
+    # What the home keeps
+    "upkeep": ("Store and erasures", "저장소와 삭제"),
+    "upkeep_sizes": (
+        "The store takes {store}; {free} of its disk's {disk} are free.",
+        "저장소 {store}, 디스크 {disk} 중 {free} 남음.",
+    ),
+    "upkeep_scarce": (
+        "The disk is nearly full. Make room: when it is full, nothing can be written and chats stop.",
+        "디스크가 거의 찼습니다. 공간을 확보하세요. 가득 차면 기록할 수 없어 대화가 멈춥니다.",
+    ),
+    "erasures_none": ("Nothing was ever erased.", "삭제된 것이 없습니다."),
+    "erasure_asked": ("Asked", "요청"),
+    "erasure_what": ("What", "대상"),
+    "erasure_finished": ("Finished", "완료"),
+    "erasure_waits": ("not yet", "아직"),
+    "erasure_user": ("a person's chats", "한 사람의 대화"),
+    "erasure_conversation": ("a conversation", "대화 하나"),
+    "erasure_exchange": ("an exchange", "문답 하나"),
+    # Assistants
+    "assistants": ("Edit this assistant, or make another", "이 어시스턴트 편집, 새로 만들기"),
+    "assistant_title": ("Title", "이름"),
+    "assistant_title_told": ("What people see in the list.", "목록에 보이는 이름입니다."),
+    "assistant_domain": ("Domain", "분야"),
+    "assistant_domain_told": (
+        "Its field, such as tenancy law; the API tells it.",
+        "임대차법 같은 분야입니다. API로 볼 수 있습니다.",
+    ),
+    "assistant_greeting": ("Greeting", "인사말"),
+    "assistant_greeting_told": ("What an empty chat shows.", "빈 대화에 보입니다."),
+    "assistant_notice": ("Notice", "안내문"),
+    "assistant_notice_told": (
+        "What always stands under its chats, such as: this is not legal advice.",
+        "대화 아래에 늘 보입니다. 예: 법률 자문이 아닙니다.",
+    ),
+    "assistant_examples": ("Examples", "예시 질문"),
+    "assistant_examples_told": (
+        "What an empty chat offers to ask, one in each line, at most 12.",
+        "빈 대화에서 고를 수 있는 질문을 한 줄에 하나씩, 12개까지 적습니다.",
+    ),
+    "assistant_system_prompt": ("System prompt", "시스템 프롬프트"),
+    "assistant_system_prompt_told": (
+        "What it is told before every conversation. A new one holds from the next message on; versions "
+        "learnt under the one before.",
+        "모든 대화 앞에 주어지는 지시입니다. 바꾸면 다음 메시지부터 적용되며, 지금까지의 버전은 이전 지시로 "
+        "학습했습니다.",
+    ),
+    "assistant_save": ("Save the assistant", "어시스턴트 저장"),
+    "assistant_saved": ("{name} is saved.", "{name}을(를) 저장했습니다."),
+    "assistant_name": ("Name of another", "새 어시스턴트 이름"),
+    "assistant_name_told": (
+        "Up to 32 of a-z, 0-9 and -, a letter first; it stays for ever.",
+        "영문 소문자로 시작해 a-z, 0-9, -를 32자까지 쓸 수 있고, 나중에 바꿀 수 없습니다.",
+    ),
+    "assistant_make": ("Make it", "만들기"),
+    "assistant_made": ("{name} is made. Say what it is.", "{name}을(를) 만들었습니다. 내용을 적어 주세요."),
 }

@@ -67,7 +67,7 @@ def run(told: Mapping[str, Any] | None, language: Language, word: Word = as_reco
 def runs(listed: Sequence[Run], language: Language, word: Word = as_recorded) -> str:
     """The runs of an assistant, the newest first."""
     if not listed:
-        return ""
+        return f'<p class="empty">{say(language, "runs_none")}</p>'
     rows = [
         (
             f"#{r.number}",
@@ -108,8 +108,14 @@ def decisions(listed: Sequence[Mapping[str, Any]], language: Language) -> str:
     return f'<ul class="plain">{items}</ul>'
 
 
-def engine(state: str, facts: Mapping[str, Any], router: Mapping[str, Any], language: Language) -> str:
-    """Whether the engine answers, on what, and which versions it holds."""
+def engine(
+    state: str,
+    facts: Mapping[str, Any],
+    router: Mapping[str, Any],
+    servers: Sequence[Mapping[str, Any]],
+    language: Language,
+) -> str:
+    """Whether the engine answers, on what, which versions it holds, and how its servers are."""
     mark = f'class="state {escape(state)}" data-engine="{escape(state)}"'
     head = [f"<span {mark}>{say_known(language, f'engine_{state}', state)}</span>"]
     head += [escape(str(facts[key])) for key in ("device", "dtype") if facts.get(key)]
@@ -126,7 +132,20 @@ def engine(state: str, facts: Mapping[str, Any], router: Mapping[str, Any], lang
             f"<p>{say(language, word)}: <code>{escape(str(version))}</code> {escape(str(value))}</p>"
             for version, value in router.get(key, {}).items()
         ]
-    return "".join(lines)
+    return "".join(lines) + _servers(servers, language)
+
+
+def _servers(servers: Sequence[Mapping[str, Any]], language: Language) -> str:
+    if not servers:
+        return ""
+    heads = [say(language, key) for key in ("server", "state_head", "in_flight", "trouble")]
+    rows = []
+    for server in servers:
+        state = "in" if server["in"] else "out"
+        mark = f'<span class="state {state}" data-server="{state}">{say(language, f"server_{state}")}</span>'
+        address = f"<code>{escape(str(server['url']))}</code>"
+        rows.append((address, mark, f"{server['in_flight']}", escape(str(server["trouble"] or ""))))
+    return table(heads, rows)
 
 
 def _state(state: str, language: Language) -> str:
