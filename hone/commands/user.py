@@ -1,4 +1,4 @@
-"""`user add`, `invite`, `list`, `role`, `reset` and `suspend`."""
+"""`user add`, `invite`, `reset`, `links`, `withdraw`, `list`, `role` and `suspend`."""
 
 from typing import Annotated, Any
 
@@ -45,6 +45,27 @@ def reset(name: str, home: HomeOption = DEFAULT_HOME) -> None:
 def _offer(made: dict[str, Any]) -> None:
     screen.print(made["link"], soft_wrap=True)
     screen.print("Put the address that they reach Hone at in place of the one above, if that is another.")
+
+
+@app.command("links")
+def list_links(home: HomeOption = DEFAULT_HOME) -> None:
+    """The links that were made and are neither used, withdrawn nor out of date."""
+    table = Table("id", "what for", "account", "made by", "good until")
+    for link in call(home, "GET", "/v1/invitations")["data"]:
+        purpose = f"an account, role {link['role']}" if link["role"] else "a new password"
+        until = link["expires_at"][:16].replace("T", " ")
+        table.add_row(link["id"], purpose, link["account"] or "", link["made_by"], until)
+    screen.print(table)
+
+
+@app.command("withdraw")
+def withdraw(
+    link: Annotated[str, typer.Argument(help="Its id, as `hone user links` has it.")],
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """End a link before it is used."""
+    call(home, "DELETE", f"/v1/invitations/{link}")
+    screen.print("That link opens nothing any more.")
 
 
 @app.command("list")
