@@ -205,3 +205,14 @@ def test_an_address_that_is_none_is_answered_in_the_same_shape(hone: RunningHone
     for answer in (hone.get("/v1/nothing"), hone.request("DELETE", "/v1/versions")):
         assert answer.status_code in (404, 405)
         assert answer.json()["error"]["todo"]
+
+
+def test_a_link_that_lets_somebody_in_is_listed_and_withdrawn(hone: RunningHone) -> None:
+    made = hone.command("user", "invite", "--role", "reviewer", "--name", "sol").stdout
+    assert "/link/" in made
+    (link,) = hone.get("/v1/invitations").json()["data"]
+    listed = hone.command("user", "links").stdout
+    assert all(told in listed for told in ("reviewer", "sol", "cli"))
+    assert hone.command("user", "withdraw", link["id"]).returncode == 0
+    assert hone.get("/v1/invitations").json()["data"] == []
+    assert hone.command("user", "withdraw", link["id"]).returncode == 2
