@@ -19,7 +19,7 @@ class Node:
     """make bench-serve: sixteen streams at once, the least in the README's "What to expect"."""
     events_a_second: float = 4281.0
     """make bench-store: 64 writers, each durable."""
-    training_tokens_a_second: float = 525.0
+    training_tokens_a_second: float = 347.0
     """make bench-tune: useful tokens."""
     exchanges_that_pages_read_quickly: float = 1e6
     """make bench-store: what its bars hold for; nothing larger was measured."""
