@@ -6,6 +6,7 @@ absent. Knows no engine and no page.
 Trail: serve/conversation.py -> here -> feedback/line.py, feedback/store.py
 """
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -15,6 +16,8 @@ from feedback.errors import BadRequest, Conflict, NotAllowed, NotFound, NotSigne
 from feedback.records import MAX_ASKED, Exchange, FinishReason, new_id
 from feedback.store import Store
 from feedback.transaction import Rows, Transaction
+
+MAX_TITLE = 120
 
 
 class Exchanges:
@@ -130,11 +133,14 @@ class Exchanges:
         self._store.decide(lambda transaction: _begin(transaction, identity, *given), about=identity)
         return identity
 
-    def conversations(self, owner: str, limit: int = 200) -> list[dict[str, Any]]:
+    def conversations(
+        self, owner: str, limit: int = 200, *, called: str = "", among: Collection[str] = ()
+    ) -> list[dict[str, Any]]:
         """One's own, the last spoken in first: `id, title, assistant, at, last_at, exchanges`, and what their
         author allows: `training`, `review`.
 
-        Those that only a program spoke in, through the API, are left out.
+        Those that only a program spoke in, through the API, are left out. With `called`, only those that have
+        it in their title, and the ones named `among`.
         """
         return self._store.rows(
             """
@@ -145,18 +151,24 @@ class Exchanges:
             consented AS (SELECT conversation_id, arg_max(training, seq) AS training FROM consents
                 GROUP BY conversation_id),
             shown AS (SELECT conversation_id, arg_max(review, seq) AS review FROM shares
+                GROUP BY conversation_id),
+            named AS (SELECT conversation_id, arg_max(title, seq) AS title FROM titles
                 GROUP BY conversation_id)
-            SELECT c.id, c.title, c.assistant, c.at AS at, coalesce(said.last_at, c.at) AS last_at,
+            SELECT c.id, coalesce(named.title, c.title) AS title, c.assistant, c.at AS at,
+                coalesce(said.last_at, c.at) AS last_at,
                 coalesce(said.exchanges, 0) AS exchanges, coalesce(consented.training, true) AS training,
                 coalesce(shown.review, false) AS review
             FROM conversations c
             LEFT JOIN said ON said.conversation_id = c.id
             LEFT JOIN consented ON consented.conversation_id = c.id
             LEFT JOIN shown ON shown.conversation_id = c.id
+            LEFT JOIN named ON named.conversation_id = c.id
             WHERE c.owner = $1 AND coalesce(said.by_hand, true)
                 AND c.id NOT IN (SELECT conversation_id FROM erased_conversations)
+                AND (contains(lower(coalesce(named.title, c.title)), lower($3))
+                    OR c.id IN (SELECT unnest($4::UUID[])))
             ORDER BY last_at DESC, c.seq DESC LIMIT $2""",
-            [owner, limit],
+            [owner, limit, called, list(among)],
         )
 
     def conversation(
@@ -170,26 +182,34 @@ class Exchanges:
         Raises:
             NotAllowed: The conversation is someone else's.
         """
-        self._own(conversation_id, owner)
+        _own(self._store, conversation_id, owner)
         shown = line.line(self._store, conversation_id, owner, replacing)
         return lookup.load(self._store, shown)
 
     def set_training(self, conversation_id: str, principal: str, training: bool) -> None:
         """Whether the tuner may learn from a conversation of one's own."""
-        self._own(conversation_id, principal)
+        _own(self._store, conversation_id, principal)
         row = {"principal": principal, "conversation_id": conversation_id, "training": training}
         self._store.append({"consents": [row]})
 
-    def _own(self, conversation_id: str, owner: str) -> dict[str, Any]:
-        held = self._store.row(
-            "SELECT id, owner FROM conversations WHERE id = try_cast($1 AS UUID)", [conversation_id]
-        )
-        if held is None:
-            raise NotFound(f"There is no conversation {conversation_id[:64]}.", "Begin a new one.")
-        if held["owner"] != owner:
-            raise _not_yours()
-        _refuse_erased_conversation(self._store, held["id"])
-        return held
+    def rename(self, conversation_id: str, principal: str, title: str) -> str:
+        """Give a conversation of one's own another title; it is returned as it is kept.
+
+        Raises:
+            BadRequest: It is empty or too long.
+            NotFound, NotAllowed: There is no such conversation, or it is someone else's.
+        """
+        kept = " ".join(title.split())
+        if not 0 < len(kept) <= MAX_TITLE:
+            raise BadRequest(f"A title has 1 to {MAX_TITLE} characters.", "Choose another one.")
+
+        def rename(transaction: Transaction) -> None:
+            held = _own(transaction, conversation_id, principal)
+            row = {"principal": principal, "conversation_id": held["id"], "title": kept}
+            transaction.append({"titles": [row]})
+
+        self._store.decide(rename)  # in one piece with the check, or an erasure between them would miss it
+        return kept
 
     def _check_replaced(self, exchange_id: str, conversation_id: str) -> None:
         replaced = self._store.row(
@@ -199,6 +219,16 @@ class Exchanges:
             raise BadRequest(
                 "The exchange to replace is not in this conversation.", "Load the conversation again."
             )
+
+
+def _own(store: Store | Transaction, conversation_id: str, owner: str) -> dict[str, Any]:
+    held = store.row("SELECT id, owner FROM conversations WHERE id = try_cast($1 AS UUID)", [conversation_id])
+    if held is None:
+        raise NotFound(f"There is no conversation {conversation_id[:64]}.", "Begin a new one.")
+    if held["owner"] != owner:
+        raise _not_yours()
+    _refuse_erased_conversation(store, held["id"])
+    return held
 
 
 def _begin(

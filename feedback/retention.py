@@ -54,6 +54,7 @@ def _forget_some(transaction: Transaction, before: datetime, days: int, principa
         ("conversations", "id"),
         ("consents", "conversation_id"),
         ("shares", "conversation_id"),
+        ("titles", "conversation_id"),
     ):
         transaction.rows(f"DELETE FROM {table} WHERE {column} IN {_THESE}", [emptied])  # noqa: S608
     row: dict[str, Any] = {"principal": principal, "days": days, "exchanges": len(old)}

@@ -136,7 +136,8 @@ _CHOICES = (
         stands UUID NOT NULL)""",
 )
 
-_NOTICES = (
+_TITLES_AND_NOTICES = (
+    f"CREATE TABLE titles ({ALWAYS}, conversation_id UUID NOT NULL, title VARCHAR NOT NULL)",
     "ALTER TABLE assistants ADD COLUMN notice VARCHAR",
     "DROP VIEW assistant_now",
     _ASSISTANT_NOW.replace("examples,", "examples, notice,"),
@@ -170,7 +171,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     _DOORS,
     _CHOICES,
-    _NOTICES,
+    _TITLES_AND_NOTICES,
 )
 """Migration n takes a file from schema n to schema n + 1."""
 

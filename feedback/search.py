@@ -19,6 +19,8 @@ from feedback.records import Exchange
 from feedback.store import Store
 
 MAX_QUERY = 200
+_MINE = "s.owner = $1 AND s.state <> 'erased' AND s.source NOT LIKE 'proposal:%'"
+"""SQL for what a person said themselves."""
 """Characters of one question."""
 MAX_WORDS = 24
 SECONDS = 1.0
@@ -81,9 +83,14 @@ class Search:
         Raises:
             BadRequest: There is no word in `words`, or there are too many.
         """
-        mine = "s.owner = $1 AND s.state <> 'erased' AND s.source NOT LIKE 'proposal:%'"
-        visible = f"{mine} AND ($2 IS NULL OR s.assistant = $2)"
+        visible = f"{_MINE} AND ($2 IS NULL OR s.assistant = $2)"
         return lookup.load(self._store, self._find(words, visible, [owner, assistant], limit, offset))
+
+    def own_conversations(self, words: str, owner: str, *, limit: int = 200) -> list[str]:
+        """Ids of the conversations that `own` finds something in."""
+        found = self._find(words, _MINE, [owner], limit, 0)
+        asked = "SELECT DISTINCT conversation_id FROM exchanges WHERE id IN (SELECT unnest($1::UUID[]))"
+        return [row["conversation_id"] for row in self._store.rows(asked, [found])]
 
     def _find(self, words: str, visible: str, params: list[Any], limit: int, offset: int) -> list[str]:
         """The page at `offset`; where no word is rare, it is looked for among the newest events first."""

@@ -24,7 +24,8 @@ WORDS: dict[str, tuple[str, dict[str, str]]] = {
 }
 """For each table the column that names the exchange, and what each column of words is left with."""
 
-TITLES = ("conversations", "title")
+TITLES = {"conversations": "id", "titles": "conversation_id"}
+"""Tables with the `title` of a conversation, which holds a person's words, and the column that names it."""
 
 RUN_WORDS: dict[str, str] = {"evaluations": "scorecard"}
 """For each table, the JSON of a run that quotes instructions and answers."""
@@ -95,7 +96,7 @@ def columns(store: Store) -> dict[str, dict[str, str]]:
 def said(table: str) -> frozenset[str]:
     """The columns of a table that hold people's words."""
     found = {*WORDS.get(table, ("", {}))[1], *([RUN_WORDS[table]] if table in RUN_WORDS else [])}
-    return frozenset(found | {TITLES[1]} if table == TITLES[0] else found)
+    return frozenset(found | {"title"} if table in TITLES else found)
 
 
 def schema(store: Store) -> list[str]:
@@ -109,7 +110,8 @@ def unclassified(store: Store) -> set[str]:
     known = {table: {*FACTS.get(table, ()), "principal"} for table in columns(store)}
     for table, (_, emptied) in WORDS.items():
         known[table] |= set(emptied)
-    known[TITLES[0]].add(TITLES[1])
+    for table in TITLES:
+        known[table].add("title")
     for table, column in RUN_WORDS.items():
         known[table].add(column)
     return {f"{t}.{c}" for t, found in columns(store).items() for c in found.keys() - known.get(t, set())}
@@ -123,8 +125,9 @@ def gather(store: Store | Transaction, exchanges: Sequence[str], conversations: 
         for row in store.rows(asked, [list(exchanges)]):
             for column in emptied:
                 found.update(dict.fromkeys(_texts(row[column])))
-    asked = "SELECT title FROM conversations WHERE id IN (SELECT unnest($1::UUID[]))"
-    found.update(dict.fromkeys(row["title"] for row in store.rows(asked, [list(conversations)])))
+    for table, key in TITLES.items():
+        asked = f"SELECT title FROM {table} WHERE {key} IN (SELECT unnest($1::UUID[]))"  # noqa: S608
+        found.update(dict.fromkeys(row["title"] for row in store.rows(asked, [list(conversations)])))
     return [text for text in found if text and text.strip()]
 
 
@@ -137,10 +140,11 @@ def empty(transaction: Transaction, exchanges: Sequence[str], conversations: Seq
                 AND {column} IS NOT NULL AND {column} <> '{left}'""",  # noqa: S608
                 [list(exchanges)],
             )
-    transaction.rows(
-        "UPDATE conversations SET title = '' WHERE title <> '' AND id IN (SELECT unnest($1::UUID[]))",
-        [list(conversations)],
-    )
+    for table, key in TITLES.items():
+        transaction.rows(
+            f"UPDATE {table} SET title = '' WHERE title <> '' AND {key} IN (SELECT unnest($1::UUID[]))",  # noqa: S608
+            [list(conversations)],
+        )
 
 
 def left(store: Store | Transaction, exchanges: Sequence[str], conversations: Sequence[str]) -> int:

@@ -154,6 +154,7 @@ class Hone:
             self._policy(),
             self.metrics,
             self.notices,
+            self.housekeeping.search,
             self.settings.model.name == PACKAGED and not self.settings.engine.urls,
         )
 

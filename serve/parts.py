@@ -7,6 +7,7 @@ from feedback.accounts import Accounts
 from feedback.assistants import Assistants
 from feedback.exchanges import Exchanges
 from feedback.policy import Policy
+from feedback.search import Search
 from feedback.store import Store
 from serve.comparing import Comparing
 from serve.conversation import Conversations
@@ -36,5 +37,6 @@ class Parts:
     policy: Policy = field(default_factory=Policy)
     metrics: Metrics = field(default_factory=Metrics)
     notices: Notices | None = None
+    search: Search | None = None
     packaged_model: bool = False
     """Whether the small model answers that comes with Hone, which people are told."""

@@ -9,11 +9,16 @@ from feedback.keys import Scope
 ANY = frozenset(Scope)
 """Any key may ask who it is."""
 
+_CONVERSATION = "/v1/conversations/{conversation_id}"
 _REVIEWS = "/v1/reviews"
 _ASSISTANT = "/v1/assistants/{name}"
 OPENS: dict[Scope, frozenset[str]] = {
     Scope.CHAT: frozenset(
-        {"POST /v1/chat/completions", "GET /v1/models", "GET /v1/assistants", "GET /v1/search"}
+        {
+            *("POST /v1/chat/completions", "GET /v1/models", "GET /v1/assistants", "GET /v1/search"),
+            *("GET /v1/conversations", f"GET {_CONVERSATION}", f"PATCH {_CONVERSATION}"),
+            f"GET {_CONVERSATION}/file",
+        }
     ),
     Scope.FEEDBACK: frozenset(
         {

@@ -17,6 +17,7 @@ from serve.api import (
     accounts,
     chat,
     choices,
+    conversations,
     data,
     errors,
     feedback,
@@ -61,6 +62,7 @@ def build(
     )
     errors.install(app)
     app.include_router(chat.routes(parts.identity, parts.conversations))
+    app.include_router(conversations.routes(parts.identity, parts.store, parts.exchanges))
     app.include_router(feedback.routes(parts.identity, parts.store))
     app.include_router(choices.routes(parts.identity, parts.store))
     app.include_router(

@@ -28,6 +28,10 @@ POST   /v1/feedback/signals                       user      feedback
 GET    /v1/feedback/choices/{conversation_id}     user      feedback
 POST   /v1/feedback/choices                       user      feedback
 GET    /v1/exchanges/{exchange_id}/fate           user      feedback,operate
+GET    /v1/conversations                          user      chat
+GET    /v1/conversations/{conversation_id}        user      chat
+PATCH  /v1/conversations/{conversation_id}        user      chat
+GET    /v1/conversations/{conversation_id}/file   user      chat
 GET    /account                                   user      -
 POST   /v1/me/password                            user      -
 DELETE /v1/me/sessions                            user      -

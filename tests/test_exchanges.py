@@ -123,6 +123,24 @@ def test_nobody_reads_or_opts_out_anothers_conversation(exchanges, store):
     assert exchanges.conversations("ben") == []
 
 
+def test_a_conversation_is_called_what_its_author_last_said(exchanges, store):
+    hers, other = ask(store, ANA).conversation_id, ask(store, ANA, instruction="Rain in May?").conversation_id
+    assert exchanges.rename(hers, "ana", "  Rent \n in May ") == "Rent in May"
+    assert [row["title"] for row in exchanges.conversations("ana", called="in MAY")] == [
+        "Rain in May?",
+        "Rent in May",
+    ]
+    found = exchanges.conversations("ana", called="rent", among=[other])
+    assert {row["id"] for row in found} == {hers, other}
+    assert exchanges.conversations("ana", called="snow") == []
+    for title in ("", " \n ", "x" * 121):
+        with pytest.raises(BadRequest, match="1 to 120"):
+            exchanges.rename(hers, "ana", title)
+    with pytest.raises(NotAllowed):
+        exchanges.rename(hers, "ben", "Mine")
+    assert exchanges.conversations("ben", called="rent", among=[hers]) == []
+
+
 def test_conversations_are_listed_by_who_spoke_last(exchanges, store):
     first = ask(store, instruction="first").conversation_id
     second = ask(store, instruction="second").conversation_id

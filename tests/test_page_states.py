@@ -92,6 +92,36 @@ def test_what_is_typed_while_a_verdict_is_on_its_way_stays(browser: Browser, hon
 
 
 @each_look
+def test_a_conversation_is_named_found_and_taken_along(
+    browser: Browser, hone: RunningHone, look: Look
+) -> None:
+    name, said = f"Of {look.size} {look.language}", f"a marmot in {look.size} {look.language}"
+    listed, find = "#conversations label", "#find input, #find textarea"
+    with looking(browser, look) as page:
+        opened(page, hone, "chat")
+        page.locator("#message textarea").fill(f"Is it {said}?")
+        page.locator("#send").click()
+        expect(page.locator("#chatbot .bot").last).to_contain_text(re.compile(r"general@\d"), timeout=MINUTES)
+        page.locator("#rename").click()
+        page.locator("#ask-reason").fill(name)
+        page.locator("#ask-yes").click()
+        if look.size == "narrow":
+            page.locator("#menu").click()
+        expect(page.locator(listed).first).to_have_text(name)
+        page.locator(find).fill("nothing has this")
+        expect(page.locator(listed)).to_have_count(0)
+        page.locator(find).fill(name)
+        expect(page.locator(listed)).to_have_count(1)
+        page.locator(find).fill("")
+        expect(page.locator(listed).nth(1)).to_be_visible()
+        if look.size == "narrow":
+            page.locator("#main").click(position={"x": 380, "y": 5}, force=True)
+        with page.expect_download() as loading:
+            page.locator("#download").click()
+        assert f"Is it {said}?" in loading.value.path().read_text("utf-8")
+
+
+@each_look
 def test_what_an_operator_says_of_an_assistant_stands_in_its_chat(
     browser: Browser, hone: RunningHone, look: Look
 ) -> None:

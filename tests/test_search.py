@@ -45,6 +45,15 @@ def test_all_words_must_be_there_whatever_their_case_and_marks(store, search):
     assert own(search, "Switz") == []
 
 
+def test_the_conversations_in_which_something_was_said_are_ones_own(store, search):
+    hers = ask(store, instruction="A marmot?").conversation_id
+    ask(store, conversation_id=hers, instruction="Marmots?", response="A marmot.")
+    ask(store, instruction="An otter?")
+    ask(store, BEN, instruction="A marmot too?")
+    search.catch_up()
+    assert search.own_conversations("marmot", "ana") == [hers]
+
+
 def test_korean_is_found_by_any_part_of_a_word(store, search):
     ask(store, instruction="전세 계약은 무엇인가요?", response="임대차보호법에 따른 계약입니다.")
     ask(store, instruction="법", response="K팝은 음악입니다.")

@@ -1,10 +1,10 @@
 """The chat page: which handler answers which click.
 
-Elements by id: `header`, `assistant`, `conversations`, `new-chat`, `chatbot`, `message`, `send`,
-`stop`, `training`, `share`, `edit-last`, `cancel-edit`, `rate-panel`, `rate-fate`, `rate-reasons`,
-`rate-comment`, `rate-correction`, `rate-save`, `rate-close`, `rate-more`, `erase-open`, `erase-panel`,
-`erase-scope`, `erase-told`, `erase-name`, `erase-confirm`, `erase-keep`, `compare-panel`, `compared-a`,
-`compared-b`, `compare-told`, `assistant-notice`, and a button `choose-...` for each choice.
+Elements by id: `header`, `assistant`, `find`, `conversations`, `new-chat`, `chatbot`, `message`, `send`,
+`stop`, `training`, `share`, `edit-last`, `cancel-edit`, `rename`, `download`, `rate-panel`, `rate-fate`,
+`rate-reasons`, `rate-comment`, `rate-correction`, `rate-save`, `rate-close`, `rate-more`, `erase-open`,
+`erase-panel`, `erase-scope`, `erase-told`, `erase-name`, `erase-confirm`, `erase-keep`, `compare-panel`,
+`compared-a`, `compared-b`, `compare-told`, `assistant-notice`, and a button `choose-...` for each choice.
 
 Trail: a browser -> here -> serve/pages/turns.py, serve/pages/rating.py, serve/pages/erasing.py
 """
@@ -23,6 +23,7 @@ from serve.pages.handlers import QUIET, Guard, Visit
 from serve.pages.rating import Rating
 from serve.pages.thrift import Page
 from serve.pages.turns import Turns
+from serve.pages.words import scripted
 from serve.parts import Parts
 
 KEEP_IN_URL = "(id) => { history.replaceState(null, '', id ? '?c=' + id : location.pathname); }"
@@ -36,6 +37,7 @@ BACK = "() => { honeBack(); }"
 LOST = "() => { honeLost(); honeChoose(); }"
 CHOSEN = "() => { honeChosen(); }"
 LEAVE = "(where) => { if (where) location.href = where; }"
+DOWNLOAD = "(id) => { if (id) location.href = `/v1/conversations/${id}/file`; }"
 FROM_URL = "() => [new URLSearchParams(location.search).get('c') || '']"
 
 
@@ -105,10 +107,23 @@ def _wire_lines(page: gr.Blocks, view: View, guard: Guard, lines: Lines, answeri
     view.assistant.input(guard(lines.fresh), view.assistant, opened, **QUIET)
     view.training.input(guard(lines.consent), [view.conversation, view.training], None, **QUIET)
     view.share.input(guard(lines.share), [view.conversation, view.share, view.training], None, **QUIET)
+    found = [view.find, view.conversation]
+    view.find.input(guard(lines.find), found, view.conversations, trigger_mode="always_last", **QUIET)
+    named = [view.conversation, view.title]
+    view.rename.click(guard(lines.rename), named, [view.find, view.conversations], js=_rename(), **QUIET)
+    view.download.click(None, view.conversation, None, js=DOWNLOAD)
     editing = [view.message, view.editing, view.edit_row]
     view.edit.click(guard(lines.edit), view.conversation, editing, **QUIET)
     view.cancel_edit.click(guard(lines.cancel_edit), None, editing, **QUIET)
     view.chatbot.example_select(guard(lines.example), None, view.message, **QUIET)
+
+
+def _rename() -> str:
+    """A browser script that asks for a title, beginning with the one that there is."""
+    words = {"question": "rename_question", "reason": "rename_title", "yes": "rename_yes", "no": "ask_no"}
+    told = ", ".join(f"{place}: {scripted(key)}" for place, key in words.items())
+    is_now = "document.querySelector('#conversations label.selected span')?.textContent || ''"
+    return f"async (id) => [id, id ? await honeAsk({{ {told} }}, {is_now}) : '']"
 
 
 def _wire_rating(view: View, guard: Guard, rating: Rating) -> None:

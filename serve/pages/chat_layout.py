@@ -32,6 +32,7 @@ class View:
         # Not gr.State, which holds a connection open for every tab. What they say is a claim.
         self.conversation = gr.Textbox(visible="hidden", elem_id="conversation")
         self.editing = gr.Textbox(visible="hidden", elem_id="editing")
+        self.title = gr.Textbox(visible="hidden")
         self.who = gr.Textbox(visible="hidden", elem_id="who")
 
     def opened(self) -> list[Any]:
@@ -97,6 +98,14 @@ class View:
         closed: dict[str, Any] = {"interactive": False}
         self.new = gr.Button(label("new_chat"), elem_id="new-chat", variant="primary", size="md", **closed)
         self.assistant = gr.Dropdown([], label=label("assistant"), elem_id="assistant")
+        self.find = gr.Textbox(
+            label=label("find"),
+            placeholder=label("find"),
+            show_label=False,
+            container=False,
+            max_lines=1,
+            elem_id="find",
+        )
         self.conversations = gr.Radio(
             [], label=label("conversations"), elem_id="conversations", visible=False
         )
@@ -204,7 +213,8 @@ class View:
             small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 150}
             self.edit = gr.Button(label("edit_last"), elem_id="edit-last", **small)
             self.more = gr.Button(label("rate_more"), elem_id="rate-more", **small)
-            self.erase_open = gr.Button(
-                label("erase_open"), elem_id="erase-open", **small | {"min_width": 90}
-            )
+            short = small | {"min_width": 90}
+            self.rename = gr.Button(label("rename"), elem_id="rename", **short)
+            self.download = gr.Button(label("download"), elem_id="download", **short)
+            self.erase_open = gr.Button(label("erase_open"), elem_id="erase-open", **short)
         gr.Markdown(label("sharing"), elem_id="sharing")

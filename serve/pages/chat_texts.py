@@ -2,6 +2,13 @@
 
 CHAT: dict[str, tuple[str, str]] = {
     "conversations": ("Conversations", "대화 목록"),
+    "find": ("Search conversations", "대화 검색"),
+    "rename": ("Rename…", "제목 변경…"),
+    "rename_question": ("What is this conversation called?", "이 대화의 제목을 무엇으로 할까요?"),
+    "rename_title": ("Title", "제목"),
+    "rename_yes": ("Rename", "변경"),
+    "nothing_to_rename": ("There is no conversation to rename yet.", "아직 제목을 바꿀 대화가 없습니다."),
+    "download": ("Download", "내려받기"),
     "new_chat": ("New chat", "새 대화"),
     "message": ("Write a message", "메시지를 입력하세요"),
     "send": ("Send", "보내기"),

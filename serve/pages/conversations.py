@@ -6,14 +6,16 @@ nothing itself.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from html import escape
 from typing import Any
 
 import gradio as gr
 
 from feedback import consent
-from feedback.errors import NotAllowed, NotFound
+from feedback.errors import BadRequest, NotAllowed, NotFound
 from feedback.records import Assistant, Exchange, Role
+from feedback.search import MAX_QUERY
 from serve.pages.bubbles import inert
 from serve.pages.choosing import whole
 from serve.pages.handlers import Visit, needs
@@ -32,6 +34,7 @@ class Lines:
         self._store = parts.store
         self._exchanges = parts.exchanges
         self._assistants = parts.assistants
+        self._search = parts.search
         self._packaged = parts.packaged_model
 
     @needs(Role.USER)
@@ -46,6 +49,24 @@ class Lines:
     @needs(Role.USER)
     def pick(self, visit: Visit, conversation_id: str | None) -> tuple[Any, ...]:
         return self._open(visit, conversation_id or "")
+
+    @needs(Role.USER)
+    def find(self, visit: Visit, words: str, conversation_id: str) -> Any:
+        """The conversations that have the words in their title or in what was said, or all of them."""
+        called, owner = words.strip()[:MAX_QUERY], visit.principal.name
+        said: list[str] = []
+        if called and self._search:
+            with suppress(BadRequest):  # nothing in it is a word: only titles can have it
+                said = self._search.own_conversations(called, owner)
+        found = self._exchanges.conversations(owner, called=called, among=said)
+        return listed(found, conversation_id, stays=bool(called))
+
+    @needs(Role.USER)
+    def rename(self, visit: Visit, conversation_id: str, title: str) -> tuple[Any, ...]:
+        if not conversation_id:
+            raise BadRequest(visit.say("nothing_to_rename"))
+        self._exchanges.rename(conversation_id, visit.principal.name, title)
+        return "", listed(self._exchanges.conversations(visit.principal.name), conversation_id)
 
     @needs(Role.USER)
     def fresh(self, visit: Visit, assistant: str) -> tuple[Any, ...]:
@@ -126,8 +147,13 @@ class Lines:
         return chatbot, own, conversation_id, *allowed, "", *buttons, notice, *panel
 
 
-def listed(own: Sequence[dict[str, Any]], chosen: str) -> gr.Radio:
-    """A visitor's conversations as the list beside the chat, one of them chosen."""
+def listed(own: Sequence[dict[str, Any]], chosen: str, *, stays: bool = False) -> gr.Radio:
+    """A visitor's conversations as the list beside the chat, one of them chosen.
+
+    An empty one is shown only if it `stays`.
+    """
     choices = [(str(row["title"] or UNTITLED), str(row["id"])) for row in own]
     known = {identity for _, identity in choices}
-    return gr.Radio(choices=choices, value=chosen if chosen in known else None, visible=bool(choices))
+    return gr.Radio(
+        choices=choices, value=chosen if chosen in known else None, visible=stays or bool(choices)
+    )
