@@ -10,14 +10,11 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID, uuid5
 
-from feedback import line, lookup
-from feedback.accounts import has_ended
-from feedback.errors import BadRequest, Conflict, NotAllowed, NotFound, NotSignedIn, PromptTooLong
+from feedback import conversations, line, lookup
+from feedback.errors import BadRequest, Conflict, NotAllowed, PromptTooLong
 from feedback.records import MAX_ASKED, Exchange, FinishReason, new_id
 from feedback.store import Store
 from feedback.transaction import Rows, Transaction
-
-MAX_TITLE = 120
 
 
 class Exchanges:
@@ -39,7 +36,9 @@ class Exchanges:
             NotFound: There is no such conversation.
             PromptTooLong: It holds more than any exchange may.
         """
-        conversation = {} if begins else self._own(exchange.conversation_id, exchange.principal)
+        conversation = (
+            {} if begins else conversations.own(self._store, exchange.conversation_id, exchange.principal)
+        )
         known = self._store.row(
             "SELECT conversation_id, principal FROM exchanges WHERE id = try_cast($1 AS UUID)", [exchange.id]
         )
@@ -51,7 +50,9 @@ class Exchanges:
         def admit(transaction: Transaction) -> None:
             if begins:
                 asker, title = exchange.principal, " ".join(exchange.instruction.split())[:60]
-                _begin(transaction, exchange.conversation_id, asker, exchange.assistant, title, training)
+                conversations.begin(
+                    transaction, exchange.conversation_id, asker, exchange.assistant, title, training
+                )
             _refuse_erased(transaction, exchange)
             transaction.append({**(beside or {}), "exchanges": [as_row(exchange)]})
 
@@ -130,7 +131,9 @@ class Exchanges:
         """
         identity = id or new_id()
         given = owner, assistant, title, training
-        self._store.decide(lambda transaction: _begin(transaction, identity, *given), about=identity)
+        self._store.decide(
+            lambda transaction: conversations.begin(transaction, identity, *given), about=identity
+        )
         return identity
 
     def conversations(
@@ -142,34 +145,7 @@ class Exchanges:
         Those that only a program spoke in, through the API, are left out. With `called`, only those that have
         it in their title, and the ones named `among`.
         """
-        return self._store.rows(
-            """
-            WITH said AS (SELECT conversation_id, count(*) AS exchanges, max(s.at) AS last_at,
-                    bool_and(training) AS training, bool_or(source <> 'api') AS by_hand
-                FROM exchange_state s WHERE owner = $1 AND source NOT LIKE 'proposal:%'
-                    AND state <> 'erased' GROUP BY conversation_id),
-            consented AS (SELECT conversation_id, arg_max(training, seq) AS training FROM consents
-                GROUP BY conversation_id),
-            shown AS (SELECT conversation_id, arg_max(review, seq) AS review FROM shares
-                GROUP BY conversation_id),
-            named AS (SELECT conversation_id, arg_max(title, seq) AS title FROM titles
-                GROUP BY conversation_id)
-            SELECT c.id, coalesce(named.title, c.title) AS title, c.assistant, c.at AS at,
-                coalesce(said.last_at, c.at) AS last_at,
-                coalesce(said.exchanges, 0) AS exchanges, coalesce(consented.training, true) AS training,
-                coalesce(shown.review, false) AS review
-            FROM conversations c
-            LEFT JOIN said ON said.conversation_id = c.id
-            LEFT JOIN consented ON consented.conversation_id = c.id
-            LEFT JOIN shown ON shown.conversation_id = c.id
-            LEFT JOIN named ON named.conversation_id = c.id
-            WHERE c.owner = $1 AND coalesce(said.by_hand, true)
-                AND c.id NOT IN (SELECT conversation_id FROM erased_conversations)
-                AND (contains(lower(coalesce(named.title, c.title)), lower($3))
-                    OR c.id IN (SELECT unnest($4::UUID[])))
-            ORDER BY last_at DESC, c.seq DESC LIMIT $2""",
-            [owner, limit, called, list(among)],
-        )
+        return conversations.listed(self._store, owner, limit, called=called, among=among)
 
     def conversation(
         self, conversation_id: str, owner: str, *, replacing: str | None = None
@@ -182,34 +158,15 @@ class Exchanges:
         Raises:
             NotAllowed: The conversation is someone else's.
         """
-        _own(self._store, conversation_id, owner)
+        conversations.own(self._store, conversation_id, owner)
         shown = line.line(self._store, conversation_id, owner, replacing)
         return lookup.load(self._store, shown)
 
     def set_training(self, conversation_id: str, principal: str, training: bool) -> None:
         """Whether the tuner may learn from a conversation of one's own."""
-        _own(self._store, conversation_id, principal)
+        conversations.own(self._store, conversation_id, principal)
         row = {"principal": principal, "conversation_id": conversation_id, "training": training}
         self._store.append({"consents": [row]})
-
-    def rename(self, conversation_id: str, principal: str, title: str) -> str:
-        """Give a conversation of one's own another title; it is returned as it is kept.
-
-        Raises:
-            BadRequest: It is empty or too long.
-            NotFound, NotAllowed: There is no such conversation, or it is someone else's.
-        """
-        kept = " ".join(title.split())
-        if not 0 < len(kept) <= MAX_TITLE:
-            raise BadRequest(f"A title has 1 to {MAX_TITLE} characters.", "Choose another one.")
-
-        def rename(transaction: Transaction) -> None:
-            held = _own(transaction, conversation_id, principal)
-            row = {"principal": principal, "conversation_id": held["id"], "title": kept}
-            transaction.append({"titles": [row]})
-
-        self._store.decide(rename)  # in one piece with the check, or an erasure between them would miss it
-        return kept
 
     def _check_replaced(self, exchange_id: str, conversation_id: str) -> None:
         replaced = self._store.row(
@@ -219,37 +176,6 @@ class Exchanges:
             raise BadRequest(
                 "The exchange to replace is not in this conversation.", "Load the conversation again."
             )
-
-
-def _own(store: Store | Transaction, conversation_id: str, owner: str) -> dict[str, Any]:
-    held = store.row("SELECT id, owner FROM conversations WHERE id = try_cast($1 AS UUID)", [conversation_id])
-    if held is None:
-        raise NotFound(f"There is no conversation {conversation_id[:64]}.", "Begin a new one.")
-    if held["owner"] != owner:
-        raise _not_yours()
-    _refuse_erased_conversation(store, held["id"])
-    return held
-
-
-def _begin(
-    transaction: Transaction, identity: str, owner: str, assistant: str, title: str, training: bool
-) -> None:
-    """Record a conversation, unless it is there already; the checks are `begin_conversation`'s."""
-    held = transaction.row("SELECT owner FROM conversations WHERE id = try_cast($1 AS UUID)", [identity])
-    spoken = transaction.row(
-        """SELECT 1 FROM exchanges WHERE conversation_id = try_cast($1 AS UUID) AND principal <> $2
-            AND source NOT LIKE 'proposal:%' LIMIT 1""",
-        [identity, owner],
-    )
-    # Imports have exchanges and no conversation row; their ids are in every export.
-    if spoken or (held and held["owner"] != owner):
-        raise _not_yours()
-    if has_ended(transaction, owner):
-        raise NotSignedIn("That account was erased.", "Sign in with another one.")
-    _refuse_erased_conversation(transaction, identity)
-    row = {"id": identity, "principal": owner, "owner": owner, "assistant": assistant, "title": title}
-    kept = [] if training else [{"principal": owner, "conversation_id": identity, "training": False}]
-    transaction.append({"conversations": [row], "consents": kept})
 
 
 def as_row(exchange: Exchange) -> dict[str, Any]:
@@ -284,7 +210,7 @@ def answer_id(exchange_id: str) -> str:
 
 def _refuse_erased(transaction: Transaction, exchange: Exchange) -> None:
     """Admit nothing to an erased conversation, nor a turn whose context was erased on its way here."""
-    _refuse_erased_conversation(transaction, exchange.conversation_id)
+    conversations.refuse_erased(transaction, exchange.conversation_id)
     erased = """SELECT 1 FROM erased_exchanges e JOIN exchanges x ON x.id = e.exchange_id
         WHERE x.conversation_id = $1 LIMIT 1"""
     if exchange.source != "chat" or not transaction.row(erased, [exchange.conversation_id]):
@@ -297,13 +223,3 @@ def _refuse_erased(transaction: Transaction, exchange: Exchange) -> None:
     there = {text for row in rows for text in row.values()}
     if any(m.role != "system" and m.content not in there for m in exchange.context):
         raise Conflict("Some of this conversation was just erased.", "Load it again.")
-
-
-def _refuse_erased_conversation(store: Store | Transaction, conversation_id: str) -> None:
-    erased = "SELECT 1 FROM erased_conversations WHERE conversation_id = try_cast($1 AS UUID) LIMIT 1"
-    if store.row(erased, [conversation_id]):
-        raise NotFound("That conversation was erased.", "Begin a new one.")
-
-
-def _not_yours() -> NotAllowed:
-    return NotAllowed("That conversation is someone else's.", "Open one of your own.")

@@ -9,9 +9,9 @@ from typing import Any
 from stories import ANA, RITA, ask
 from test_registry_and_rollout import base_of
 
-from feedback import erasure, pairs, ratings, review, snapshot
+from feedback import conversations, erasure, pairs, ratings, review, snapshot
+from feedback.conversations import MAX_TITLE
 from feedback.curate import curate
-from feedback.exchanges import MAX_TITLE, Exchanges
 from feedback.ledger import Ledger
 from feedback.records import Exchange, Message, Principal, Role, new_id
 from feedback.store import Store
@@ -51,7 +51,7 @@ def live(store: Store, home: Path, adapter: Make = pretended) -> Past:
     versions = [version(store, home, 1, adapter)]
     lee = taught(store, LEE, SECRET, ANSWER)
     taught(store, LEE, KOREAN, "네, 정말 대단하시네요. 고슴도치 사백열두 마리라니요.", lee.conversation_id)
-    Exchanges(store).rename(lee.conversation_id, LEE.name, f"Of {SECRET}"[:MAX_TITLE])
+    conversations.rename(store, lee.conversation_id, LEE.name, f"Of {SECRET}"[:MAX_TITLE])
     versions += [version(store, home, number, adapter) for number in (2, 3)]
     (home / "engine.log").write_text(f"warning: prompt {SECRET!r} was long\nnext line\n")
     return Past(lee, ana, tuple(versions))

@@ -3,7 +3,7 @@
 import pytest
 from stories import ANA, BEN, OTTO, admitted, ask
 
-from feedback import golds
+from feedback import conversations, golds
 from feedback.errors import BadRequest, NotAllowed, NotFound, PromptTooLong
 from feedback.exchanges import Exchanges
 from feedback.records import Message, new_id
@@ -125,7 +125,7 @@ def test_nobody_reads_or_opts_out_anothers_conversation(exchanges, store):
 
 def test_a_conversation_is_called_what_its_author_last_said(exchanges, store):
     hers, other = ask(store, ANA).conversation_id, ask(store, ANA, instruction="Rain in May?").conversation_id
-    assert exchanges.rename(hers, "ana", "  Rent \n in May ") == "Rent in May"
+    assert conversations.rename(store, hers, "ana", "  Rent \n in May ") == "Rent in May"
     assert [row["title"] for row in exchanges.conversations("ana", called="in MAY")] == [
         "Rain in May?",
         "Rent in May",
@@ -135,9 +135,9 @@ def test_a_conversation_is_called_what_its_author_last_said(exchanges, store):
     assert exchanges.conversations("ana", called="snow") == []
     for title in ("", " \n ", "x" * 121):
         with pytest.raises(BadRequest, match="1 to 120"):
-            exchanges.rename(hers, "ana", title)
+            conversations.rename(store, hers, "ana", title)
     with pytest.raises(NotAllowed):
-        exchanges.rename(hers, "ben", "Mine")
+        conversations.rename(store, hers, "ben", "Mine")
     assert exchanges.conversations("ben", called="rent", among=[hers]) == []
 
 

@@ -11,8 +11,9 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from pydantic import Field
 
-from feedback import choices
-from feedback.exchanges import MAX_TITLE, Exchanges
+from feedback import choices, conversations
+from feedback.conversations import MAX_TITLE
+from feedback.exchanges import Exchanges
 from feedback.records import Exchange, Principal, Role
 from feedback.store import Store
 from serve.api.errors import Body
@@ -50,7 +51,9 @@ def routes(identity: Identity, store: Store, exchanges: Exchanges) -> APIRouter:
 
     @router.patch("/v1/conversations/{conversation_id}")
     async def rename(conversation_id: str, body: Title, principal: user) -> dict[str, str]:
-        title = await asyncio.to_thread(exchanges.rename, conversation_id, principal.name, body.title)
+        title = await asyncio.to_thread(
+            conversations.rename, store, conversation_id, principal.name, body.title
+        )
         return {"id": conversation_id, "title": title}
 
     @router.get("/v1/conversations/{conversation_id}/file")

@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from feedback import consent
+from feedback import consent, conversations
 from feedback.errors import BadRequest, NotAllowed, NotFound
 from feedback.records import Assistant, Exchange, Role
 from feedback.search import MAX_QUERY
@@ -65,7 +65,7 @@ class Lines:
     def rename(self, visit: Visit, conversation_id: str, title: str) -> tuple[Any, ...]:
         if not conversation_id:
             raise BadRequest(visit.say("nothing_to_rename"))
-        self._exchanges.rename(conversation_id, visit.principal.name, title)
+        conversations.rename(self._store, conversation_id, visit.principal.name, title)
         return "", listed(self._exchanges.conversations(visit.principal.name), conversation_id)
 
     @needs(Role.USER)

@@ -57,13 +57,7 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> Page:
         versions = _section("versions")
         with gr.Column(elem_id="operate-actions"):
             with gr.Row():
-                chosen = gr.Dropdown([], label=label("promote_version"), elem_id="promote-version")
-                reason = gr.Textbox(
-                    label=label("operate_reason"),
-                    placeholder=label("operate_reason_hint"),
-                    elem_id="operate-reason",
-                    max_lines=3,
-                )
+                chosen, reason = _named()
             with gr.Row():
                 promote = _button("promote", variant="primary")
                 roll_back = _button("roll_back", "rollback", variant="stop")
@@ -104,6 +98,15 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> Page:
         made = form.wire(guard, assistants.Desk(parts))
         made.success(guard(desk.look), [assistant, offered], view, **QUIET)
     return page
+
+
+def _named() -> tuple[gr.Dropdown, gr.Textbox]:
+    """Which version is meant, and why."""
+    reason = {"label": label("operate_reason"), "placeholder": label("operate_reason_hint")}
+    return (
+        gr.Dropdown([], label=label("promote_version"), elem_id="promote-version"),
+        gr.Textbox(**reason, elem_id="operate-reason", max_lines=3),
+    )
 
 
 def _button(name: str, id: str = "", **looks: Any) -> gr.Button:
