@@ -108,7 +108,8 @@ def _wire_lines(page: gr.Blocks, view: View, guard: Guard, lines: Lines, answeri
     view.training.input(guard(lines.consent), [view.conversation, view.training], None, **QUIET)
     view.share.input(guard(lines.share), [view.conversation, view.share, view.training], None, **QUIET)
     found = [view.find, view.conversation]
-    view.find.input(guard(lines.find), found, view.conversations, trigger_mode="always_last", **QUIET)
+    # Not `input`, which a Textbox tells of keys alone: neither a paste nor a backspace.
+    view.find.change(guard(lines.find), found, view.conversations, trigger_mode="always_last", **QUIET)
     named = [view.conversation, view.title]
     view.rename.click(guard(lines.rename), named, [view.find, view.conversations], js=_rename(), **QUIET)
     view.download.click(None, view.conversation, None, js=DOWNLOAD)
