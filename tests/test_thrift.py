@@ -148,6 +148,7 @@ def test_operate_looks_often_only_while_something_is_under_way(
     engine: str, newest_run: str, seconds: float
 ) -> None:
     parts: Any = SimpleNamespace(
-        operations=None, assistants=None, router=None, notices=None, supervisor=SimpleNamespace(state=engine)
+        **dict.fromkeys(("operations", "assistants", "router", "notices", "store")),
+        supervisor=SimpleNamespace(state=engine),
     )
     assert Desk(parts)._beat(newest_run) == seconds
