@@ -143,6 +143,12 @@ _TITLES_AND_NOTICES = (
     _ASSISTANT_NOW.replace("examples,", "examples, notice,"),
 )
 
+# What somebody did that leaves no other event behind, for the audit log.
+_ACTS = (
+    f"""CREATE TABLE acts ({ALWAYS}, kind VARCHAR NOT NULL, subject VARCHAR NOT NULL,
+        detail JSON NOT NULL)""",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         *(f"CREATE TABLE {table} ({ALWAYS}, {columns})" for table, columns in _FIRST.items()),
@@ -172,6 +178,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _DOORS,
     _CHOICES,
     _TITLES_AND_NOTICES,
+    _ACTS,
 )
 """Migration n takes a file from schema n to schema n + 1."""
 

@@ -63,6 +63,7 @@ FACTS: dict[str, frozenset[str]] = {
     "erased_versions": frozenset({"assistant", "version"}),
     "erasure_ends": frozenset({"receipt"}),
     "proposals": frozenset({"proposer"}),
+    "acts": frozenset({"kind", "subject", "detail"}),
     "exchange_state": frozenset(
         {
             *("assistant", "version", "owner", "source", "finish_reason", "rating"),

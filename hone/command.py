@@ -10,14 +10,14 @@ import typer
 from rich.console import Console
 
 from feedback.errors import HoneError
-from hone.commands import assistant, data, erase, keeping, key, notices, propose, run, tuning, user
+from hone.commands import assistant, audit, data, erase, keeping, key, notices, propose, run, tuning, user
 
 app = typer.Typer(
     help="Hone: a chat server that tunes itself on the answers people approve.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for part in (run, tuning, data, keeping, propose, erase):
+for part in (run, tuning, data, keeping, propose, erase, audit):
     app.add_typer(part.app)
 app.add_typer(assistant.app, name="assistant")
 app.add_typer(user.app, name="user")

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
-from feedback import retention, store_file
+from feedback import audit, retention, store_file
 from feedback.records import Principal, Role
 from feedback.search import Search
 from feedback.store import Store
@@ -80,16 +80,23 @@ class Housekeeping:
             target = Path(body.folder)
             manifest = await asyncio.to_thread(backups.back_up, self._home, self._store, target)
             files = manifest["files"].values()
-            return {"folder": str(target), "files": len(files), "bytes": sum(told["bytes"] for told in files)}
+            told = {"files": len(files), "bytes": sum(one["bytes"] for one in files)}
+            await asyncio.to_thread(self._keep, principal, "home.backed_up", str(target), told)
+            return {"folder": str(target), **told}
 
         @router.post("/v1/compact")
         async def compact(principal: admin) -> dict[str, int]:
             """Rewrite the store's file without what was deleted; everyone waits for it."""
             before = store_file.size(self._home.store)
             await asyncio.to_thread(self._store.compact)
-            return {"before": before, "after": store_file.size(self._home.store)}
+            told = {"before": before, "after": store_file.size(self._home.store)}
+            await asyncio.to_thread(self._keep, principal, "home.compacted", "", told)
+            return told
 
         return router
+
+    def _keep(self, principal: Principal, act: audit.Act, subject: str, told: dict[str, int]) -> None:
+        audit.record(self._store, principal.name, act, subject, **told)
 
 
 def _seconds_until(hour: int, now: datetime) -> float:

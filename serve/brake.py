@@ -31,10 +31,17 @@ REMEMBERED = 10_000
 class Brake:
     """One for the whole server, used from its event loop."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        stopped: Callable[[str, str], object] = lambda who, client: None,
+    ) -> None:
+        """`stopped` is told whose tries from which address must wait from now on, once a row of them."""
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="password")
         self._clock = clock
         self._waiting = 0
+        self._stopped = stopped
         self._failures: dict[str, tuple[int, float, float]] = {}
 
     async def check(self, who: str, verify: Callable[[], T], *, client: str = "") -> T:
@@ -73,6 +80,8 @@ class Brake:
                 self._failures.pop(next(iter(self._failures)))  # the one that failed longest ago
             wait = min(2.0 ** min(failed - free, 10), longest) if failed >= free else 0.0
             self._failures[key] = (failed, now + wait, now)
+            if failed == free and key.startswith("both "):
+                self._stopped(who, client)
 
 
 def _counted(who: str, client: str) -> list[tuple[str, int, float]]:

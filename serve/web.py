@@ -15,6 +15,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from serve.api import (
     accounts,
+    audit,
     chat,
     choices,
     conversations,
@@ -79,6 +80,7 @@ def build(
     app.include_router(accounts.routes(parts))
     app.include_router(keys.routes(parts))
     app.include_router(health.routes(parts))
+    app.include_router(audit.routes(parts.identity, parts.store))
 
     @app.get("/", include_in_schema=False)
     async def front() -> RedirectResponse:

@@ -155,6 +155,23 @@ def test_what_an_operator_says_of_an_assistant_stands_in_its_chat(
 
 
 @each_look
+def test_who_did_what_is_read_on_the_operate_page(browser: Browser, hone: RunningHone, look: Look) -> None:
+    shown = {"en": ("version: live", "assistant: saved"), "ko": ("버전: 서비스 시작", "어시스턴트: 저장")}
+    with looking(browser, look) as page:
+        opened(page, hone, "operate")
+        listed = page.locator("#audit-list tbody tr")
+        expect(listed).to_have_count(0)
+        page.locator("#audit > button").click()
+        for what in shown[look.language]:
+            expect(listed.filter(has_text=what).first).to_be_visible()
+        page.locator("#audit-kind input").click()
+        page.get_by_role("option").filter(has_text={"en": "version", "ko": "버전"}[look.language]).click()
+        expect(listed.filter(has_text=shown[look.language][1])).to_have_count(0)
+        expect(listed.filter(has_text=shown[look.language][0]).first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@each_look
 def test_the_filter_stands_in_one_row(browser: Browser, hone: RunningHone, look: Look) -> None:
     with looking(browser, look) as page:
         opened(page, hone)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, BinaryIO
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 
-from feedback import exports, imports, rounds, snapshot
+from feedback import audit, exports, imports, rounds, snapshot
 from feedback.assistants import Assistants
 from feedback.records import Principal, Role
 from feedback.screen import Policy, found_in
@@ -47,6 +47,8 @@ def routes(
             rows = imports.read(file, name=source)
             options: dict[str, Any] = {"approve": approve, "source": source, "salt": salt}
             report = await asyncio.to_thread(imports.save, store, principal, assistant, rows, **options)
+        told = {name: count for name, count in report.as_dict().items() if isinstance(count, int)}
+        await asyncio.to_thread(audit.record, store, principal.name, "data.imported", assistant, **told)
         return {**report.as_dict(), "assistant": assistant}
 
     @router.get("/v1/exports")
@@ -56,6 +58,8 @@ def routes(
         """Approved pairs, comparisons or thumbs as a file, which an import takes back word for word."""
         await asyncio.to_thread(assistants.get, assistant)
         pieces = exports.export(store, assistant, form, kind)
+        told = {"form": form, "as": kind}
+        await asyncio.to_thread(audit.record, store, principal.name, "data.exported", assistant, **told)
         return StreamingResponse(pieces, media_type=exports.MEDIA[kind])
 
     @router.get("/v1/curation")

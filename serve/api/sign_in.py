@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
+from feedback import audit
 from feedback.errors import HoneError, NotAllowed, NotFound, SignInRefused
 from feedback.invitations import Invitations
 from feedback.records import Principal
@@ -33,7 +34,13 @@ def routes(parts: Parts) -> APIRouter:
     router = APIRouter(tags=["accounts"], include_in_schema=False)
     door = _Door(parts.identity)
     invitations = Invitations(parts.store)
-    brake = Brake()
+    brake = Brake(stopped=lambda *guessed: threads().run_in_executor(None, keep, *guessed))
+    threads = asyncio.get_running_loop
+
+    def keep(who: str, client: str) -> None:
+        """Whose password is being guessed goes into the audit log; a name that is nobody's does not."""
+        if any(account.name == who for account in parts.accounts.list()):
+            audit.record(parts.store, "hone", "sign_in.stopped", who, address=client)
 
     @router.get("/login", response_model=None)
     async def sign_in_page(request: Request, next: str = "/chat/", out: bool = False) -> Response:

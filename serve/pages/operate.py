@@ -2,8 +2,8 @@
 
 Elements by id: `operate-assistant`, `versions`, `run`, `gate`, `runs`, `decisions`, `engine`, `tune`,
 `promote-version`, `operate-reason`, `promote`, `rollback`, `header`, `rollout`, `notices`, `upkeep`,
-`assistants` and the fields of its form, and a button each for the orders `hold`, `pin`, `unpin`, `pause`,
-`resume`.
+`assistants` and the fields of its form, a button each for the orders `hold`, `pin`, `unpin`, `pause`, and
+`resume`, `audit` with its `audit-kind`, `audit-list` and `audit-more`.
 Everything is read from the record again, every two seconds while something is under way, so a reload loses
 nothing.
 
@@ -20,7 +20,7 @@ import gradio as gr
 from feedback.errors import BadRequest, NotFound
 from feedback.orders import Order
 from feedback.records import Role, Version
-from serve.pages import assistants, heading, rollouts, tables
+from serve.pages import assistants, audit, heading, rollouts, tables
 from serve.pages.handlers import QUIET, Guard, Visit, needs
 from serve.pages.notices import notices
 from serve.pages.reasons import wording
@@ -68,6 +68,7 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> Page:
         told = _section("notices")
         kept = _section("upkeep")
         form = assistants.Form(assistant)
+        log = audit.Log()
         offered = gr.Textbox(visible="hidden", elem_id="offered")
         beat = gr.Timer(QUICK)
         view = [engine, run, gate, versions, decisions, runs, chosen, offered, rollout, told, kept, beat]
@@ -95,6 +96,7 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> Page:
         )
         for order, button in orders.items():
             button.click(guard(desk.orders[order]), [assistant, offered, reason], [*view, reason], **once)
+        log.wire(guard, audit.Desk(parts))
         made = form.wire(guard, assistants.Desk(parts))
         made.success(guard(desk.look), [assistant, offered], view, **QUIET)
     return page
