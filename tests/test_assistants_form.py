@@ -23,7 +23,7 @@ async def test_fields_are_saved_for_whom_they_were_read_and_make_their_chat(worl
     assert world.parts.assistants.get("leases").examples == ("One?", "Two?")
     assert world.parts.assistants.get("general").notice == ""
     opened = await world.call(Lines(world.parts).fresh, ANA, "leases")
-    assert "No advice." in [part.value for part in opened if isinstance(part, gr.HTML)]
+    assert "<p>No advice.</p>" in [part.value for part in opened if isinstance(part, gr.HTML)]
     assert await world.call(form.read, OTTO, "leases") == (whose, *saved)
 
 

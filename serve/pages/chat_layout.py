@@ -202,7 +202,7 @@ class View:
             self.stop = gr.Button(label("stop"), elem_id="stop", variant="stop", visible=False, **wide)
 
     def _extras(self) -> None:
-        self.notice = gr.HTML(elem_id="assistant-notice", js_on_load=None, visible=False)
+        self.notice = gr.HTML(elem_id="assistant-notice", js_on_load=None, visible=False, padding=False)
         with gr.Row(elem_id="extras"):
             self.training = gr.Checkbox(
                 True, label=label("training"), elem_id="training", container=False, scale=1, min_width=200

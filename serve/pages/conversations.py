@@ -143,7 +143,7 @@ class Lines:
         own = listed(self._exchanges.conversations(visit.principal.name), conversation_id)
         send, stop = gr.Button(visible=True, interactive=True), gr.Button(visible=False)
         buttons = gr.Row(visible=False), send, stop
-        notice = gr.HTML(value=escape(known.notice), visible=bool(known.notice))
+        notice = gr.HTML(value=f"<p>{escape(known.notice)}</p>", visible=bool(known.notice))
         return chatbot, own, conversation_id, *allowed, "", *buttons, notice, *panel
 
 
