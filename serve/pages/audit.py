@@ -3,6 +3,7 @@
 Trail: serve/pages/operate.py -> here -> feedback/audit.py
 """
 
+import asyncio
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -14,7 +15,8 @@ from feedback.records import Role
 from feedback.store import Store
 from serve.pages.cards import when
 from serve.pages.handlers import QUIET, Guard, Visit, needs
-from serve.pages.tables import table
+from serve.pages.reasons import Word, wording
+from serve.pages.tables import as_recorded, table
 from serve.pages.words import Language, label, say, say_known
 from serve.parts import Parts
 
@@ -48,41 +50,48 @@ class Desk:
 
     def __init__(self, parts: Parts) -> None:
         self._store = parts.store
+        self._operations = parts.operations
 
     @needs(Role.OPERATOR)
-    def read(self, visit: Visit, kind: str | None) -> tuple[Any, ...]:
-        return _shown(self._store, visit, kind or ALL, PAGE)
+    async def read(self, visit: Visit, kind: str | None) -> tuple[Any, ...]:
+        return await self._shown(visit, kind or ALL, PAGE)
 
     @needs(Role.OPERATOR)
-    def more(self, visit: Visit, kind: str | None, count: float | None) -> tuple[Any, ...]:
-        return _shown(self._store, visit, kind or ALL, min(MOST, int(count or PAGE) + PAGE))
+    async def more(self, visit: Visit, kind: str | None, count: float | None) -> tuple[Any, ...]:
+        return await self._shown(visit, kind or ALL, min(MOST, int(count or PAGE) + PAGE))
+
+    async def _shown(self, visit: Visit, kind: str, count: int) -> tuple[Any, ...]:
+        # English is what was recorded, so only others need the codes.
+        coded = {} if visit.language == "en" else await self._operations.verdicts()
+        word = wording(coded, visit.language)
+        return await asyncio.to_thread(_shown, self._store, visit, kind, count, word)
 
 
-def _shown(store: Store, visit: Visit, kind: str, count: int) -> tuple[Any, ...]:
+def _shown(store: Store, visit: Visit, kind: str, count: int, word: Word) -> tuple[Any, ...]:
     hidden = audit.hidden(visit.principal)
     kind = ALL if kind in hidden else kind
     found = audit.listed(store, kind=f"{kind}." if kind else None, without=hidden, limit=count + 1)
     kinds = [(visit.say(f"audit_{name}"), name) for name in KINDS if name not in hidden]
     choices = gr.Dropdown(choices=[(visit.say("audit_all"), ALL), *kinds], value=kind)
     more = gr.Button(visible=count < min(len(found), MOST))
-    return choices, entries(found[:count], visit.language), more, count
+    return choices, entries(found[:count], visit.language, word), more, count
 
 
-def entries(found: Sequence[audit.Entry], language: Language) -> str:
+def entries(found: Sequence[audit.Entry], language: Language, word: Word = as_recorded) -> str:
     """Entries as a table, the newest first."""
     if not found:
         return f'<p class="empty">{say(language, "audit_none")}</p>'
     heads = [say(language, key) for key in ("since", "by", "audit_what", "audit_subject", "audit_besides")]
-    return table(heads, [_row(entry, language) for entry in found])
+    return table(heads, [_row(entry, language, word) for entry in found])
 
 
-def _row(entry: audit.Entry, language: Language) -> tuple[str, ...]:
+def _row(entry: audit.Entry, language: Language, word: Word) -> tuple[str, ...]:
     kind, _, act = entry.kind.partition(".")
     what = f"{say_known(language, f'audit_{kind}', kind)}: {say_known(language, f'act_{act}', act)}"
     subject = f"<code>{escape(entry.subject)}</code>" if entry.subject else ""
-    besides = ", ".join(f"{escape(name)}: {escape(_value(value))}" for name, value in entry.detail.items())
-    return when(entry.at), escape(entry.principal), what, subject, besides
-
-
-def _value(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    besides = []
+    for name, value in entry.detail.items():
+        told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        said = told if name != "reason" else word(entry.subject, told)
+        besides.append(f"{escape(say_known(language, f'detail_{name}', name))}: {escape(said)}")
+    return when(entry.at), escape(entry.principal), what, subject, "; ".join(besides)
