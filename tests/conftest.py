@@ -34,6 +34,10 @@ ONE_THREAD = {"HONE_ENGINE__THREADS": "1", "HONE_TUNER__THREADS": "1"}
 NO_CHANCE = {"HONE_CHAT__COMPARE_SHARE": "0"}
 HONE = [sys.executable, "-m", "hone.command"]
 MINUTES = 60_000  # of the browser's milliseconds
+OF_MINUTES = {
+    *("test_training_elsewhere", "test_units", "test_training_s3", "test_hostile_pages"),
+    *("test_end_to_end", "test_training", "test_cycle", "test_lean_training"),
+}
 # One for all, since each reads all the certificates of the machine first; no connection outlives its Hone.
 CLIENT = httpx.Client(timeout=120, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
 BROWSER_FLAGS = [
@@ -70,10 +74,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _longest_first(items: list[pytest.Item]) -> None:
-    """Files that use a model go first, so that the run does not end with one of them alone."""
+    """Files of minutes go first, then those that use a model, so that the run ends with none of them alone."""
     models = {"model_cache", "tiny_model", "base"}
-    long = {item.path for item in items if models & set(getattr(item, "fixturenames", ()))}
-    items.sort(key=lambda item: item.path not in long)
+    using = {item.path for item in items if models & set(getattr(item, "fixturenames", ()))}
+    items.sort(key=lambda item: (item.path.stem not in OF_MINUTES, item.path not in using))
 
 
 @contextmanager

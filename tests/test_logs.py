@@ -1,30 +1,58 @@
-"""The log as JSON: one object a line, with each request and turn, and nobody's words."""
+"""The log as JSON: one object a line, with each request and turn, and nobody's words; no trace unasked."""
 
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
-from conftest import RunningHone
+import pytest
+from conftest import RunningHone, on_tiny_model
+from otlp_receiver import Receiver, receiving
 
 from hone.logs import JsonLines
 
 WORDS = "Kirkcaldy has a linoleum museum"
 
 
-def test_each_request_and_turn_is_a_line_without_words_or_names(tiny_hone: RunningHone) -> None:
-    tiny_hone.settings = '[observe]\nlog = "json"\n[chat]\nmax_tokens = 5\n'
-    tiny_hone.start()
-    asked = tiny_hone.chat(WORDS)
-    tiny_hone.get(f"/v1/search?query={WORDS}")
-    tiny_hone.get(f"/{WORDS}")
-    httpx.get(f"{tiny_hone.url}/v1/me", headers={"host": "evil.example"}, trust_env=False)
-    tiny_hone.stop()
-    said = [line for line in tiny_hone.output.splitlines() if line.startswith("{")]
+@dataclass
+class Ended:
+    """A Hone that answered and ended, with a collector of which only its environment told."""
+
+    hone: RunningHone
+    receiver: Receiver
+    exchange: str
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Ended]:
+    with receiving() as receiver, on_tiny_model(tmp_path_factory.mktemp("logs"), tiny_model) as hone:
+        hone.settings = '[observe]\nlog = "json"\n[chat]\nmax_tokens = 5\n'
+        hone.environment |= {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+            "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
+        }
+        hone.start()
+        asked = hone.chat(WORDS)
+        hone.get(f"/v1/search?query={WORDS}")
+        hone.get(f"/{WORDS}")
+        httpx.get(f"{hone.url}/v1/me", headers={"host": "evil.example"}, trust_env=False)
+        hone.stop()
+        yield Ended(hone, receiver, asked["id"])
+
+
+def test_without_the_setting_no_trace_is_sent_whatever_the_environment_says(ended: Ended) -> None:
+    assert not ended.receiver.raw
+
+
+def test_each_request_and_turn_is_a_line_without_words_or_names(ended: Ended) -> None:
+    said = [line for line in ended.hone.output.splitlines() if line.startswith("{")]
     lines = [json.loads(line) for line in said]
     assert all({"at", "level", "logger", "event"} <= line.keys() for line in lines)
     (turn,) = (line for line in lines if line["event"] == "turn")
-    assert (turn["exchange"], turn["finish"], turn["completion_tokens"]) == (asked["id"], "length", 5)
+    assert (turn["exchange"], turn["finish"], turn["completion_tokens"]) == (ended.exchange, "length", 5)
     assert (turn["version"], turn["kept"], turn["error"]) == ("general@0", True, "")
     requests = [(line["route"], line["status"]) for line in lines if line["event"] == "request"]
     assert ("/v1/chat/completions", 200) in requests

@@ -96,20 +96,6 @@ def test_a_turn_and_a_publish_are_traced_from_the_web_through_the_engine_to_the_
     assert keys <= spans.TOLD.keys()
 
 
-def test_without_the_setting_nothing_is_sent_whatever_the_environment_says(
-    tiny_hone: RunningHone, receiver: Receiver
-) -> None:
-    tiny_hone.environment |= {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
-        "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
-    }
-    tiny_hone.settings = "[chat]\nmax_tokens = 2\n"
-    tiny_hone.start()
-    tiny_hone.chat(SPOKEN)
-    tiny_hone.stop()
-    assert not receiver.raw
-
-
 async def test_a_runs_stages_are_spans_of_one_trace(
     house: House,  # noqa: F811
     trained_here: None,  # noqa: F811

@@ -160,14 +160,14 @@ def wait_for(run: RunFolder, process: "subprocess.Popen[bytes]", phase: str, ste
 
 
 def test_a_child_killed_again_and_again_ends_with_the_same_bytes(base: Path, tmp_path: Path) -> None:
-    long = {"epochs": 16, "patience": 16, "checkpoint_steps": 7, "batch_tokens": 64}
+    long = {"epochs": 8, "patience": 8, "checkpoint_steps": 7, "batch_tokens": 64}
     whole = make_run(tmp_path / "whole", base, MIXED[:10], MIXED[10:18], NAMED, **long)
     train(whole)
     run = RunFolder(tmp_path / "killed")
     run.path.mkdir()
     os.symlink(whole.snapshot, run.snapshot)
     run.write_plan(whole.read_plan())
-    for phase, step in (("train", 2), ("train", 30), ("score", 0)):
+    for phase, step in (("train", 2), ("train", 10), ("score", 0)):
         process = start(run)
         wait_for(run, process, phase, step)
         process.send_signal(signal.SIGKILL)
