@@ -29,6 +29,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Some hundred processes are started; compiling all of Hone anew in each would be a tenth of the run.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# A training child computes when its session does not; in one with all workers, it would wait for their tests.
+if "PYTEST_XDIST_WORKER" in os.environ and os.getsid(0) != os.getpid():
+    os.setsid()
 ONE_THREAD = {"HONE_ENGINE__THREADS": "1", "HONE_TUNER__THREADS": "1"}
 # Two answers come by chance; a test that wants them says so.
 NO_CHANCE = {"HONE_CHAT__COMPARE_SHARE": "0"}
@@ -74,7 +77,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _longest_first(items: list[pytest.Item]) -> None:
-    """Files of minutes go first, then those that use a model, so that the run ends with none of them alone."""
+    """Files of minutes go first, then those that use a model, so that none of them runs alone at the end."""
     models = {"model_cache", "tiny_model", "base"}
     using = {item.path for item in items if models & set(getattr(item, "fixturenames", ()))}
     items.sort(key=lambda item: (item.path.stem not in OF_MINUTES, item.path not in using))
