@@ -8,8 +8,9 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def hone(idle_hone: RunningHone) -> RunningHone:
-    return idle_hone
+def hone(tiny_hone: RunningHone) -> RunningHone:
+    tiny_hone.settings = "[chat]\nmax_tokens = 5\n"
+    return tiny_hone.start()
 
 
 def test_a_conversation_is_shown_to_reviewers_and_erased_by_its_author(page: Page, hone: RunningHone) -> None:
