@@ -110,5 +110,6 @@ def build(
 
 def _build_id() -> str:
     """Changes with the pages' source, so that a tab of another build is noticed."""
-    sources = sorted(Path(__file__).parent.glob("pages/**/*.py"))
+    pages = Path(__file__).parent.glob("pages/**/*")
+    sources = sorted(path for path in pages if path.suffix in (".py", ".js", ".css"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]

@@ -220,6 +220,25 @@ async def test_a_thumb_is_saved_at_once_and_the_same_again_clears_it(world: Worl
     assert world.parts.exchanges.get(exchange.id).rating is None
 
 
+async def test_after_a_restart_what_arrived_leaves_the_box_and_what_did_not_stays(world: World) -> None:
+    store, resume = world.parts.store, Lines(world.parts).resume
+    cut = ask(store, ANA, "Tell me all", "", finish_reason="cut")
+    for told, editing, kept in [
+        (cut.conversation_id, "", ""),
+        ("", "", ""),  # the browser never heard which conversation it had begun
+        (cut.conversation_id, cut.id, gr.skip()),
+    ]:
+        box, chat, _, opened, *_ = await world.call(resume, ANA, told, " Tell me all\n", editing)
+        assert (box, opened) == (kept, cut.conversation_id)
+        assert cut.id in {message["metadata"]["id"] for message in chat.value}
+    for told, written in ((cut.conversation_id, "Tell me mo"), ("", "Tell me mo")):
+        box, chat, *_ = await world.call(resume, ANA, told, written, "")
+        assert box == gr.skip()
+        assert (chat == gr.skip()) == (not told), "a page without a conversation stays as it is"
+    theirs = ask(store, BEN, "My secret")
+    assert (await world.call(resume, ANA, theirs.conversation_id, "", ""))[3] == ""
+
+
 async def test_a_correction_that_changes_nothing_is_none(world: World) -> None:
     exchange = rate(world.parts.store, ANA, ask(world.parts.store, ANA).id, rating="down")
     rating = Rating(world.parts)

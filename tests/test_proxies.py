@@ -12,6 +12,8 @@ from playwright.sync_api import expect
 from proxies import NAME, PROGRAMS, Proxy, proxy
 from test_canary_process import with_version
 
+from serve.pages.words import say
+
 pytestmark = pytest.mark.long
 
 SETTINGS = f"""[auth]
@@ -113,8 +115,11 @@ def test_large_bodies_are_refused_except_an_operators_import(visitor: httpx.Clie
 
 
 @pytest.mark.browser
-def test_a_page_signs_in_and_streams_in_a_browser(proxied: Proxy, behind: tuple[RunningHone, str]) -> None:
-    password = (behind[0].home / "admin-password").read_text().strip()
+def test_a_page_signs_in_streams_and_outlives_a_restart_in_a_browser(
+    proxied: Proxy, behind: tuple[RunningHone, str]
+) -> None:
+    hone, _ = behind
+    password = (hone.home / "admin-password").read_text().strip()
     with launched(f"--host-resolver-rules=MAP {NAME} 127.0.0.1") as browser:
         page = browser.new_page(ignore_https_errors=True, locale="en-US")
         page.goto(f"https://{proxied.host}/chat/")
@@ -128,6 +133,16 @@ def test_a_page_signs_in_and_streams_in_a_browser(proxied: Proxy, behind: tuple[
             "performance.getEntriesByType('navigation').map(entry => entry.nextHopProtocol)"
         )
         assert protocols == ["h2"]
+        page.goto(f"https://{proxied.host}/operate/")
+        expect(page.locator("#pin")).to_be_enabled(timeout=60_000)
+        hone.stop()
+        page.locator("#pin").click()
+        away, missed = page.locator("#away"), say("en", "away_missed")
+        expect(away).to_have_text(f"{say('en', 'away_gone')} {missed}", timeout=60_000)
+        expect(page.locator(".toast-body")).to_have_count(0)
+        hone.start()
+        expect(away).to_have_text(missed, timeout=60_000)
+        assert page.evaluate("performance.getEntriesByType('navigation')[0].type") == "navigate"
 
 
 def test_while_hone_restarts_visitors_are_told_and_their_sign_in_outlives_it(

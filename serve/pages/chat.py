@@ -4,7 +4,7 @@ Elements by id: `header`, `assistant`, `find`, `conversations`, `new-chat`, `cha
 `stop`, `training`, `share`, `edit-last`, `cancel-edit`, `rename`, `download`, `rate-panel`, `rate-fate`,
 `rate-reasons`, `rate-comment`, `rate-correction`, `rate-save`, `rate-close`, `rate-more`, `erase-open`,
 `erase-panel`, `erase-scope`, `erase-told`, `erase-name`, `erase-confirm`, `erase-keep`, `compare-panel`,
-`compared-a`, `compared-b`, `compare-told`, `assistant-notice`, and a button `choose-...` for each choice.
+`compared-a`, `compared-b`, `compare-told`, `assistant-notice`, `resume`, and a button `choose-...` for each.
 
 Trail: a browser -> here -> serve/pages/turns.py, serve/pages/rating.py, serve/pages/erasing.py
 """
@@ -36,6 +36,7 @@ INTO_ERASING = "() => { honeInto('#erase-panel'); }"
 BACK = "() => { honeBack(); }"
 LOST = "() => { honeLost(); honeChoose(); }"
 CHOSEN = "() => { honeChosen(); }"
+RATED = "(shown) => [shown, honeRated()]"
 LEAVE = "(where) => { if (where) location.href = where; }"
 DOWNLOAD = "(id) => { if (id) location.href = `/v1/conversations/${id}/file`; }"
 FROM_URL = "() => [new URLSearchParams(location.search).get('c') || '']"
@@ -48,8 +49,12 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> Page:
         heading.draw(page, guard, header, view.header)
         answering = _wire_turns(view, guard, Turns(parts))
         _wire_choosing(view, guard, Choosing(parts))
-        _wire_lines(page, view, guard, Lines(parts), answering)
-        _wire_rating(view, guard, Rating(parts))
+        lines, rating = Lines(parts), Rating(parts)
+        _wire_lines(page, view, guard, lines, answering)
+        _wire_rating(view, guard, rating)
+        # A thumb that was drawn and not kept goes: the browser forgets its mark only when it is told another.
+        resumed = view.resume.click(guard(lines.resume), view.written(), view.resumed(), **QUIET)
+        resumed.then(guard(rating.marks), view.conversation, view.chatbot, **QUIET)
         _wire_erasing(view, guard, Erase(parts), answering)
     return page
 
@@ -96,7 +101,7 @@ def _wire_lines(page: gr.Blocks, view: View, guard: Guard, lines: Lines, answeri
         guard(lines.restore), view.conversation, view.restored(), js=FROM_URL, trigger_mode="once", **QUIET
     )
     drafted = restored.then(None, [view.who, view.message], view.message, js=DRAFT)
-    drafted.then(None, None, None, js=FOCUS)
+    drafted.then(None, None, None, js=FOCUS).then(None, None, None, js=heading.RETURN)
     view.message.change(None, [view.who, view.message, view.editing], None, js=KEEP_DRAFT)
     view.conversation.change(None, view.conversation, None, js=KEEP_IN_URL)
     # Leaving a conversation ends the answer that is being given, which would land in the next one.
@@ -133,7 +138,8 @@ def _wire_rating(view: View, guard: Guard, rating: Rating) -> None:
     marked = [view.chatbot, view.conversation]
     rated = view.chatbot.like(guard(rating.thumb), marked, [*panel, view.chatbot], **QUIET)
     rated.then(guard(rating.marks), view.conversation, view.chatbot, **QUIET)
-    opened = [rated, view.more.click(guard(rating.more), view.conversation, panel, **QUIET)]
+    more = view.more.click(guard(rating.more), [view.conversation, view.rated], panel, js=RATED, **QUIET)
+    opened = [rated, more]
     saved = view.save.click(guard(rating.save), told, panel, **QUIET)
     shut = view.close.click(guard(rating.close), None, panel, **QUIET)
     for event in opened:

@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from feedback.choices import CHOICES
+from serve.pages.heading import resume
 from serve.pages.words import label
 
 MATH = [
@@ -34,6 +35,7 @@ class View:
         self.editing = gr.Textbox(visible="hidden", elem_id="editing")
         self.title = gr.Textbox(visible="hidden")
         self.who = gr.Textbox(visible="hidden", elem_id="who")
+        self.resume = resume()
 
     def opened(self) -> list[Any]:
         """What opening a conversation sets, in the order of `Lines`' answers."""
@@ -54,6 +56,14 @@ class View:
     def restored(self) -> list[Any]:
         """What the first opening sets, in the order of `Lines.restore`'s answer."""
         return [self.new, self.message, self.assistant, *self.opened(), self.who]
+
+    def written(self) -> list[Any]:
+        """What is open and being written, in the order that `Lines.resume` reads."""
+        return [self.conversation, self.message, self.editing]
+
+    def resumed(self) -> list[Any]:
+        """What is made anew after Hone was away, in the order of `Lines.resume`'s answer."""
+        return [self.message, *self.opened()]
 
     def answered(self) -> list[Any]:
         """What a turn sets while it is answered, in the order of `Turns`' views."""

@@ -61,17 +61,18 @@ def whole(
     visit: Visit,
     line: Sequence[Exchange],
     trouble: dict[str, str] | None = None,
+    marks: Sequence[str] | None = None,
     **around: Any,
 ) -> tuple[Any, ...]:
     """The chat with its line, then the panel: open where the last of it waits for a choice.
 
-    `around` is what else the chat is told.
+    `marks` are drawn instead of those that are kept; `around` is what else the chat is told.
     """
     waits = _waiting(store, visit, line)
     unchosen = waits.first if waits else None
     shown = bubbles(line, visit.language, trouble, shipped(store, line), unchosen)
-    marks = thumbs(line[:-1] if waits else line)
-    return gr.Chatbot(value=shown, feedback_value=marks, **around), *_panel(store, waits)
+    drawn = thumbs(line[:-1] if waits else line) if marks is None else list(marks)
+    return gr.Chatbot(value=shown, feedback_value=drawn, **around), *_panel(store, waits)
 
 
 def _waiting(store: Store, visit: Visit, line: Sequence[Exchange]) -> Comparison | None:

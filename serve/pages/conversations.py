@@ -17,12 +17,14 @@ from feedback.errors import BadRequest, NotAllowed, NotFound
 from feedback.records import Assistant, Exchange, Role
 from feedback.search import MAX_QUERY
 from serve.pages.bubbles import inert
-from serve.pages.choosing import whole
+from serve.pages.choosing import COMPARED, whole
 from serve.pages.handlers import Visit, needs
 from serve.pages.words import assistant_choices
 from serve.parts import Parts
 
 UNTITLED = "…"
+UNMARKED = "-"
+"""A mark that draws nothing, and that no answer has."""
 NEW = True, False
 """What a new conversation's author allows: that it is learnt from, and not that reviewers read it."""
 
@@ -110,7 +112,38 @@ class Lines:
     def example(self, visit: Visit, event: gr.SelectData) -> str:
         return str(event.value.get("text", "")) if isinstance(event.value, dict) else ""
 
-    def _open(self, visit: Visit, conversation_id: str) -> tuple[Any, ...]:
+    @needs(Role.USER)
+    def resume(self, visit: Visit, conversation_id: str, text: str, editing: str) -> tuple[Any, ...]:
+        """What is open as the record has it, after Hone was away; what is written stays, unless it arrived.
+
+        No mark is drawn: the browser's own are forgotten only so, and those that are kept are told next.
+        """
+        try:
+            line = self._line(visit, conversation_id) if conversation_id else self._unheard(visit, text)
+        except (NotFound, NotAllowed):
+            return gr.skip(), *self._open(visit, "")[1:]
+        if not line:
+            ready = gr.Button(visible=True, interactive=True), gr.Button(visible=False)
+            return *(gr.skip(),) * 8, *ready, *(gr.skip(),) * (1 + COMPARED)
+        unmarked = [UNMARKED for _ in line]
+        _, *shown = self._open(visit, line[-1].conversation_id, unmarked)
+        if editing == line[-1].id:
+            shown[5:7] = gr.skip(), gr.skip()
+            return gr.skip(), *shown
+        return "" if _arrived(line, text) else gr.skip(), *shown
+
+    def _line(self, visit: Visit, conversation_id: str) -> Sequence[Exchange]:
+        return self._exchanges.conversation(conversation_id, visit.principal.name)
+
+    def _unheard(self, visit: Visit, text: str) -> Sequence[Exchange]:
+        """The conversation that a message began whose sender never heard of it."""
+        own = self._exchanges.conversations(visit.principal.name, 1)
+        line = self._line(visit, str(own[0]["id"])) if own else ()
+        return line if len(line) == 1 and _arrived(line, text) else ()
+
+    def _open(
+        self, visit: Visit, conversation_id: str, marks: Sequence[str] | None = None
+    ) -> tuple[Any, ...]:
         assistants = list(self._assistants.list())
         chosen, line, allowed = assistants[0], list[Exchange](), NEW
         own = {str(row["id"]): row for row in self._exchanges.conversations(visit.principal.name)}
@@ -125,7 +158,7 @@ class Lines:
             chosen = next((a for a in assistants if a.name == row["assistant"]), chosen)
             allowed = bool(row["training"]), bool(row["review"])
         dropdown = gr.Dropdown(choices=assistant_choices(assistants), value=chosen.name)
-        return dropdown, *self._opened(visit, conversation_id, line, chosen, allowed)
+        return dropdown, *self._opened(visit, conversation_id, line, chosen, allowed, marks)
 
     def _opened(
         self,
@@ -134,17 +167,23 @@ class Lines:
         line: Sequence[Exchange],
         known: Assistant,
         allowed: tuple[bool, bool],
+        marks: Sequence[str] | None = None,
     ) -> tuple[Any, ...]:
         greeting = f"## {inert(known.greeting or visit.say('greeting'))}"
         greeting += f"\n\n{visit.say('packaged_model')}" if self._packaged else ""
         examples = [{"text": text} for text in known.examples]
         around: dict[str, Any] = {"placeholder": greeting, "examples": examples or None}
-        chatbot, *panel = whole(self._store, visit, line, **around)
+        chatbot, *panel = whole(self._store, visit, line, marks=marks, **around)
         own = listed(self._exchanges.conversations(visit.principal.name), conversation_id)
         send, stop = gr.Button(visible=True, interactive=True), gr.Button(visible=False)
         buttons = gr.Row(visible=False), send, stop
         notice = gr.HTML(value=f"<p>{escape(known.notice)}</p>", visible=bool(known.notice))
         return chatbot, own, conversation_id, *allowed, "", *buttons, notice, *panel
+
+
+def _arrived(line: Sequence[Exchange], text: str) -> bool:
+    """Whether what is still in the box is the message whose answer was cut off."""
+    return line[-1].finish_reason == "cut" and line[-1].instruction.strip() == text.strip()
 
 
 def listed(own: Sequence[dict[str, Any]], chosen: str, *, stays: bool = False) -> gr.Radio:

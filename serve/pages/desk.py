@@ -8,6 +8,7 @@ Trail: serve/pages/review.py -> here -> feedback/queue.py, feedback/review.py
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from feedback.errors import BadRequest, HoneError
 from feedback.queue import QUEUES, Item
 from feedback.records import Role
 from feedback.review import Verdict
-from serve.pages import bulk, cards
+from serve.pages import bulk, cards, opened
 from serve.pages.finds import Finds
 from serve.pages.handlers import Visit, needs
 from serve.pages.shown import Shown
@@ -33,9 +34,10 @@ TO_JUDGE = ("pending", "skipped", "disputed")
 TICKED = ("pending", "skipped")
 """The states that can be judged several at once: a dispute wants to be read."""
 BULK: tuple[Verdict, ...] = ("approve", "reject", "skip")
-TABLE_EXCERPT = 300
 SHOWN = 17
 """How much every answer sets: the length of `View.shown`."""
+EDITOR, CHOSEN = 5, 7
+"""Where in it the editor's words are, and whose they are."""
 PULSE = 0.3
 """Seconds between two words on how far many verdicts have come."""
 
@@ -125,6 +127,17 @@ class Desk:
         except HoneError as gone:
             return "", cards.notice(visit.trouble(gone))
         return held.id, cards.claimed(held.until, visit.language)
+
+    @needs(Role.REVIEWER)
+    def resume(
+        self, visit: Visit, chosen: str, claim: str, text: str, proposed: str, *where: Any
+    ) -> tuple[Any, ...]:
+        """The queue after Hone was away; what was open is still chosen, its words as they are."""
+        with suppress(HoneError):  # it was judged before that, or erased: the view tells
+            self.keep(visit, chosen, claim, text, proposed)
+        view = self._view(visit, Where(*where), [chosen], leaving=claim)
+        same = chosen and view[CHOSEN] == chosen
+        return *view[:EDITOR], gr.skip() if same else view[EDITOR], *view[EDITOR + 1 :]
 
     @needs(Role.REVIEWER)
     def look_through(self, visit: Visit, text: str) -> str:
@@ -218,15 +231,15 @@ class Desk:
             self._assistant_choice(visit, where.assistant),
             self._queue(found, exchange.id if exchange else None, where, visit.language),
             gr.Button(visible=len(found) == where.shown < MOST),
-            _whole(item, finds, visit.language),
+            opened.whole(item, finds, visit.language),
             words,
             gr.skip(),  # a reason is typed while this is on its way: queue.js keeps it
             exchange.id if exchange else "",
             item.proposed if item else "",
-            *_buttons(item),
+            *opened.buttons(item),
             item.claim.id if item and item.claim else "",
             cards.claim(item, visit.language) if item else "",
-            _table(item),
+            opened.table(item),
             finds.taught(words),
         )
 
@@ -266,34 +279,3 @@ class Desk:
 def _check_chosen(visit: Visit, chosen: str) -> None:
     if not chosen:
         raise BadRequest(visit.say("pick_one"))
-
-
-def _whole(item: Item | None, finds: Finds, language: Language) -> str:
-    """The exchange and how it stands, with what is private in it marked."""
-    if item is None:
-        return cards.detail(None, language)
-    return (
-        cards.detail(item.exchange, language, finds.marked)
-        + finds.asked(item.exchange.messages)
-        + cards.standing(item, language, finds.marked)
-    )
-
-
-def _buttons(item: Item | None) -> tuple[gr.Button, ...]:
-    """Approve, reject, skip and reopen, as far as they make sense for this item."""
-    state = item.exchange.state if item else ""
-    judged = state in ("approved", "rejected")
-    able = item is not None and not item.held
-    return (
-        gr.Button(interactive=able),
-        gr.Button(interactive=able),
-        gr.Button(interactive=able, visible=not judged and state not in ("waiting", "disputed")),
-        gr.Button(visible=judged),
-    )
-
-
-def _table(item: Item | None) -> gr.Radio:
-    """The words that reviewers disagree on, each once; choosing one puts it into the editor."""
-    said = [opinion.response for opinion in item.opinions if opinion.response] if item else []
-    choices = [(words[:TABLE_EXCERPT], words) for words in dict.fromkeys(said)]
-    return gr.Radio(choices=choices, value=None, visible=bool(choices))

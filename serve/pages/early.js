@@ -52,9 +52,11 @@
     const reloaded = Number(sessionStorage.getItem("honeReloaded") || 0);
     if (answer.status === 409 && url.includes("/queue/join") && Date.now() - reloaded > 10000) {
       sessionStorage.setItem("honeReloaded", String(Date.now()));
+      await honeKeep(fetched);
       location.reload();
     }
     if (answer.status === 401) {
+      await honeKeep(fetched);
       location.href = "/login?next=" + encodeURIComponent(location.pathname + location.search);
     }
     return answer;

@@ -14,7 +14,7 @@ from serve.pages import chat, operate, review
 from serve.pages.handlers import Guard
 from serve.pages.heading import Header
 from serve.pages.thrift import Page
-from serve.pages.words import LANGUAGES, translations
+from serve.pages.words import LANGUAGES, scripted, translations
 from serve.parts import Parts
 
 PAGES = (
@@ -72,11 +72,13 @@ def build_pages(parts: Parts) -> dict[str, Page]:
 
 
 def snippet(build_id: str) -> str:
-    """What must run before Gradio's scripts: language, build header, reload, sign-in; a stream that lasts."""
+    """What must run before Gradio's scripts: language, build header, sign-in; what outlives a restart."""
     source = _source("early.js").replace("BUILD_ID", build_id).replace("LANGUAGES", "|".join(LANGUAGES))
+    words = ", ".join(f"{name}: {scripted(f'away_{name}')}" for name in ("gone", "starting", "missed", "cut"))
+    source += _source("away.js").replace("WORDS", f"{{ {words} }}")
     icon = '<link rel="icon" type="image/svg+xml" href="/favicon.ico">'
-    scripts = "".join(map(_source, ("stream.js", "focus.js", "asking.js")))
-    return f"{icon}<script>{source}{scripts}</script>"
+    scripts = "".join(map(_source, ("stream.js", "keeping.js", "focus.js", "asking.js")))
+    return f"{icon}<style>{_source('away.css')}</style><script>{source}{scripts}</script>"
 
 
 def _theme() -> gr.themes.Base:

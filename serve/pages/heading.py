@@ -1,4 +1,4 @@
-"""What stands above every page: where one can go, in which language, and who one is; and the page's name.
+"""What every page has: where one can go, in which language, who one is; its name; how it goes on.
 
 The name is the first heading, which is heard and not seen, and the window's title.
 
@@ -15,12 +15,19 @@ from serve.pages.handlers import QUIET, Guard, Visit, needs
 from serve.parts import Parts
 
 _MENU = '<button type="button" id="menu" aria-label="{name}" onclick="honeMenu()">☰</button>'
+RETURN = "() => { honeReturn(); }"
+"""What a page ends its loading with: what was being written before it was loaded anew (keeping.js)."""
 _TITLE = "() => { document.title = document.querySelector('#header h1')?.textContent || document.title; }"
 
 
 def draw(page: gr.Blocks, guard: Guard, header: Callable[[Visit], str], place: gr.HTML) -> None:
     """Let a page show its header when it is opened."""
     page.load(guard(header), None, place, **QUIET).then(None, None, None, js=_TITLE)
+
+
+def resume() -> gr.Button:
+    """A button for nobody: away.js presses it when Hone is back, to bring the page up to date."""
+    return gr.Button("resume", visible="hidden", elem_id="resume")
 
 
 class Header:

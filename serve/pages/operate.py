@@ -75,8 +75,10 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> Page:
         heading.draw(page, guard, header, top)
         # Nothing can be pressed before the page knows of which assistant.
         buttons = [tune, promote, roll_back, *orders.values()]
-        page.load(guard(desk.load), assistant, [assistant, *view, *buttons], **QUIET)
-        assistant.input(guard(desk.look), [assistant, offered], view, **QUIET)
+        loaded = page.load(guard(desk.load), assistant, [assistant, *view, *buttons], **QUIET)
+        loaded.then(None, js=heading.RETURN)
+        chosen_or_back = [assistant.input, heading.resume().click]
+        gr.on(chosen_or_back, guard(desk.look), [assistant, offered], view, **QUIET)
         beat.tick(guard(desk.look), [assistant, offered], view, trigger_mode="once", **QUIET)
         once: dict[str, Any] = {"trigger_mode": "once", **QUIET}
         tune.click(guard(desk.tune), [assistant, offered], view, js=_confirm("sure_tune", "tune", 0), **once)

@@ -77,15 +77,16 @@ class Rating:
         return closed()
 
     @needs(Role.USER)
-    def more(self, visit: Visit, conversation_id: str) -> tuple[Any, ...]:
-        """Open the panel again for the conversation's last rated answer."""
+    def more(self, visit: Visit, conversation_id: str, wanted: str = "") -> tuple[Any, ...]:
+        """Open the panel again for the rated answer that is wanted, else for the conversation's last."""
         line = self._exchanges.conversation(conversation_id, visit.principal.name) if conversation_id else []
         rated = [exchange for exchange in line if exchange.rating]
         if not rated:
             visit.warn(visit.say("rate_none"))
             return closed()
-        told = lineage.fate(self._store, visit.principal, rated[-1].id)
-        return _opened(visit, rated[-1], fates.fate(told["where"], visit.language))
+        shown = next((exchange for exchange in rated if exchange.id == wanted), rated[-1])
+        told = lineage.fate(self._store, visit.principal, shown.id)
+        return _opened(visit, shown, fates.fate(told["where"], visit.language))
 
     def _rate(self, visit: Visit, exchange_id: str, liked: bool | str) -> Exchange:
         exchange = self._own(visit, exchange_id)

@@ -2,7 +2,7 @@
 
 Elements by id: `review-state`, `review-assistant`, `queue`, `queue-more`, `detail`, `claim`, `table`,
 `editor`, `taught`, `review-reason`, `approve`, `reject`, `skip`, `reopen`, `header`; `bulk` with
-`bulk-reason`, `bulk-approve`, `bulk-reject`, `bulk-skip`; `bulk-result`. In the queue every item is
+`bulk-reason`, `bulk-approve`, `bulk-reject`, `bulk-skip`; `bulk-result`, `resume`. In the queue every item is
 `[data-exchange]`, its box `[data-tick]`. Keys (queue.js): J, K, A, E, R, S, X; none while something is typed.
 The second tab is `quality`, with `agreement`, `golds`, `gold-...` of the form, `gold-retire`.
 
@@ -41,7 +41,10 @@ def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> Page:
 
 def _wire_desk(page: gr.Blocks, view: View, guard: Guard, desk: Desk) -> None:
     shown, filters, judged = view.shown(), view.filters(), view.judged()
-    page.load(guard(desk.load), [view.claim, *filters], shown, **QUIET)
+    loaded = page.load(guard(desk.load), [view.claim, *filters], shown, **QUIET)
+    loaded.then(None, None, None, js=heading.RETURN)
+    kept = [view.chosen, view.claim, view.editor, view.proposed]
+    view.resume.click(guard(desk.resume), [*kept, *filters], shown, **QUIET)
     chosen_otherwise = [view.state.input, view.assistant.input]
     gr.on(chosen_otherwise, guard(desk.load), [view.claim, *filters], shown, **QUIET)
     view.more.click(guard(desk.longer), [view.chosen, view.claim, *filters], [*shown, view.limit], **QUIET)

@@ -7,6 +7,7 @@ import gradio as gr
 
 from feedback.review import Verdict
 from serve.pages.desk import PAGE
+from serve.pages.heading import resume
 from serve.pages.words import label
 
 
@@ -28,6 +29,7 @@ class View:
         self.proposed = gr.Textbox(visible="hidden", elem_id="review-proposed")
         self.claim = gr.Textbox(visible="hidden", elem_id="review-claim")
         self.limit = gr.Number(PAGE, visible="hidden", precision=0)
+        self.resume = resume()
         self.scripted = gr.Textbox(visible="hidden")
         """In whose place a script of the page puts what it knows: what is chosen, or ticked."""
 

@@ -20,6 +20,24 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Hone 내부에서 오류가 발생했습니다. 자세한 내용은 로그에 있습니다. 다시 시도해 주세요.",
     ),
     "reload": ("This page is out of date. Reload it.", "이 페이지는 오래되었습니다. 새로 고쳐 주세요."),
+    "away_gone": (
+        "Hone cannot be reached just now; most likely it restarts. What you wrote is kept, and this page "
+        "goes on by itself.",
+        "지금 Hone에 연결할 수 없습니다. 다시 시작하는 중일 것입니다. 쓰던 내용은 남아 있고, 페이지는 저절로 "
+        "이어집니다.",
+    ),
+    "away_starting": (
+        "Hone is back. It answers again once its engine is ready.",
+        "Hone이 돌아왔습니다. 엔진이 준비되면 다시 답합니다.",
+    ),
+    "away_missed": (
+        "What you just did was not kept: do it again when Hone is back.",
+        "방금 한 일은 저장되지 않았습니다. Hone이 돌아오면 다시 해 주세요.",
+    ),
+    "away_cut": (
+        "What you did last was cut off: look whether it was kept before you do it again.",
+        "마지막으로 한 일이 도중에 끊겼습니다. 저장되었는지 확인한 뒤 다시 해 주세요.",
+    ),
     "sign_in": ("Sign in", "로그인"),
     "to_chat": ("Go to the chat", "대화로 가기"),
     "try_again": ("Try again", "다시 시도"),
