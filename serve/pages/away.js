@@ -91,6 +91,8 @@
     if (asked.some(([, event]) => ["submit", "retry"].includes(event))) return "answer";
     return asked.every(([, event]) => HELD.includes(event)) ? "held" : "press";
   };
+  // An answer can break off after its first line; Gradio's client would take that for a lost connection.
+  const whole = async (answer) => new Response(await answer.text(), answer);
   const gone = async (answer) => {
     if (![502, 503, 504].includes(answer.status)) return false;
     const told = await answer.clone().json().catch(() => null);
@@ -102,7 +104,7 @@
     for (;;) {
       if (state !== "away") {
         try {
-          const answer = await fetched(resource, options);
+          const answer = await whole(await fetched(resource, options));
           if (!(await gone(answer))) {
             if (state === "back" && kindOf(options.body) === "resume") {
               resuming = answer.ok && (await answer.clone().json()).event_id;
