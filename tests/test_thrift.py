@@ -10,7 +10,8 @@ import pytest
 from gradio.queueing import Queue
 from gradio.state_holder import SessionState
 
-from serve.pages.operate import QUICK, SLOW, Desk
+from serve.pages.operate import Desk
+from serve.pages.operate_layout import QUICK, SLOW
 from serve.pages.thrift import Grown, Page, Settled, WokenQueue
 from serve.pages.turns import SHOW_EVERY, pace
 

@@ -1,13 +1,9 @@
 """The operate page: versions and runs of an assistant, and the buttons that change which one answers.
 
-Elements by id: `operate-assistant`, `versions`, `run`, `gate`, `runs`, `decisions`, `engine`, `tune`,
-`promote-version`, `operate-reason`, `promote`, `rollback`, `header`, `rollout`, `notices`, `upkeep`,
-`assistants` and the fields of its form, a button each for the orders `hold`, `pin`, `unpin`, `pause`, and
-`resume`, `audit` with its `audit-kind`, `audit-list` and `audit-more`.
 Everything is read from the record again, every two seconds while something is under way, so a reload loses
 nothing.
 
-Trail: a browser -> here -> serve/operations.py
+Trail: a browser -> here -> serve/pages/operate_layout.py, serve/operations.py
 """
 
 import asyncio
@@ -23,104 +19,62 @@ from feedback.records import Role, Version
 from serve.pages import assistants, audit, heading, rollouts, tables
 from serve.pages.handlers import QUIET, Guard, Visit, needs
 from serve.pages.notices import notices
+from serve.pages.operate_layout import BUTTONS, QUICK, SHOWN, SLOW, View
 from serve.pages.reasons import wording
 from serve.pages.thrift import Page
 from serve.pages.upkeep import upkeep
-from serve.pages.words import assistant_choices, label, scripted
+from serve.pages.words import assistant_choices, scripted
 from serve.parts import Parts
 
-QUICK, SLOW = 2.0, 15.0
-"""Seconds between two looks: while a run or a start of the engine goes on, and otherwise."""
 UNDER_WAY = ("queued", "running")
 RUNS_SHOWN = 10
-SHOWN = 12
-"""How many things a view sets."""
-BUTTONS = 3 + len(get_args(Order))
-"""Run, promote, roll back, and one for each order."""
 
 
 def build(parts: Parts, guard: Guard, header: Callable[[Visit], str]) -> Page:
     """The page; `header` is the handler that draws what stands above every page."""
     desk = Desk(parts)
     with Page(title="Hone · Operate", analytics_enabled=False) as page:
-        top = gr.HTML(elem_id="header", js_on_load=None)
-        engine = _section("engine")
-        with gr.Row(elem_id="operate-bar", equal_height=True):
-            assistant = gr.Dropdown([], label=label("assistant"), elem_id="operate-assistant", scale=3)
-            tune = _button("tune", variant="primary", scale=1, min_width=140)
-        with gr.Row():
-            with gr.Column(scale=1, min_width=320):
-                run = _section("run")
-            with gr.Column(scale=1, min_width=320):
-                gate = _section("gate")
-        rollout = _section("rollout")
-        versions = _section("versions")
-        with gr.Column(elem_id="operate-actions"):
-            with gr.Row():
-                chosen, reason = _named()
-            with gr.Row():
-                promote = _button("promote", variant="primary")
-                roll_back = _button("roll_back", "rollback", variant="stop")
-            with gr.Row():
-                orders = {order: _button(order, size="sm", min_width=80) for order in get_args(Order)}
-        decisions = _section("decisions")
-        runs = _section("runs")
-        told = _section("notices")
-        kept = _section("upkeep")
-        form = assistants.Form(assistant)
-        log = audit.Log()
-        offered = gr.Textbox(visible="hidden", elem_id="offered")
-        beat = gr.Timer(QUICK)
-        view = [engine, run, gate, versions, decisions, runs, chosen, offered, rollout, told, kept, beat]
-        heading.draw(page, guard, header, top)
-        # Nothing can be pressed before the page knows of which assistant.
-        buttons = [tune, promote, roll_back, *orders.values()]
-        loaded = page.load(guard(desk.load), assistant, [assistant, *view, *buttons], **QUIET)
-        loaded.then(None, js=heading.RETURN)
-        chosen_or_back = [assistant.input, heading.resume().click]
-        gr.on(chosen_or_back, guard(desk.look), [assistant, offered], view, **QUIET)
-        beat.tick(guard(desk.look), [assistant, offered], view, trigger_mode="once", **QUIET)
-        once: dict[str, Any] = {"trigger_mode": "once", **QUIET}
-        tune.click(guard(desk.tune), [assistant, offered], view, js=_confirm("sure_tune", "tune", 0), **once)
-        promote.click(
-            guard(desk.promote),
-            [assistant, offered, chosen, reason],
-            [*view, reason],
-            js=_confirm("sure_promote", "promote", 2, 3),
-            **once,
-        )
-        roll_back.click(
-            guard(desk.roll_back),
-            [assistant, offered, reason],
-            [*view, reason],
-            js=_confirm("sure_roll_back", "roll_back", 0, 2),
-            **once,
-        )
-        for order, button in orders.items():
-            button.click(guard(desk.orders[order]), [assistant, offered, reason], [*view, reason], **once)
-        log.wire(guard, audit.Desk(parts))
-        made = form.wire(guard, assistants.Desk(parts))
-        made.success(guard(desk.look), [assistant, offered], view, **QUIET)
+        view = View()
+        heading.draw(page, guard, header, view.header)
+        _wire_looks(page, view, guard, desk)
+        _wire_buttons(view, guard, desk)
+        view.log.wire(guard, audit.Desk(parts))
+        made = view.form.wire(guard, assistants.Desk(parts))
+        made.success(guard(desk.look), [view.assistant, view.offered], view.shown(), **QUIET)
     return page
 
 
-def _named() -> tuple[gr.Dropdown, gr.Textbox]:
-    """Which version is meant, and why."""
-    reason = {"label": label("operate_reason"), "placeholder": label("operate_reason_hint")}
-    return (
-        gr.Dropdown([], label=label("promote_version"), elem_id="promote-version"),
-        gr.Textbox(**reason, elem_id="operate-reason", max_lines=3),
+def _wire_looks(page: gr.Blocks, view: View, guard: Guard, desk: "Desk") -> None:
+    asked, shown = [view.assistant, view.offered], view.shown()
+    # Nothing can be pressed before the page knows of which assistant.
+    opened = [view.assistant, *shown, *view.buttons()]
+    loaded = page.load(guard(desk.load), view.assistant, opened, **QUIET)
+    loaded.then(None, js=heading.RETURN)
+    gr.on([view.assistant.input, view.resume.click], guard(desk.look), asked, shown, **QUIET)
+    view.beat.tick(guard(desk.look), asked, shown, trigger_mode="once", **QUIET)
+
+
+def _wire_buttons(view: View, guard: Guard, desk: "Desk") -> None:
+    asked, shown = [view.assistant, view.offered], view.shown()
+    after = [*shown, view.reason]
+    once: dict[str, Any] = {"trigger_mode": "once", **QUIET}
+    view.tune.click(guard(desk.tune), asked, shown, js=_confirm("sure_tune", "tune", 0), **once)
+    view.promote.click(
+        guard(desk.promote),
+        [*asked, view.chosen, view.reason],
+        after,
+        js=_confirm("sure_promote", "promote", 2, 3),
+        **once,
     )
-
-
-def _button(name: str, id: str = "", **looks: Any) -> gr.Button:
-    """A button that cannot be pressed yet."""
-    return gr.Button(label(name), elem_id=id or name, interactive=False, **looks)
-
-
-def _section(name: str) -> gr.HTML:
-    gr.Markdown(label(name), elem_classes="section")
-    return gr.HTML(elem_id=name, js_on_load=None, elem_classes="card")
+    view.roll_back.click(
+        guard(desk.roll_back),
+        [*asked, view.reason],
+        after,
+        js=_confirm("sure_roll_back", "roll_back", 0, 2),
+        **once,
+    )
+    for order, button in view.orders.items():
+        button.click(guard(desk.orders[order]), [*asked, view.reason], after, **once)
 
 
 def _confirm(question: str, yes: str, name: int, reason: int | None = None) -> str:
