@@ -12,9 +12,12 @@ from uuid import UUID, uuid5
 from feedback import line, lookup
 from feedback.accounts import has_ended
 from feedback.errors import BadRequest, Conflict, NotAllowed, NotFound, NotSignedIn, PromptTooLong
-from feedback.records import MAX_ASKED, Exchange, FinishReason, new_id
+from feedback.records import MAX_ASKED, Exchange, FinishReason, is_id, new_id
 from feedback.store import Store
 from feedback.transaction import Rows, Transaction
+
+_ENDING = """SELECT id IN (SELECT exchange_id FROM erased_exchanges) AS erased
+FROM exchanges WHERE id = $1"""
 
 
 class Exchanges:
@@ -72,7 +75,7 @@ class Exchanges:
 
         Of an exchange that was erased while it ran only the fact is kept.
         """
-        if not self._store.row("SELECT 1 FROM exchanges WHERE id = try_cast($1 AS UUID)", [exchange_id]):
+        if not is_id(exchange_id):
             raise lookup.unknown(exchange_id)
         answer = {
             "id": answer_id(exchange_id),
@@ -89,8 +92,10 @@ class Exchanges:
         }
 
         def end(transaction: Transaction) -> None:
-            erased = "SELECT 1 FROM erased_exchanges WHERE exchange_id = $1 LIMIT 1"
-            words = {"response": "", "error": ""} if transaction.row(erased, [exchange_id]) else {}
+            held = transaction.row(_ENDING, [exchange_id])
+            if held is None:
+                raise lookup.unknown(exchange_id)
+            words = {"response": "", "error": ""} if held["erased"] else {}
             transaction.append({"answers": [{**answer, **words}]})
 
         self._store.decide(end, about=exchange_id)
@@ -182,13 +187,16 @@ class Exchanges:
 
     def _own(self, conversation_id: str, owner: str) -> dict[str, Any]:
         held = self._store.row(
-            "SELECT id, owner FROM conversations WHERE id = try_cast($1 AS UUID)", [conversation_id]
+            """SELECT id, owner, id IN (SELECT conversation_id FROM erased_conversations) AS erased
+            FROM conversations WHERE id = try_cast($1 AS UUID)""",
+            [conversation_id],
         )
         if held is None:
             raise NotFound(f"There is no conversation {conversation_id[:64]}.", "Begin a new one.")
         if held["owner"] != owner:
             raise _not_yours()
-        _refuse_erased_conversation(self._store, held["id"])
+        if held["erased"]:
+            raise _was_erased()
         return held
 
     def _check_replaced(self, exchange_id: str, conversation_id: str) -> None:
@@ -272,7 +280,11 @@ def _refuse_erased(transaction: Transaction, exchange: Exchange) -> None:
 def _refuse_erased_conversation(store: Store | Transaction, conversation_id: str) -> None:
     erased = "SELECT 1 FROM erased_conversations WHERE conversation_id = try_cast($1 AS UUID) LIMIT 1"
     if store.row(erased, [conversation_id]):
-        raise NotFound("That conversation was erased.", "Begin a new one.")
+        raise _was_erased()
+
+
+def _was_erased() -> NotFound:
+    return NotFound("That conversation was erased.", "Begin a new one.")
 
 
 def _not_yours() -> NotAllowed:
