@@ -29,6 +29,7 @@ SELECT name, arg_max(role, seq) FILTER (WHERE role IS NOT NULL) AS role,
     max(seq) FILTER (WHERE change IN ('password', 'suspended', 'signed_out')) AS sessions_after,
     min(a.at) AS made_at
 FROM accounts a {where} GROUP BY name HAVING NOT bool_or(change = 'erased') ORDER BY min(seq)"""
+_WHOSE = "WHERE a.name IN (SELECT account FROM sessions WHERE token_digest = $1)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ class Accounts:
         row = self._store.row(
             f"""
             SELECT now.name, now.role, s.expires_at FROM sessions s
-            JOIN ({_NOW.format(where="")}) now ON now.name = s.account
+            JOIN ({_NOW.format(where=_WHOSE)}) now ON now.name = s.account
             WHERE s.token_digest = $1 AND s.expires_at > $2 AND NOT now.suspended
                 AND s.seq > coalesce(now.sessions_after, 0)
                 AND s.id NOT IN (SELECT session_id FROM session_ends)""",  # noqa: S608

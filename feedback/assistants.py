@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from feedback.errors import BadRequest, Conflict, NotFound
+from feedback.lately import Lately
 from feedback.records import Assistant
 from feedback.store import Store
 from feedback.writer import Transaction
@@ -26,6 +27,7 @@ class Assistants:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._known: Lately[Assistant] = Lately(store, "assistants")
 
     def add(self, assistant: Assistant, principal: str) -> Assistant:
         """Make an assistant.
@@ -62,7 +64,8 @@ class Assistants:
         return self._store.decide(edit)
 
     def get(self, name: str) -> Assistant:
-        found = _find(self._store, name)
+        """The assistant of this name as it is now; asked with every turn, so what was read is held."""
+        found = self._known.get(name, lambda: _find(self._store, name))
         if found is None:
             raise _unknown(name)
         return found

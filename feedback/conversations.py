@@ -68,12 +68,18 @@ def rename(store: Store, conversation_id: str, principal: str, title: str) -> st
 
 
 def own(store: Store | Transaction, conversation_id: str, owner: str) -> dict[str, Any]:
-    held = store.row("SELECT id, owner FROM conversations WHERE id = try_cast($1 AS UUID)", [conversation_id])
+    """The `id` and `owner` of a conversation of one's own that is not erased."""
+    held = store.row(
+        """SELECT id, owner, id IN (SELECT conversation_id FROM erased_conversations) AS erased
+        FROM conversations WHERE id = try_cast($1 AS UUID)""",
+        [conversation_id],
+    )
     if held is None:
         raise NotFound(f"There is no conversation {conversation_id[:64]}.", "Begin a new one.")
     if held["owner"] != owner:
         raise not_yours()
-    refuse_erased(store, held["id"])
+    if held["erased"]:
+        raise _was_erased()
     return held
 
 
@@ -101,7 +107,11 @@ def begin(
 def refuse_erased(store: Store | Transaction, conversation_id: str) -> None:
     erased = "SELECT 1 FROM erased_conversations WHERE conversation_id = try_cast($1 AS UUID) LIMIT 1"
     if store.row(erased, [conversation_id]):
-        raise NotFound("That conversation was erased.", "Begin a new one.")
+        raise _was_erased()
+
+
+def _was_erased() -> NotFound:
+    return NotFound("That conversation was erased.", "Begin a new one.")
 
 
 def not_yours() -> NotAllowed:

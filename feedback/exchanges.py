@@ -12,9 +12,12 @@ from uuid import UUID, uuid5
 
 from feedback import conversations, line, lookup
 from feedback.errors import BadRequest, Conflict, NotAllowed, PromptTooLong
-from feedback.records import MAX_ASKED, Exchange, FinishReason, new_id
+from feedback.records import MAX_ASKED, Exchange, FinishReason, is_id, new_id
 from feedback.store import Store
 from feedback.transaction import Rows, Transaction
+
+_ENDING = """SELECT id IN (SELECT exchange_id FROM erased_exchanges) AS erased
+FROM exchanges WHERE id = $1"""
 
 
 class Exchanges:
@@ -76,7 +79,7 @@ class Exchanges:
 
         Of an exchange that was erased while it ran only the fact is kept.
         """
-        if not self._store.row("SELECT 1 FROM exchanges WHERE id = try_cast($1 AS UUID)", [exchange_id]):
+        if not is_id(exchange_id):
             raise lookup.unknown(exchange_id)
         answer = {
             "id": answer_id(exchange_id),
@@ -93,8 +96,10 @@ class Exchanges:
         }
 
         def end(transaction: Transaction) -> None:
-            erased = "SELECT 1 FROM erased_exchanges WHERE exchange_id = $1 LIMIT 1"
-            words = {"response": "", "error": ""} if transaction.row(erased, [exchange_id]) else {}
+            held = transaction.row(_ENDING, [exchange_id])
+            if held is None:
+                raise lookup.unknown(exchange_id)
+            words = {"response": "", "error": ""} if held["erased"] else {}
             transaction.append({"answers": [{**answer, **words}]})
 
         self._store.decide(end, about=exchange_id)

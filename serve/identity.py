@@ -4,6 +4,7 @@ Every route and page handler names the role it needs and gets the principal from
 somebody is and what role they have; whether an exchange is theirs is the store's to check.
 """
 
+import asyncio
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
@@ -134,12 +135,17 @@ class Identity:
         principal_with_role.role = role  # type: ignore[attr-defined]
         return principal_with_role
 
-    def page(self, role: Role) -> Callable[[Request], str | None]:
-        """The same for a mounted page: browsers are sent to the sign-in, programs get None (401)."""
+    def page(self, role: Role) -> Callable[[Request], Awaitable[str | None]]:
+        """The same for a mounted page: browsers are sent to the sign-in, programs get None (401).
 
-        def name_with_role(request: Request) -> str | None:
+        Every event of a page asks, so the loop never waits for the record here.
+        """
+
+        async def name_with_role(request: Request) -> str | None:
             try:
-                return self.require(request, role).name  # type: ignore[arg-type]
+                if self.sure(request):  # type: ignore[arg-type]
+                    return self.require(request, role).name  # type: ignore[arg-type]
+                return (await asyncio.to_thread(self.require, request, role)).name  # type: ignore[arg-type]
             except NotSignedIn:
                 if "text/html" in request.headers.get("accept", ""):
                     raise HTTPException(

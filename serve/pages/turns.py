@@ -16,7 +16,7 @@ from typing import Any
 import gradio as gr
 
 from feedback import consent
-from feedback.errors import HoneError, NotFound
+from feedback.errors import HoneError
 from feedback.records import Exchange, Role
 from serve.comparing import Two
 from serve.pages import choosing
@@ -109,7 +109,9 @@ class Turns:
         try:
             if begun and begun[1] and not unkept:
                 await self._share(visit, exchange)
-            before, learnt, own = await asyncio.to_thread(self._around, visit, turns)
+            before, learnt, own = await asyncio.to_thread(
+                self._around, visit, turns, begins=begun is not None
+            )
             settled = Settled([*bubbles(before, visit.language, shipped=learnt), asked(exchange)])
             chosen = exchange.conversation_id if before or not unkept else ""
             side = "", "", chosen, listed(own, chosen), gr.Row(visible=False)
@@ -166,19 +168,14 @@ class Turns:
         await asyncio.to_thread(consent.allow, self._store, visit.principal, shown, review=True)
 
     def _around(
-        self, visit: Visit, turns: Sequence[Turn]
+        self, visit: Visit, turns: Sequence[Turn], *, begins: bool
     ) -> tuple[list[Exchange], dict[str, str], list[dict[str, Any]]]:
         """The line before these turns, which versions learnt from it, and the visitor's conversations.
 
-        A conversation that could not be kept has no line.
+        A conversation that begins with them has no line, whether or not it could be kept.
         """
-        name = visit.principal.name
-        try:
-            line = self._exchanges.conversation(turns[0].exchange.conversation_id, name)
-        except NotFound:
-            if not turns[0].unkept:
-                raise
-            line = []
+        name, asked_in = visit.principal.name, turns[0].exchange.conversation_id
+        line = [] if begins else self._exchanges.conversation(asked_in, name)
         asked_now = {turn.exchange.id for turn in turns}
         before = [exchange for exchange in line if exchange.id not in asked_now]
         return before, shipped(self._store, before), self._exchanges.conversations(name)
