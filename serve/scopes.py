@@ -54,7 +54,7 @@ OPENS: dict[Scope, frozenset[str]] = {
                 for verb in ("rollback", "hold", "pin", "unpin", "pause", "resume")
             ),
             *(f"GET {_ASSISTANT}/rollout", f"GET {_ASSISTANT}/decisions"),
-            *("GET /v1/exchanges/{exchange_id}/fate", "GET /v1/audit"),
+            "GET /v1/exchanges/{exchange_id}/fate",
         }
     ),
     Scope.DATA: frozenset({"POST /v1/imports", "GET /v1/exports", "GET /v1/curation"}),

@@ -78,7 +78,7 @@ POST   /v1/assistants/{name}/pause                operator  operate
 POST   /v1/assistants/{name}/resume               operator  operate
 POST   /v1/proposals                              operator  operate
 POST   /v1/notices/test                           operator  -
-GET    /v1/audit                                  operator  operate
+GET    /v1/audit                                  operator  -
 GET    /v1/status                                 operator  operate,metrics
 GET    /metrics                                   operator  metrics
 POST   /v1/imports                                operator  data
