@@ -1,8 +1,10 @@
 """Who may come in: passwords, sessions, roles, and always an admin. Assistants are kept here too."""
 
+import asyncio
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from stories import ADA, OTTO, PASSWORD
@@ -14,6 +16,7 @@ from feedback.errors import BadRequest, Conflict, NotFound
 from feedback.invitations import Invitations
 from feedback.lately import SECONDS, Lately
 from feedback.records import COMMAND_LINE, Assistant, Principal, Role, now
+from serve.identity import COOKIE, Identity
 
 BEN = Role.USER, PASSWORD
 
@@ -213,6 +216,20 @@ def test_a_held_session_ends_in_time_and_is_read_anew_now_and_then(store, ana, m
     later = now() + timedelta(days=1, seconds=1)
     monkeypatch.setattr(accounts_, "now", lambda: later)
     assert accounts.session(token) is None
+
+
+def test_a_page_looks_a_session_up_beside_the_loop_and_a_held_one_on_it(accounts, ana, monkeypatch):
+    identity = Identity(accounts, token="t", anyone=None, session_days=1)
+    asks = SimpleNamespace(headers={}, cookies={COOKIE: accounts.open_session(ana, 1)})
+    asked, name = [], identity.page(Role.USER)
+
+    def require(*given):
+        asked.append(threading.current_thread() is threading.main_thread())
+        return Identity.require(identity, *given)
+
+    monkeypatch.setattr(identity, "require", require)
+    assert [asyncio.run(name(asks)) for _ in "ab"] == ["ana", "ana"]
+    assert asked == [False, True]
 
 
 def _redeemed(store):
