@@ -37,7 +37,7 @@ def test_a_client_that_does_not_read_holds_nothing_once_its_answer_is_made(engin
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(address(engine))
         connection.sendall(request("/v1/chat/completions", asked))
-        until(lambda: engine.metric("hone_engine_num_requests_running") == 1, 5)
+        until(lambda: engine.metric("hone_engine_num_requests_running") == 1, 60)
         assert said(engine.chat())
         settled(engine)  # though nobody has read a word
         connection.settimeout(10)
@@ -54,7 +54,7 @@ def test_a_half_closed_socket_counts_as_gone(engine: Process) -> None:
         connection.sendall(request("/v1/chat/completions", CHAT | {"max_tokens": 3000, "stream": True}))
         connection.recv(1000)
         connection.shutdown(socket.SHUT_WR)
-        until(lambda: engine.metric(cancelled) == before + 1, 5)
+        until(lambda: engine.metric(cancelled) == before + 1, 60)
 
 
 class Endless:
