@@ -14,7 +14,10 @@ from test_quick_keys import LATE
 pytestmark = pytest.mark.browser
 
 PHONE, DESK = Look("narrow", "light", "ko"), Look("wide", "light", "en")
-each_look = pytest.mark.parametrize("look", LAYOUTS, ids=str)
+# Both widths and both languages in two; `make test-browser` takes all four.
+MINE = (Look("wide", "light", "en"), Look("narrow", "light", "ko"))
+FULL = [pytest.param(look, marks=[] if look in MINE else pytest.mark.slow, id=str(look)) for look in LAYOUTS]
+each_look = pytest.mark.parametrize("look", FULL)
 TITLES = {"chat": ("Chat", "대화"), "review": ("Review", "검토"), "operate": ("Operate", "운영")}
 TAUGHT = {"chat": "#chatbot .placeholder-content", "review": "#queue .empty", "operate": "#run .empty"}
 
