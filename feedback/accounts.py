@@ -199,6 +199,8 @@ def end(transaction: Transaction, name: str, by: str) -> None:
     # Who they are elsewhere is forgotten too, and what they called their keys.
     transaction.rows("UPDATE identities SET subject = '' WHERE account = $1 AND subject <> ''", [name])
     transaction.rows("UPDATE api_keys SET label = '' WHERE account = $1 AND label <> ''", [name])
+    # An address from which somebody failed to sign in may be theirs.
+    transaction.rows("UPDATE acts SET detail = '{}' WHERE kind = 'sign_in.stopped' AND subject = $1", [name])
     if not has_ended(transaction, name):
         change(transaction, by, name, "erased")
 

@@ -13,16 +13,17 @@ from feedback.transaction import Transaction
 
 MAX_TITLE = 120
 
-_LISTED = """
+_OWN = "conversation_id IN (SELECT id FROM conversations WHERE owner = $1)"
+_LISTED = f"""
 WITH said AS (SELECT conversation_id, count(*) AS exchanges, max(s.at) AS last_at,
         bool_and(training) AS training, bool_or(source <> 'api') AS by_hand
     FROM exchange_state s WHERE owner = $1 AND source NOT LIKE 'proposal:%'
         AND state <> 'erased' GROUP BY conversation_id),
-consented AS (SELECT conversation_id, arg_max(training, seq) AS training FROM consents
+consented AS (SELECT conversation_id, arg_max(training, seq) AS training FROM consents WHERE {_OWN}
     GROUP BY conversation_id),
-shown AS (SELECT conversation_id, arg_max(review, seq) AS review FROM shares
+shown AS (SELECT conversation_id, arg_max(review, seq) AS review FROM shares WHERE {_OWN}
     GROUP BY conversation_id),
-named AS (SELECT conversation_id, arg_max(title, seq) AS title FROM titles
+named AS (SELECT conversation_id, arg_max(title, seq) AS title FROM titles WHERE {_OWN}
     GROUP BY conversation_id)
 SELECT c.id, coalesce(named.title, c.title) AS title, c.assistant, c.at AS at,
     coalesce(said.last_at, c.at) AS last_at,
@@ -33,18 +34,27 @@ LEFT JOIN said ON said.conversation_id = c.id
 LEFT JOIN consented ON consented.conversation_id = c.id
 LEFT JOIN shown ON shown.conversation_id = c.id
 LEFT JOIN named ON named.conversation_id = c.id
-WHERE c.owner = $1 AND coalesce(said.by_hand, true)
+WHERE c.owner = $1 AND ($5 IS NULL AND coalesce(said.by_hand, true) OR c.id = try_cast($5 AS UUID))
     AND c.id NOT IN (SELECT conversation_id FROM erased_conversations)
     AND (contains(lower(coalesce(named.title, c.title)), lower($3))
         OR c.id IN (SELECT unnest($4::UUID[])))
-ORDER BY last_at DESC, c.seq DESC LIMIT $2"""
+ORDER BY last_at DESC, c.seq DESC LIMIT $2"""  # noqa: S608
+
+_TITLE = """SELECT coalesce((SELECT arg_max(t.title, t.seq) FROM titles t WHERE t.conversation_id = $1),
+    title) AS title FROM conversations WHERE id = $1"""
 
 
 def listed(
-    store: Store, owner: str, limit: int, *, called: str = "", among: Collection[str] = ()
+    store: Store,
+    owner: str,
+    limit: int,
+    *,
+    called: str = "",
+    among: Collection[str] = (),
+    only: str | None = None,
 ) -> list[dict[str, Any]]:
-    """What `Exchanges.conversations` says."""
-    return store.rows(_LISTED, [owner, limit, called, list(among)])
+    """What `Exchanges.conversations` says; with `only`, of that one, whoever spoke in it."""
+    return store.rows(_LISTED, [owner, limit, called, list(among), only])
 
 
 def rename(store: Store, conversation_id: str, principal: str, title: str) -> str:
@@ -60,8 +70,9 @@ def rename(store: Store, conversation_id: str, principal: str, title: str) -> st
 
     def rename(transaction: Transaction) -> None:
         held = own(transaction, conversation_id, principal)
-        row = {"principal": principal, "conversation_id": held["id"], "title": kept}
-        transaction.append({"titles": [row]})
+        if transaction.rows(_TITLE, [held["id"]])[0]["title"] != kept:
+            row = {"principal": principal, "conversation_id": held["id"], "title": kept}
+            transaction.append({"titles": [row]})
 
     store.decide(rename)  # in one piece with the check, or an erasure between them would miss it
     return kept

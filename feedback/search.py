@@ -88,9 +88,10 @@ class Search:
 
     def own_conversations(self, words: str, owner: str, *, limit: int = 200) -> list[str]:
         """Ids of the conversations that `own` finds something in."""
-        found = self._find(words, _MINE, [owner], limit, 0)
-        asked = "SELECT DISTINCT conversation_id FROM exchanges WHERE id IN (SELECT unnest($1::UUID[]))"
-        return [row["conversation_id"] for row in self._store.rows(asked, [found])]
+        held = " AND ".join(word_index.holds(token, 0) for token in self._tokens(words))
+        asked = f"""SELECT s.conversation_id FROM exchange_state s WHERE {_MINE} AND {held}
+            GROUP BY s.conversation_id ORDER BY max(s.at) DESC LIMIT $2"""  # noqa: S608
+        return [row["conversation_id"] for row in self._store.rows(asked, [owner, limit])]
 
     def _find(self, words: str, visible: str, params: list[Any], limit: int, offset: int) -> list[str]:
         """The page at `offset`; where no word is rare, it is looked for among the newest events first."""

@@ -22,7 +22,7 @@ WASTE = 10
 """Finds of one fragment that take as long as to go on without it."""
 
 _KEYS = {table: key for table, (key, _) in words.WORDS.items()}
-_KEYS |= {"conversations": "id", "assistants": "name"}
+_KEYS |= {**words.TITLES, "assistants": "name"}
 """Where people say something, and what it is of: an exchange, a conversation, an assistant."""
 _MADE = "exchange_state"
 """Tables of this name, or of one that begins so, follow from the others, and so do the names in them."""

@@ -37,7 +37,7 @@ class Brake:
         clock: Callable[[], float] = time.monotonic,
         stopped: Callable[[str, str], object] = lambda who, client: None,
     ) -> None:
-        """`stopped` is told whose tries from which address must wait from now on, once a row of them."""
+        """`stopped` is told for whom and from where tries must wait from now on, once a row of them."""
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="password")
         self._clock = clock
         self._waiting = 0
@@ -80,7 +80,7 @@ class Brake:
                 self._failures.pop(next(iter(self._failures)))  # the one that failed longest ago
             wait = min(2.0 ** min(failed - free, 10), longest) if failed >= free else 0.0
             self._failures[key] = (failed, now + wait, now)
-            if failed == free and key.startswith("both "):
+            if failed == free and not key.startswith("client "):
                 self._stopped(who, client)
 
 

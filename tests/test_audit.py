@@ -7,14 +7,14 @@ from stories import ANA, BEN, OTTO, RITA, ask
 from test_pages import World, signed_in, world  # noqa: F401  # the fixtures
 
 from feedback import audit, disputes, ratings, review
-from feedback.accounts import Accounts
+from feedback.accounts import Accounts, end
 from feedback.assistants import Assistants
 from feedback.invitations import Invitations
 from feedback.keys import Keys, Scope
 from feedback.ledger import Ledger
 from feedback.orders import Orders
 from feedback.records import Assistant, Principal, Role, new_id, now
-from serve.brake import FREE_TRIES, Brake
+from serve.brake import FREE_OF_MANY, FREE_TRIES, Brake
 from serve.pages.audit import PAGE, Desk
 
 ADMIN = Principal("ada", Role.ADMIN)
@@ -88,6 +88,17 @@ async def test_a_password_that_is_being_guessed_is_told_once_a_row_of_tries():
     for _ in range(FREE_TRIES + 2):
         brake.failed("ana", "192.0.2.1")
     assert told == [("ana", "192.0.2.1")]
+    for place in range(FREE_OF_MANY):
+        brake.failed("ben", f"198.51.100.{place}")
+    assert told[1:] == [("ben", f"198.51.100.{FREE_OF_MANY - 1}")], "from everywhere, a try each"
+
+
+def test_an_address_goes_with_the_account_that_it_may_be_of(store):
+    Accounts(store).add(ADMIN, "sol", Role.USER, "a long password")
+    audit.record(store, "hone", "sign_in.stopped", "sol", address="192.0.2.1")
+    store.decide(lambda transaction: end(transaction, "sol", "sol"))
+    (kept,) = audit.listed(store, kind="sign_in.stopped")
+    assert (kept.subject, kept.detail) == ("sol", {})
 
 
 async def test_operators_read_it_and_only_admins_who_may_come_in(world: World) -> None:  # noqa: F811

@@ -11,6 +11,7 @@ from stories import ADA, ANA, BEN, OTTO, PASSWORD, RITA, admitted, ask, killed, 
 
 from feedback import (
     affected,
+    conversations,
     erased,
     erasure,
     erasure_jobs,
@@ -89,6 +90,12 @@ class TestDrill:
         assert told["removed"]["exchanges"] == 2
         assert "wren" in (home / "runs/0003-general/evaluation.json").read_text("utf-8")
         assert past.versions
+
+    def test_what_somebody_else_called_a_conversation_stays_and_is_told_to_nobody(self, store, home):
+        past = live(store, home)
+        conversations.rename(store, past.ana.conversation_id, "ana", SECRET)
+        assert erase(store, home, LEE, "user", "lee")["proof"]["clean"]
+        assert store.rows("SELECT title FROM titles WHERE title <> ''") == [{"title": SECRET}]
 
     def test_the_rebuilt_versions_snapshot_lacks_the_rows_and_keeps_the_others(self, store, home):
         past = live(store, home)

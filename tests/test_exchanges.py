@@ -138,6 +138,11 @@ def test_a_conversation_is_called_what_its_author_last_said(exchanges, store):
             conversations.rename(store, hers, "ana", title)
     with pytest.raises(NotAllowed):
         conversations.rename(store, hers, "ben", "Mine")
+    conversations.rename(store, hers, "ana", "Rent in May")
+    assert store.row("SELECT count(*) AS n FROM titles") == {"n": 1}, "the same again is no event"
+    (one,) = conversations.listed(store, "ana", 1, only=hers.upper())
+    assert (one["id"], one["title"]) == (hers, "Rent in May")
+    assert conversations.listed(store, "ben", 1, only=hers) == []
     assert exchanges.conversations("ben", called="rent", among=[hers]) == []
 
 

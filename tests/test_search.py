@@ -52,6 +52,9 @@ def test_the_conversations_in_which_something_was_said_are_ones_own(store, searc
     ask(store, BEN, instruction="A marmot too?")
     search.catch_up()
     assert search.own_conversations("marmot", "ana") == [hers]
+    other = ask(store, instruction="One more marmot").conversation_id
+    search.catch_up()
+    assert search.own_conversations("marmot", "ana", limit=1) == [other], "of conversations, not of turns"
 
 
 def test_korean_is_found_by_any_part_of_a_word(store, search):

@@ -181,6 +181,13 @@ class Keeper:
 
     def _end(self, why: str, wanted: Any) -> None:
         """End at once; where the run's folder was deleted, so is what came after that."""
+        try:
+            self._put_an_end(wanted)
+            print(why, file=sys.stderr, flush=True)  # noqa: T201
+        finally:  # whatever could not be written or told: nobody else ends this process
+            os._exit(5)
+
+    def _put_an_end(self, wanted: Any) -> None:
         if self._child:
             with suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)  # a team has more processes than the one begun
@@ -194,8 +201,6 @@ class Keeper:
                 self._storage.write(f"{self._name}/{SIGN}", OVER)
             else:
                 self._storage.remove(self._name)
-        print(why, file=sys.stderr, flush=True)  # noqa: T201
-        os._exit(5)
 
 
 @contextmanager

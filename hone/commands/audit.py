@@ -4,6 +4,7 @@ import json
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from hone.commands.line import DEFAULT_HOME, HomeOption, call, screen
@@ -32,8 +33,8 @@ def audit(
     table = Table("number", "at (UTC)", "who", "what", "to what", "besides")
     for entry in told["data"]:
         at = entry["at"][:19].replace("T", " ")
-        what = entry["principal"], entry["kind"], entry["subject"]
-        table.add_row(str(entry["seq"]), at, *what, besides(entry))
+        told = entry["principal"], entry["kind"], entry["subject"], besides(entry)
+        table.add_row(str(entry["seq"]), at, *map(escape, told))
     screen.print(table)
 
 

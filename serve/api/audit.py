@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 
 from feedback import audit
+from feedback.errors import BadRequest
 from feedback.records import Principal, Role
 from feedback.store import Store
 from serve.identity import Identity
@@ -23,7 +24,7 @@ def routes(identity: Identity, store: Store) -> APIRouter:
     @router.get("/v1/audit")
     async def entries(
         principal: operator,
-        before: Annotated[int | None, Query(ge=1)] = None,
+        before: Annotated[int | None, Query(ge=1, lt=2**62)] = None,
         by: Annotated[str | None, Query(max_length=64)] = None,
         kind: Annotated[str | None, Query(max_length=40)] = None,
         since: datetime | None = None,
@@ -46,4 +47,7 @@ def _utc(moment: datetime | None) -> datetime | None:
     """A time without a zone is UTC."""
     if moment is None:
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise BadRequest("That time is none in UTC.", "Give one between the years 2 and 9998.") from None

@@ -5,6 +5,7 @@ What is saved is saved for the assistant whose fields were read, not for whichev
 Trail: serve/pages/operate.py -> here -> feedback/assistants.py
 """
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -46,30 +47,39 @@ class Form:
                 )
                 self._make = gr.Button(label("assistant_make"), elem_id="assistant-make", min_width=140)
         self._whose = gr.Textbox(visible="hidden", elem_id="assistant-whose")
+        self._read = gr.Textbox(visible="hidden")
 
     def wire(self, guard: Guard, desk: "Desk") -> Any:
         """Wire the form; the event that is returned chooses another assistant by having made it."""
-        filled = [self._whose, *self._fields]
+        filled = [self._whose, self._read, *self._fields]
         once: dict[str, Any] = {"trigger_mode": "once", **QUIET}
-        gr.on([self._head.expand, self._chosen.input], guard(desk.read), self._chosen, filled, **QUIET)
+        asked = [self._chosen, self._whose]
+        gr.on([self._head.expand, self._chosen.input], guard(desk.read), asked, filled, **QUIET)
         self._save.click(guard(desk.save), filled, [self._chosen, *filled], **once)
         return self._make.click(guard(desk.make), self._name, [self._name, self._chosen, *filled], **once)
 
 
 class Desk:
-    """Handlers of the form; each answers with whose fields they are, and the fields."""
+    """Handlers of the form; each answers with whose fields they are, what was read of them, and they."""
 
     def __init__(self, parts: Parts) -> None:
         self._assistants = parts.assistants
 
     @needs(Role.OPERATOR)
-    def read(self, visit: Visit, name: str) -> tuple[str, ...]:
+    def read(self, visit: Visit, name: str, whose: str = "") -> tuple[Any, ...]:
+        """The fields of the one that is chosen; what is being written about the same one stays."""
+        if name == whose:
+            return (gr.skip(),) * (2 + len(LINES))
         return _filled(self._assistants.get(name))
 
     @needs(Role.OPERATOR)
-    def save(self, visit: Visit, name: str, *said: str) -> tuple[Any, ...]:
-        fields: dict[str, Any] = dict(zip(LINES, (text.strip() for text in said), strict=True))
-        fields["examples"] = tuple(filter(None, map(str.strip, fields["examples"].splitlines())))
+    def save(self, visit: Visit, name: str, read: str, *said: str) -> tuple[Any, ...]:
+        """Save what was changed since it was `read`; all else may have been changed by others."""
+        before = json.loads(read or "{}")
+        given = zip(LINES, (text.strip() for text in said), strict=True)
+        fields: dict[str, Any] = {field: text for field, text in given if text != before.get(field)}
+        if "examples" in fields:
+            fields["examples"] = tuple(filter(None, map(str.strip, fields["examples"].splitlines())))
         wanted = replace(self._assistants.get(name), **fields)
         saved = self._assistants.edit(wanted, visit.principal.name)
         visit.toast("assistant_saved", name=name)
@@ -87,4 +97,4 @@ class Desk:
 def _filled(known: Assistant) -> tuple[str, ...]:
     said = {name: getattr(known, name) for name in LINES}
     said["examples"] = "\n".join(" ".join(example.split()) for example in known.examples)
-    return known.name, *said.values()
+    return known.name, json.dumps({field: text.strip() for field, text in said.items()}), *said.values()

@@ -38,7 +38,11 @@ LOST = "() => { honeLost(); honeChoose(); }"
 CHOSEN = "() => { honeChosen(); }"
 RATED = "(shown) => [shown, honeRated()]"
 LEAVE = "(where) => { if (where) location.href = where; }"
-DOWNLOAD = "(id) => { if (id) location.href = `/v1/conversations/${id}/file`; }"
+# Not by going there, which would leave the page where it is refused.
+DOWNLOAD = """(id) => {
+  const file = { href: `/v1/conversations/${id}/file`, download: "" };
+  if (id) Object.assign(document.createElement("a"), file).click();
+}"""
 FROM_URL = "() => [new URLSearchParams(location.search).get('c') || '']"
 
 

@@ -146,15 +146,16 @@ class Lines:
     ) -> tuple[Any, ...]:
         assistants = list(self._assistants.list())
         chosen, line, allowed = assistants[0], list[Exchange](), NEW
-        own = {str(row["id"]): row for row in self._exchanges.conversations(visit.principal.name)}
         if conversation_id:
             try:
                 line = self._exchanges.conversation(conversation_id, visit.principal.name)
             except (NotFound, NotAllowed):
                 # An old address, or someone else's: it opens as a new conversation and tells nothing.
                 conversation_id = ""
-        if conversation_id in own:
-            row = own[conversation_id]
+        if conversation_id:
+            # Of its own, since it may be too old to be listed.
+            (row,) = conversations.listed(self._store, visit.principal.name, 1, only=conversation_id)
+            conversation_id = str(row["id"])
             chosen = next((a for a in assistants if a.name == row["assistant"]), chosen)
             allowed = bool(row["training"]), bool(row["review"])
         dropdown = gr.Dropdown(choices=assistant_choices(assistants), value=chosen.name)

@@ -1,7 +1,7 @@
 // What is being written and where one is, over a reload that the page needs: the message box keeps its own (chat.py).
 // Kept in the tab under the writer's name, and given back once.
 (() => {
-  const ONE_LINE = "review-reason bulk-reason operate-reason gold-note";
+  const ONE_LINE = "bulk-reason gold-note";
   const MORE = "gold-instruction gold-response gold-comment gold-correction";
   const boxes = `${ONE_LINE} ${MORE}`.split(" "); // about nothing in particular: there again at once
   const box = (id) => document.querySelector(`#${id} :is(textarea, input)`);
@@ -30,7 +30,7 @@
     }
     const judged = value("review-exchange");
     if (judged) {
-      kept.judged = { exchange: judged, state: ticked("review-state"), words: value("editor") };
+      kept.judged = { exchange: judged, state: ticked("review-state"), words: value("editor"), ...all(["review-reason"]) };
       if (kept.judged.words !== value("review-proposed")) {
         // On the server too, for when it is not in the list any more. Gone or not, the page goes on.
         const body = JSON.stringify({ response: kept.judged.words });
@@ -38,6 +38,7 @@
         await send(`/v1/reviews/${judged}/draft`, { method: "PUT", headers, body }).catch(() => null);
       }
     }
+    if (value("operate-reason")) kept.operated = { assistant: value("operate-assistant"), ...all(["operate-reason"]) };
     if (Object.keys(kept.boxes).length || Object.keys(kept).length > 1) {
       sessionStorage.setItem(place(), JSON.stringify(kept));
     }
@@ -63,14 +64,17 @@
     const item = () => document.querySelector(`#queue [data-exchange="${CSS.escape(kept.exchange)}"]`);
     if (!(await when(item))) return;
     item().click();
-    if (await when(() => value("review-exchange") === kept.exchange)) write("editor", kept.words);
+    if (!(await when(() => value("review-exchange") === kept.exchange))) return;
+    write("editor", kept.words);
+    if (!value("review-reason")) write("review-reason", kept["review-reason"]);
   };
   let asked = "";
   window.honeRated = () => asked;
   window.honeReturn = async () => {
     const kept = JSON.parse(sessionStorage.getItem(place()) || "null");
     if (!kept) return;
-    sessionStorage.removeItem(place());
+    Object.entries(kept.boxes).forEach(([id, text]) => value(id) || write(id, text));
+    if (kept.operated?.assistant === value("operate-assistant")) write("operate-reason", kept.operated["operate-reason"]);
     if (kept.judged) await judged(kept.judged);
     if (kept.editing) await edited(kept);
     if (kept.rated) {
@@ -78,6 +82,6 @@
       await rated(kept.rated);
       asked = "";
     }
-    Object.entries(kept.boxes).forEach(([id, text]) => write(id, text));
+    sessionStorage.removeItem(place());
   };
 })();
