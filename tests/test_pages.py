@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -116,6 +117,15 @@ def test_every_handler_of_a_page_needs_the_pages_role(world: World, name: str, r
     assert len(called) > 5
     for handler in called:
         assert handler.role.covers(role), handler.__name__
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in PAGES])
+def test_what_scripts_and_styles_find_by_its_name_is_there_once(world: World, name: str) -> None:
+    named = Counter(
+        block.elem_id for block in build_pages(world.parts)[name].blocks.values() if block.elem_id
+    )
+    assert {elem_id for elem_id, times in named.items() if times > 1} == set()
+    assert "catch-up" in named
 
 
 async def test_a_handler_is_closed_to_whoever_lacks_its_role(world: World) -> None:

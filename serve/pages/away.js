@@ -67,7 +67,7 @@
     else {
       state = "back";
       for (const go of waiting.splice(0)) go();
-      const button = document.getElementById("resume");
+      const button = document.getElementById("catch-up");
       if (button) button.click();
       else ended();
     }
@@ -86,7 +86,7 @@
     const known = window.gradio_config;
     const id = sent && JSON.parse(sent).fn_index;
     const asked = known?.dependencies.find((one) => one.id === id)?.targets ?? [];
-    const button = known?.components.find((one) => one.props.elem_id === "resume")?.id;
+    const button = known?.components.find((one) => one.props.elem_id === "catch-up")?.id;
     if (asked.some(([target]) => target === button)) return "resume";
     if (asked.some(([, event]) => ["submit", "retry"].includes(event))) return "answer";
     return asked.every(([, event]) => HELD.includes(event)) ? "held" : "press";

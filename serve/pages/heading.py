@@ -27,7 +27,7 @@ def draw(page: gr.Blocks, guard: Guard, header: Callable[[Visit], str], place: g
 
 def resume() -> gr.Button:
     """A button for nobody: away.js presses it when Hone is back, to bring the page up to date."""
-    return gr.Button("resume", visible="hidden", elem_id="resume")
+    return gr.Button("catch-up", visible="hidden", elem_id="catch-up")
 
 
 class Header:

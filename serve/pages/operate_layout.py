@@ -3,7 +3,7 @@
 Elements by id: `operate-assistant`, `versions`, `run`, `gate`, `runs`, `decisions`, `engine`, `tune`,
 `promote-version`, `operate-reason`, `promote`, `rollback`, `header`, `rollout`, `notices`, `upkeep`,
 `assistants` and the fields of its form, a button each for the orders `hold`, `pin`, `unpin`, `pause`, and
-`resume`, `audit` with its `audit-kind`, `audit-list` and `audit-more`.
+`resume`, `catch-up`, `audit` with its `audit-kind`, `audit-list` and `audit-more`.
 
 Trail: serve/pages/operate.py -> here -> serve/pages/assistants.py, serve/pages/audit.py
 """
