@@ -4,7 +4,7 @@ Elements by id: `header`, `assistant`, `find`, `conversations`, `new-chat`, `cha
 `stop`, `training`, `share`, `edit-last`, `cancel-edit`, `rename`, `download`, `rate-panel`, `rate-fate`,
 `rate-reasons`, `rate-comment`, `rate-correction`, `rate-save`, `rate-close`, `rate-more`, `erase-open`,
 `erase-panel`, `erase-scope`, `erase-told`, `erase-name`, `erase-confirm`, `erase-keep`, `compare-panel`,
-`compared-a`, `compared-b`, `compare-told`, `assistant-notice`, `catch-up`, and a button `choose-...` for each.
+`compared-a`, `compared-b`, `compare-told`, `assistant-notice`, `catch-up`, and `choose-...` for each choice.
 
 Trail: a browser -> here -> serve/pages/turns.py, serve/pages/rating.py, serve/pages/erasing.py
 """

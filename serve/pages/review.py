@@ -2,7 +2,7 @@
 
 Elements by id: `review-state`, `review-assistant`, `queue`, `queue-more`, `detail`, `claim`, `table`,
 `editor`, `taught`, `review-reason`, `approve`, `reject`, `skip`, `reopen`, `header`; `bulk` with
-`bulk-reason`, `bulk-approve`, `bulk-reject`, `bulk-skip`; `bulk-result`, `catch-up`. In the queue every item is
+`bulk-reason`, `bulk-approve`, `bulk-reject`, `bulk-skip`; `bulk-result`, `catch-up`. In the queue an item is
 `[data-exchange]`, its box `[data-tick]`. Keys (queue.js): J, K, A, E, R, S, X; none while something is typed.
 The second tab is `quality`, with `agreement`, `golds`, `gold-...` of the form, `gold-retire`.
 
