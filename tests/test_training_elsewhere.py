@@ -354,7 +354,7 @@ RUNS: dict[str, Callable[[Path], Launcher]] = {
 }
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", [*list(RUNS)[:2], pytest.param("a command", marks=pytest.mark.slow)])
 async def test_a_whole_run_ends_live_wherever_it_was_trained(name: str, base: Path, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     house = House(tmp_path / "home", base)
