@@ -80,8 +80,10 @@ class Housekeeping:
             target = Path(body.folder)
             manifest = await asyncio.to_thread(backups.back_up, self._home, self._store, target)
             files = manifest["files"].values()
-            told = {"files": len(files), "bytes": sum(one["bytes"] for one in files)}
-            await asyncio.to_thread(self._keep, principal, "home.backed_up", str(target), told)
+            told: dict[str, Any] = {"files": len(files), "bytes": sum(one["bytes"] for one in files)}
+            await asyncio.to_thread(
+                audit.record, self._store, principal.name, "home.backed_up", str(target), **told
+            )
             return {"folder": str(target), **told}
 
         @router.post("/v1/compact")
@@ -89,14 +91,11 @@ class Housekeeping:
             """Rewrite the store's file without what was deleted; everyone waits for it."""
             before = store_file.size(self._home.store)
             await asyncio.to_thread(self._store.compact)
-            told = {"before": before, "after": store_file.size(self._home.store)}
-            await asyncio.to_thread(self._keep, principal, "home.compacted", "", told)
+            told: dict[str, Any] = {"before": before, "after": store_file.size(self._home.store)}
+            await asyncio.to_thread(audit.record, self._store, principal.name, "home.compacted", **told)
             return told
 
         return router
-
-    def _keep(self, principal: Principal, act: audit.Act, subject: str, told: dict[str, int]) -> None:
-        audit.record(self._store, principal.name, act, subject, **told)
 
 
 def _seconds_until(hour: int, now: datetime) -> float:

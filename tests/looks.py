@@ -1,10 +1,11 @@
 """Every look a page has: narrow and wide, light and dark, in both languages."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from itertools import product
 from typing import Any, Literal, NamedTuple
 
+import pytest
 from conftest import MINUTES
 from playwright.sync_api import Browser, Page
 
@@ -27,6 +28,11 @@ LOOKS = [Look(*one) for one in product(SIZES, ("light", "dark"), LOCALES)]
 """All eight."""
 LAYOUTS = [Look(size, "light", language) for size, language in product(SIZES, LOCALES)]
 """The four in which words and places differ."""
+
+
+def mine(own: Collection[Look], looks: Collection[Look]) -> list[Any]:
+    """Those of `looks` that a test takes as its `own`; the others are for `make test-browser`."""
+    return [pytest.param(one, marks=[] if one in own else pytest.mark.slow, id=str(one)) for one in looks]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from conftest import MINUTES, RunningHone, on_tiny_model
 from lived_in import lived_in
-from looks import LOOKS, Look, looking
+from looks import LOOKS, Look, looking, mine
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -18,7 +18,7 @@ RULES = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "
 SERIOUS = ("serious", "critical")
 MINE = Look("wide", "light", "en"), Look("narrow", "dark", "ko")
 """Those that every run of the tests looks at; `make test-browser` looks at all eight."""
-FULL = [pytest.param(look, marks=[] if look in MINE else pytest.mark.slow, id=str(look)) for look in LOOKS]
+FULL = mine(MINE, LOOKS)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import MINUTES, RunningHone
 from lived_in import lived_in
-from looks import LAYOUTS, Look, looking
+from looks import LAYOUTS, Look, looking, mine
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -24,7 +24,7 @@ FOCUSED = """
 MOST = 80
 """Presses of Tab after which what is looked for is not there."""
 FIRST, DARK = Look("wide", "light", "en"), Look("narrow", "dark", "ko")
-FULL = [pytest.param(look, marks=[] if look == FIRST else pytest.mark.slow, id=str(look)) for look in LAYOUTS]
+FULL = mine([FIRST], LAYOUTS)
 
 
 @pytest.fixture(scope="module")

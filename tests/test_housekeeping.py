@@ -3,15 +3,17 @@
 from datetime import datetime, timedelta
 
 import pytest
+from engine_process import until
 from starlette.testclient import TestClient
 from stories import ADA, ANA, ask
 
-from feedback import ratings, retention
+from feedback import audit, ratings, retention
 from feedback.records import Role, now
 from hone import housekeeping
 from hone.app import Hone
 from hone.home import Home
 from hone.settings import read
+from serve.brake import FREE_TRIES
 
 PASSWORD = "correct horse battery"
 
@@ -101,3 +103,29 @@ def test_the_night_comes_once_a_day(clock, hours):
     at = datetime.fromisoformat(f"2026-03-01T{clock}+00:00")
     waits = housekeeping._seconds_until(4, at)
     assert waits == pytest.approx(hours * 3600, abs=60)
+
+
+def test_what_leaves_no_other_event_behind_is_kept_for_the_audit_log(hone, tmp_path):
+    ada, same = signed_in(hone, "ada"), {"origin": "http://127.0.0.1:7860"}
+    pair = b'{"instruction": "Which bird?", "output": "A wren."}\n'
+    before = hone.store.newest
+    assert ada.post("/v1/imports?assistant=general", content=pair, headers=same).status_code == 200
+    assert ada.get("/v1/exports?assistant=general&form=alpaca").status_code == 200
+    made = ada.post("/v1/backups", json={"folder": str(tmp_path / "copy")}, headers=same)
+    assert made.status_code == 201
+    assert ada.post("/v1/compact", headers=same).status_code == 200
+    stranger = TestClient(hone.web, base_url="http://127.0.0.1:7860")
+    for name in ("nobody", "ben"):
+        tries = [
+            stranger.post("/login", data={"name": name, "password": "a guess"}) for _ in range(FREE_TRIES + 1)
+        ]
+        assert [answer.status_code for answer in tries] == [401] * FREE_TRIES + [429]
+    until(lambda: audit.listed(hone.store, kind="sign_in.stopped"))
+    told = ada.get("/v1/audit").json()["data"]
+    acts = {one["kind"]: (one["principal"], one["subject"]) for one in told if one["seq"] > before}
+    assert acts["data.imported"] == acts["data.exported"] == ("ada", "general")
+    assert acts["home.backed_up"] == ("ada", str(tmp_path / "copy"))
+    assert acts["home.compacted"] == ("ada", "")
+    assert acts["sign_in.stopped"] == ("hone", "ben"), "a name that is nobody's is not kept"
+    for asked in ("since=0001-01-01T00:00:00%2B14:00", "before=9" + 40 * "9"):
+        assert ada.get(f"/v1/audit?{asked}").status_code == 400

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import MINUTES, RunningHone, on_tiny_model
 from lived_in import lived_in
-from looks import LAYOUTS, SIZES, Look, looking
+from looks import LAYOUTS, SIZES, Look, looking, mine
 from playwright.sync_api import Browser, Page, expect
 from test_quick_keys import LATE
 
@@ -16,8 +16,7 @@ pytestmark = pytest.mark.browser
 PHONE, DESK = Look("narrow", "light", "ko"), Look("wide", "light", "en")
 # Both widths and both languages in two; `make test-browser` takes all four.
 MINE = (Look("wide", "light", "en"), Look("narrow", "light", "ko"))
-FULL = [pytest.param(look, marks=[] if look in MINE else pytest.mark.slow, id=str(look)) for look in LAYOUTS]
-each_look = pytest.mark.parametrize("look", FULL)
+each_look = pytest.mark.parametrize("look", mine(MINE, LAYOUTS))
 TITLES = {"chat": ("Chat", "대화"), "review": ("Review", "검토"), "operate": ("Operate", "운영")}
 TAUGHT = {"chat": "#chatbot .placeholder-content", "review": "#queue .empty", "operate": "#run .empty"}
 

@@ -11,8 +11,12 @@ from hone.commands.line import DEFAULT_HOME, HomeOption, call, screen
 app = typer.Typer(help="Make and edit assistants.", no_args_is_help=True)
 
 
-def _fields(**given: Any) -> dict[str, Any]:
-    return {key: value for key, value in given.items() if value is not None}
+FIELDS = ("title", "system_prompt", "domain", "greeting", "notice", "examples")
+
+
+def _fields(*given: Any) -> dict[str, Any]:
+    """What was said, in the order of `FIELDS`; an option that was not given is left out."""
+    return {key: value for key, value in zip(FIELDS, given, strict=True) if value not in (None, [])}
 
 
 TitleOption = Annotated[str | None, typer.Option("--title", help="Name that people see.")]
@@ -38,14 +42,7 @@ def add_assistant(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Make an assistant with its own line of versions."""
-    fields = _fields(
-        title=title,
-        system_prompt=system_prompt,
-        domain=domain,
-        greeting=greeting,
-        notice=notice,
-        examples=example or None,
-    )
+    fields = _fields(title, system_prompt, domain, greeting, notice, example)
     made = call(home, "POST", "/v1/assistants", make=True, json={"name": name, **fields})
     screen.print(f"assistant {made['name']} made")
 
@@ -62,14 +59,7 @@ def edit_assistant(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Change an assistant; what is left out stays."""
-    fields = _fields(
-        title=title,
-        system_prompt=system_prompt,
-        domain=domain,
-        greeting=greeting,
-        notice=notice,
-        examples=example or None,
-    )
+    fields = _fields(title, system_prompt, domain, greeting, notice, example)
     changed = call(home, "PATCH", f"/v1/assistants/{name}", json=fields)
     screen.print(json.dumps(changed, ensure_ascii=False, indent=1), markup=False)
 

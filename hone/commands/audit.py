@@ -33,10 +33,10 @@ def audit(
     table = Table("number", "at (UTC)", "who", "what", "to what", "besides")
     for entry in told["data"]:
         at = entry["at"][:19].replace("T", " ")
-        told = entry["principal"], entry["kind"], entry["subject"], besides(entry)
-        table.add_row(str(entry["seq"]), at, *map(escape, told))
+        said = entry["principal"], entry["kind"], entry["subject"], _besides(entry)
+        table.add_row(str(entry["seq"]), at, *map(escape, said))
     screen.print(table)
 
 
-def besides(entry: dict[str, Any]) -> str:
+def _besides(entry: dict[str, Any]) -> str:
     return ", ".join(f"{name}: {value}" for name, value in entry["detail"].items())

@@ -1,6 +1,6 @@
 """`/v1/conversations`: one's own, listed, read, given another title, and taken along as a file.
 
-Trail: a client -> here -> feedback/exchanges.py
+Trail: a client -> here -> feedback/conversations.py, feedback/exchanges.py
 """
 
 import asyncio

@@ -47,9 +47,10 @@ def routes(
             rows = imports.read(file, name=source)
             options: dict[str, Any] = {"approve": approve, "source": source, "salt": salt}
             report = await asyncio.to_thread(imports.save, store, principal, assistant, rows, **options)
-        told = {name: count for name, count in report.as_dict().items() if isinstance(count, int)}
-        await asyncio.to_thread(audit.record, store, principal.name, "data.imported", assistant, **told)
-        return {**report.as_dict(), "assistant": assistant}
+        told = report.as_dict()
+        counts = {name: count for name, count in told.items() if isinstance(count, int)}
+        await asyncio.to_thread(audit.record, store, principal.name, "data.imported", assistant, **counts)
+        return {**told, "assistant": assistant}
 
     @router.get("/v1/exports")
     async def give_out(

@@ -6,6 +6,7 @@ Trail: serve/web.py -> here -> serve/oidc.py, feedback/accounts.py, feedback/inv
 import asyncio
 import base64
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -34,13 +35,17 @@ def routes(parts: Parts) -> APIRouter:
     router = APIRouter(tags=["accounts"], include_in_schema=False)
     door = _Door(parts.identity)
     invitations = Invitations(parts.store)
-    brake = Brake(stopped=lambda *guessed: threads().run_in_executor(None, keep, *guessed))
-    threads = asyncio.get_running_loop
 
-    def keep(who: str, client: str) -> None:
+    def stopped(who: str, client: str) -> None:
         """Whose password is being guessed goes into the audit log; a name that is nobody's does not."""
-        if any(account.name == who for account in parts.accounts.list()):
-            audit.record(parts.store, "hone", "sign_in.stopped", who, address=client)
+        with suppress(NotFound):
+            account = parts.accounts.principal(who)
+            audit.record(parts.store, "hone", "sign_in.stopped", account.name, address=client)
+
+    def told(who: str, client: str) -> None:
+        asyncio.get_running_loop().run_in_executor(None, stopped, who, client)
+
+    brake = Brake(stopped=told)
 
     @router.get("/login", response_model=None)
     async def sign_in_page(request: Request, next: str = "/chat/", out: bool = False) -> Response:

@@ -145,10 +145,11 @@ class Lines:
         self, visit: Visit, conversation_id: str, marks: Sequence[str] | None = None
     ) -> tuple[Any, ...]:
         assistants = list(self._assistants.list())
-        chosen, line, allowed = assistants[0], list[Exchange](), NEW
+        chosen, allowed = assistants[0], NEW
+        line: Sequence[Exchange] = ()
         if conversation_id:
             try:
-                line = self._exchanges.conversation(conversation_id, visit.principal.name)
+                line = self._line(visit, conversation_id)
             except (NotFound, NotAllowed):
                 # An old address, or someone else's: it opens as a new conversation and tells nothing.
                 conversation_id = ""
