@@ -25,7 +25,7 @@ _BY_SEQ = "seq IN (SELECT unnest($1::BIGINT[]))"
 _BY_PLACE = f"s.rowid IN (SELECT rowid FROM exchange_state WHERE {_BY_SEQ})"  # noqa: S608
 _ASKED = "exchanges", "seq, context, instruction, sampling"
 _SAID = {
-    "answer_id": ("answers", "response"),
+    "answer_id": ("answers", "response, prompt_tokens + completion_tokens AS tokens"),
     "rating_id": ("ratings", "reasons, comment, correction"),
     "review_id": ("reviews", "response AS approved_response"),
 }
@@ -122,6 +122,7 @@ def _exchange(row: dict[str, Any]) -> Exchange:
         source=row["source"],
         replaces=row["replaces"],
         response=row.get("response"),
+        tokens=row.get("tokens"),
         finish_reason=row["finish_reason"],
         rating=row["rating"],
         reasons=tuple(row.get("reasons") or ()),

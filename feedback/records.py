@@ -94,7 +94,8 @@ class Exchange:
     """One instruction, the conversation before it, and the answer it got.
 
     `response` and `finish_reason` are None while the turn runs. `context` holds the messages before
-    the instruction, system prompt first.
+    the instruction, system prompt first. `tokens` are those of all of it and of the answer, as its engine
+    counted them.
     """
 
     id: str
@@ -109,6 +110,7 @@ class Exchange:
     source: str = "chat"
     replaces: str | None = None
     response: str | None = None
+    tokens: int | None = None
     finish_reason: FinishReason | None = None
     rating: Literal["up", "down"] | None = None
     reasons: tuple[str, ...] = ()

@@ -40,3 +40,8 @@ class Parts:
     search: Search | None = None
     packaged_model: bool = False
     """Whether the small model answers that comes with Hone, which people are told."""
+
+    @property
+    def most_tokens(self) -> int:
+        """The prompt and answer that the engine takes at most, as it said itself; 0: it did not."""
+        return int(self.supervisor.facts.get("max_context") or 0)

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from feedback.errors import BadRequest, PromptTooLong
 from feedback.records import Assistant, Exchange, Message
 
+NEARLY_FULL = 0.75
+"""The share of what a conversation may hold from which on its author is told, before it is refused."""
+
 
 def check(instruction: str, context: Sequence[Message], longest: int) -> None:
     """Refuse what is empty, and a message of more than `longest` characters with what was said before it.
@@ -28,6 +31,13 @@ def check(instruction: str, context: Sequence[Message], longest: int) -> None:
     ):
         if count > longest:
             raise PromptTooLong(f"The {what} has {count:,} characters; the limit is {longest:,}.", todo)
+
+
+def fullness(line: Sequence[Exchange], most_tokens: int, most_chars: int) -> float:
+    """The share of what a conversation may hold that its line holds, 0 to 1; a limit of 0 is not known."""
+    tokens = max((exchange.tokens or 0 for exchange in line), default=0)
+    chars = line[-1].asked + len(line[-1].response or "") if line else 0
+    return max(tokens / most_tokens if most_tokens else 0.0, chars / most_chars if most_chars else 0.0)
 
 
 def context(assistant: Assistant, line: Sequence[Exchange]) -> list[Message]:

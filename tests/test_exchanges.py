@@ -27,6 +27,7 @@ def test_a_turn_is_on_record_before_it_is_answered(exchanges):
 def test_a_closed_turn_has_its_answer_and_the_version_that_gave_it(exchanges, store):
     asked = ask(store, response="4\0!")
     assert (asked.response, asked.finish_reason, asked.version) == ("4\0!", "stop", "general@0")
+    assert asked.tokens == 8
     kept = store.row("SELECT prompt_tokens, completion_tokens, first_token_ms, total_ms, error FROM answers")
     assert kept == {
         "prompt_tokens": 5,

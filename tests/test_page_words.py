@@ -16,8 +16,9 @@ from feedback import curate, lineage, private
 from feedback.errors import Conflict, HoneError
 from feedback.policy import Opinion
 from feedback.queue import Item
-from feedback.records import REASONS_DOWN, REASONS_UP, Exchange, Message, Run, Version
+from feedback.records import REASONS_DOWN, REASONS_UP, Exchange, Message, Run, Version, now
 from feedback.screen import Policy
+from serve import prompts
 from serve.pages import bulk, erasing, fates, finds, quality, rollouts, snippet, tables, upkeep
 from serve.pages.bubbles import bubbles, inert
 from serve.pages.cards import detail, queue, standing
@@ -235,6 +236,27 @@ def test_a_stopped_and_a_cut_answer_say_so() -> None:
         assert note in bubbles([exchange], "en")[-1]["content"]
     silent = replace(EXCHANGE, response="", finish_reason="cut")
     assert "The answer was lost" in bubbles([silent], "en")[-1]["content"]
+
+
+def test_a_conversation_that_is_nearly_full_says_so_under_its_last_answer_alone() -> None:
+    line = [replace(EXCHANGE, response="4.", tokens=tokens) for tokens in (3000, 3300)]
+    shown = [message["content"] for message in bubbles(line, "en", full=prompts.fullness(line, 4096, 0))]
+    assert "⚠ 81% of what this conversation can hold is used" in shown[-1]
+    assert not any("⚠" in text for text in shown[:-1])
+    assert "⚠" not in bubbles(line[:1], "en", full=prompts.fullness(line[:1], 4096, 0))[-1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "most_tokens", "most_chars", "share"),
+    [(50, 100, 0, 0.5), (None, 100, 0, 0.0), (50, 0, 0, 0.0), (50, 0, 20, 1.0), (50, 200, 40, 0.5)],
+)
+def test_how_full_a_conversation_is_by_whichever_limit_is_nearer(
+    tokens: int | None, most_tokens: int, most_chars: int, share: float
+) -> None:
+    said = Exchange("e", now(), "una", "c", "general", "general@0", (), "x" * 15, response="y" * 5)
+    line = [replace(said, tokens=tokens), replace(said, tokens=None, finish_reason="stopped")]
+    assert prompts.fullness(line, most_tokens, most_chars) == share
+    assert prompts.fullness([], most_tokens, most_chars) == 0
 
 
 def test_the_curve_survives_odd_losses_and_thins_long_runs() -> None:

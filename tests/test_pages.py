@@ -149,6 +149,19 @@ async def test_an_answer_is_shown_with_its_version_and_stored_without(world: Wor
     assert views[0][5] == exchange.conversation_id
 
 
+async def test_a_conversation_says_that_it_is_nearly_full_before_it_is_refused(world: World) -> None:
+    world.engine.script = ["word " * 60]
+    (*_, (chat, *_)) = await world.send(ANA, "Talk")
+    (exchange,) = world.line(ANA)
+    assert "⚠" not in text_of(chat.value[-1])
+    (*_, (chat, *_)) = await world.send(ANA, "x" * 500, exchange.conversation_id)
+    assert text_of(chat.value[-1]).endswith(
+        "100% of what this conversation can hold is used; begin a new one soon</sub>"
+    )
+    with pytest.raises(gr.Error, match=r"limit is 1,000\. Begin a new conversation"):
+        await world.send(ANA, "And now?", exchange.conversation_id)
+
+
 async def test_an_engines_trouble_is_a_notice_and_never_an_answer(world: World) -> None:
     world.engine.script = []
     world.engine.end = EngineUnavailable("The engine is restarting.", "Ask again in a moment.")

@@ -10,6 +10,7 @@ from typing import Any
 
 from feedback.records import Exchange
 from serve.pages.words import Language, say
+from serve.prompts import NEARLY_FULL
 
 THUMBS = {"up": "Like", "down": "Dislike", None: None}
 WAITING = "…"
@@ -24,15 +25,18 @@ def bubbles(
     trouble: Mapping[str, str] | None = None,
     shipped: Mapping[str, str] | None = None,
     unchosen: str | None = None,
+    full: float = 0.0,
 ) -> list[Any]:
     """Two messages an exchange; by exchange id, `trouble` holds error sentences newer than the store's, and
-    `shipped` the version that learnt from it. Of the `unchosen` one the answer is shown elsewhere."""
+    `shipped` the version that learnt from it. Of the `unchosen` one the answer is shown elsewhere. `full` is
+    the share of what the conversation may hold that it holds, which the last answer tells once it is much."""
     shown: list[Any] = []
     for exchange in line:
         notice, learnt = (trouble or {}).get(exchange.id), (shipped or {}).get(exchange.id)
         shown.append(asked(exchange))
         if exchange.id != unchosen:
-            shown.append(answered(exchange, language, notice, learnt))
+            told = full if exchange is line[-1] else 0.0
+            shown.append(answered(exchange, language, notice, learnt, told))
     return shown
 
 
@@ -51,7 +55,11 @@ def speaking(exchange: Exchange, text: str) -> dict[str, Any]:
 
 
 def answered(
-    exchange: Exchange, language: Language, trouble: str | None = None, learnt: str | None = None
+    exchange: Exchange,
+    language: Language,
+    trouble: str | None = None,
+    learnt: str | None = None,
+    full: float = 0.0,
 ) -> dict[str, Any]:
     """An answer that ended, with what there is to say of its end."""
     text = exchange.response or ""
@@ -68,6 +76,8 @@ def answered(
         notes.append(say(language, corrected, version=learnt))
     elif exchange.state == "approved":
         notes.append(say(language, "note_shipped"))
+    if full >= NEARLY_FULL:
+        notes.append("⚠ " + say(language, "note_nearly_full", share=f"{min(full, 1.0):.0%}"))
     parts.append(f"<sub>{' · '.join(notes)}</sub>")
     return {"role": "assistant", "content": "\n\n".join(parts), "metadata": {"id": exchange.id}}
 

@@ -56,6 +56,10 @@ CHAT: dict[str, tuple[str, str]] = {
     "note_stopped": ("stopped by you", "사용자가 중지함"),
     "note_cut": ("cut off by a failure", "오류로 중단됨"),
     "note_length": ("cut at the length limit", "길이 제한으로 잘림"),
+    "note_nearly_full": (
+        "{share} of what this conversation can hold is used; begin a new one soon",
+        "이 대화에 담을 수 있는 분량의 {share}를 썼습니다. 곧 새 대화를 시작하세요",
+    ),
     "told_stopped": ("stopped by its author", "작성자가 중지함"),
     "note_shipped": ("approved for training", "학습용으로 승인됨"),
     "note_learnt": ("learnt by {version}", "{version} 버전이 학습함"),

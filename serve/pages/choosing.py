@@ -18,6 +18,7 @@ from feedback.choices import CHOICES, Choice, Comparison
 from feedback.errors import Conflict
 from feedback.records import Exchange, Role
 from feedback.store import Store
+from serve import prompts
 from serve.pages.bubbles import WAITING, bubbles, inert, thumbs
 from serve.pages.handlers import Visit, needs
 from serve.pages.learnt import shipped
@@ -31,6 +32,7 @@ class Choosing:
     """A handler for each choice; each answers with the chat, then in the order of `View.compared`."""
 
     def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._store = parts.store
         self._exchanges = parts.exchanges
         self.handlers = {choice: self._choosing(choice) for choice in CHOICES}
@@ -52,12 +54,12 @@ class Choosing:
         except Conflict as stale:  # another tab was quicker: what stands is shown
             visit.warn(visit.trouble(stale))
         line = self._exchanges.conversation(conversation_id, visit.principal.name)
-        chat, *panel = whole(self._store, visit, line)
+        chat, *panel = whole(self._parts, visit, line)
         return chat, *panel[:-1], told
 
 
 def whole(
-    store: Store,
+    parts: Parts,
     visit: Visit,
     line: Sequence[Exchange],
     trouble: dict[str, str] | None = None,
@@ -68,9 +70,11 @@ def whole(
 
     `marks` are drawn instead of those that are kept; `around` is what else the chat is told.
     """
+    store = parts.store
     waits = _waiting(store, visit, line)
     unchosen = waits.first if waits else None
-    shown = bubbles(line, visit.language, trouble, shipped(store, line), unchosen)
+    full = prompts.fullness(line, parts.most_tokens, parts.conversations.max_prompt_chars)
+    shown = bubbles(line, visit.language, trouble, shipped(store, line), unchosen, full)
     drawn = thumbs(line[:-1] if waits else line) if marks is None else list(marks)
     return gr.Chatbot(value=shown, feedback_value=drawn, **around), *_panel(store, waits)
 

@@ -33,6 +33,7 @@ class Lines:
     """Handlers that bring a conversation, or none, onto the page."""
 
     def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._store = parts.store
         self._exchanges = parts.exchanges
         self._assistants = parts.assistants
@@ -175,7 +176,7 @@ class Lines:
         greeting += f"\n\n{visit.say('packaged_model')}" if self._packaged else ""
         examples = [{"text": text} for text in known.examples]
         around: dict[str, Any] = {"placeholder": greeting, "examples": examples or None}
-        chatbot, *panel = whole(self._store, visit, line, marks=marks, **around)
+        chatbot, *panel = whole(self._parts, visit, line, marks=marks, **around)
         own = listed(self._exchanges.conversations(visit.principal.name), conversation_id)
         send, stop = gr.Button(visible=True, interactive=True), gr.Button(visible=False)
         buttons = gr.Row(visible=False), send, stop

@@ -43,6 +43,7 @@ class Turns:
     """Handlers that make an answer, and what they show: the order is `View.answered`'s."""
 
     def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._comparing = parts.comparing
         self._exchanges = parts.exchanges
         self._store = parts.store
@@ -186,7 +187,7 @@ class Turns:
     async def _whole(
         self, visit: Visit, line: list[Exchange], trouble: dict[str, str] | None = None
     ) -> tuple[Any, ...]:
-        return await asyncio.to_thread(choosing.whole, self._store, visit, line, trouble)
+        return await asyncio.to_thread(choosing.whole, self._parts, visit, line, trouble)
 
 
 def pace(growing: int) -> float:
