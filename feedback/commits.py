@@ -25,6 +25,7 @@ class Batch:
 class Decision:
     decide: Callable[[Any], Any]
     about: str | None
+    projected: bool = True
     done: Awaited = field(default_factory=Awaited)
 
     def __post_init__(self) -> None:

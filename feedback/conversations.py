@@ -40,6 +40,8 @@ WHERE c.owner = $1 AND ($5 IS NULL AND coalesce(said.by_hand, true) OR c.id = tr
         OR c.id IN (SELECT unnest($4::UUID[])))
 ORDER BY last_at DESC, c.seq DESC LIMIT $2"""  # noqa: S608
 
+_LAST = """SELECT conversation_id FROM exchanges WHERE principal = $1 AND source = 'chat'
+    AND id NOT IN (SELECT unnest($2::UUID[])) ORDER BY seq DESC LIMIT 1"""
 _TITLE = """SELECT coalesce((SELECT arg_max(t.title, t.seq) FROM titles t WHERE t.conversation_id = $1),
     title) AS title FROM conversations WHERE id = $1"""
 
@@ -52,9 +54,16 @@ def listed(
     called: str = "",
     among: Collection[str] = (),
     only: str | None = None,
+    at_once: bool = False,
 ) -> list[dict[str, Any]]:
     """What `Exchanges.conversations` says; with `only`, of that one, whoever spoke in it."""
-    return store.rows(_LISTED, [owner, limit, called, list(among), only])
+    return store.rows(_LISTED, [owner, limit, called, list(among), only], {} if at_once else None)
+
+
+def last_spoken_in(store: Store, owner: str, besides: Collection[str]) -> str | None:
+    """The conversation that somebody chatted in last, `besides` these exchanges."""
+    row = store.row(_LAST, [owner, list(besides)])
+    return str(row["conversation_id"]) if row else None
 
 
 def rename(store: Store, conversation_id: str, principal: str, title: str) -> str:

@@ -6,7 +6,7 @@ absent. Knows no engine and no page.
 Trail: serve/conversation.py -> here -> feedback/line.py, feedback/store.py
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -59,7 +59,7 @@ class Exchanges:
             _refuse_erased(transaction, exchange)
             transaction.append({**(beside or {}), "exchanges": [as_row(exchange)]})
 
-        self._store.decide(admit, about=exchange.conversation_id)
+        self._store.decide(admit, about=exchange.conversation_id, projected=False)
 
     def close(
         self,
@@ -102,7 +102,7 @@ class Exchanges:
             words = {"response": "", "error": ""} if held["erased"] else {}
             transaction.append({"answers": [{**answer, **words}]})
 
-        self._store.decide(end, about=exchange_id)
+        self._store.decide(end, about=exchange_id, projected=False)
 
     def cut_unfinished(self, principal: str = "hone") -> int:
         """Close every open turn as `cut`, and say how many; for the start, when no turn can be running."""
@@ -142,36 +142,58 @@ class Exchanges:
         return identity
 
     def conversations(
-        self, owner: str, limit: int = 200, *, called: str = "", among: Collection[str] = ()
+        self,
+        owner: str,
+        limit: int = 200,
+        *,
+        called: str = "",
+        among: Collection[str] = (),
+        at_once: bool = False,
     ) -> list[dict[str, Any]]:
         """One's own, the last spoken in first: `id, title, assistant, at, last_at, exchanges`, and what their
         author allows: `training`, `review`.
 
         Those that only a program spoke in, through the API, are left out. With `called`, only those that have
-        it in their title, and the ones named `among`.
+        it in their title, and the ones named `among`. What is read `at_once` may be a moment old, but for
+        which there are.
         """
-        return conversations.listed(self._store, owner, limit, called=called, among=among)
+        return conversations.listed(self._store, owner, limit, called=called, among=among, at_once=at_once)
 
     def conversation(
-        self, conversation_id: str, owner: str, *, replacing: str | None = None
+        self,
+        conversation_id: str,
+        owner: str,
+        *,
+        replacing: str | None = None,
+        heard: Sequence[Exchange] = (),
     ) -> list[Exchange]:
         """The exchanges that are still in the line, oldest first.
 
         With `replacing`, only what stays when that exchange is replaced now, by its place in the line, not by
-        the clock.
+        the clock. Those that were `heard` to their end just now are not read again, unless they were rated.
 
         Raises:
             NotAllowed: The conversation is someone else's.
         """
         conversations.own(self._store, conversation_id, owner)
         shown = line.line(self._store, conversation_id, owner, replacing)
-        return lookup.load(self._store, shown)
+        known = {exchange.id: exchange for exchange in self._unrated(heard)}
+        read = lookup.load(self._store, [identity for identity in shown if identity not in known])
+        known |= {exchange.id: exchange for exchange in read}
+        return [known[identity] for identity in shown if identity in known]
 
     def set_training(self, conversation_id: str, principal: str, training: bool) -> None:
         """Whether the tuner may learn from a conversation of one's own."""
         conversations.own(self._store, conversation_id, principal)
         row = {"principal": principal, "conversation_id": conversation_id, "training": training}
         self._store.append({"consents": [row]})
+
+    def _unrated(self, exchanges: Sequence[Exchange]) -> list[Exchange]:
+        if not exchanges:
+            return []
+        asked = "SELECT exchange_id FROM ratings WHERE exchange_id IN (SELECT unnest($1::UUID[]))"
+        rated = self._store.rows(asked, [[exchange.id for exchange in exchanges]])
+        return [one for one in exchanges if one.id not in {row["exchange_id"] for row in rated}]
 
     def _check_replaced(self, exchange_id: str, conversation_id: str) -> None:
         replaced = self._store.row(

@@ -23,7 +23,7 @@ FROM exchange_state s WHERE """
 # Some that lie far apart are found by their places, or every column would be read to its end.
 _BY_SEQ = "seq IN (SELECT unnest($1::BIGINT[]))"
 _BY_PLACE = f"s.rowid IN (SELECT rowid FROM exchange_state WHERE {_BY_SEQ})"  # noqa: S608
-_ASKED = "exchanges", "seq, context, instruction, sampling"
+_ASKED = "exchanges", "seq, conversation_id, source, context, instruction, sampling"
 _SAID = {
     "answer_id": ("answers", "response, prompt_tokens + completion_tokens AS tokens"),
     "rating_id": ("ratings", "reasons, comment, correction"),
@@ -59,8 +59,15 @@ def states(store: Store | Transaction, ids: Sequence[str]) -> list[dict[str, Any
     asked = by_key(store, *_ASKED, ids)
     seqs = [row["seq"] for row in asked.values()]
     these = _STATE + (_BY_PLACE if len(seqs) > 1 else _BY_SEQ)
-    found = {row["exchange_id"]: row for row in store.rows(these, [seqs])} if seqs else {}
+    found = {row["exchange_id"]: row for row in store.rows(these, [seqs], _named(asked))} if seqs else {}
     return [asked[identity] | found[identity] for identity in ids if identity in found]
+
+
+def _named(asked: ById) -> dict[str, list[str]] | None:
+    """What was said of these must be known, and for a proposal, which hangs on others, of all."""
+    if any(row["source"].startswith("proposal:") for row in asked.values()):
+        return None
+    return {"exchange": list(asked), "conversation": [row["conversation_id"] for row in asked.values()]}
 
 
 def whole(store: Store | Transaction, states: Sequence[dict[str, Any]]) -> list[Exchange]:

@@ -9,7 +9,7 @@ Knows no table's meaning; the SQL is `exchange_state.py`'s.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any
@@ -28,6 +28,9 @@ PATIENCE = 5.0
 MANY = 50_000
 """Touched exchanges from which on computing all of them is the faster."""
 
+Named = Mapping[str, Collection[str]]
+"""Ids by kind: of each `exchange` and each `conversation`."""
+
 log = logging.getLogger(__name__)
 
 
@@ -39,7 +42,7 @@ class Projector:
         self._explain = explain
         self._table = threading.RLock()
         self._notes = threading.Lock()
-        self._touched = _nothing()
+        self._touched = self._taken = _nothing()
         self._computed = count(1)
         self._noted = self._made = self._read("SELECT seq FROM projected")
         self._stirred = threading.Event()
@@ -83,9 +86,12 @@ class Projector:
         if self._made < seq:
             self._stirred.set()
 
-    def catch_up(self) -> None:
-        """Make the projection cover everything noted before this call."""
-        if self._made < self._noted:
+    def catch_up(self, of: Named | None = None) -> None:
+        """Make the projection cover everything noted before this call, or all that was of what is named.
+
+        To compute it takes tens of milliseconds however little there is, so who asks of few waits for those.
+        """
+        if self._made < self._noted and (of is None or self._behind(of)):
             with self.held():
                 pass
 
@@ -131,6 +137,7 @@ class Projector:
     def _refresh(self) -> None:
         with self._notes:
             touched, self._touched = self._touched, _nothing()
+            self._taken = touched
             seq = self._noted
         try:
             ids = self._with_proposals(self._exchanges(touched))
@@ -141,6 +148,18 @@ class Projector:
                     self._touched[kind] |= names
             raise
         self._made = seq
+        self._taken = _nothing()
+
+    def _behind(self, of: Named) -> bool:
+        """Whether something was said of what is named, or of a reviewer, that the projection lacks."""
+        with self._notes:
+            lacking = [(kind, self._touched[kind], self._taken[kind]) for kind in self._touched]
+            return any(
+                any(names)
+                if kind == "reviewer"
+                else any(not part.isdisjoint(of.get(kind, ())) for part in names)
+                for kind, *names in lacking
+            )
 
     def _exchanges(self, touched: Mapping[str, set[str]]) -> set[str]:
         """Those that were touched themselves, and those of what else was."""

@@ -18,7 +18,7 @@ import duckdb
 
 from feedback import exchange_state, migrate, schema, store_file, values
 from feedback.errors import BadRequest, StoreError
-from feedback.projection import Projector
+from feedback.projection import Named, Projector
 from feedback.shared_lock import SharedLock
 from feedback.transaction import Changes, Decided, Row, Rows, Transaction
 from feedback.writer import Committed, Writer, unheard
@@ -58,22 +58,28 @@ class Store:
         with self._file.shared():
             self._writer.append(prepared)
 
-    def decide(self, decide: Callable[[Transaction], T], about: str | None = None) -> T:
+    def decide(
+        self, decide: Callable[[Transaction], T], about: str | None = None, *, projected: bool = True
+    ) -> T:
         """Read, check and append in one transaction that no other write can come between.
 
         What `decide` appends is written when it returns; if it raises, nothing is. Decisions that are
         `about` different things share a commit: they must not depend on each other, and may be asked twice.
+        One that is not `projected` reads events alone, so that no projection is made for it.
         """
         with self._file.shared():
-            answer: T = self._writer.decide(decide, about)
+            answer: T = self._writer.decide(decide, about, projected)
             return answer
 
-    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """Read on a cursor of its own, so that readers never wait for the writer."""
+    def rows(self, sql: str, params: Sequence[Any] = (), of: Named | None = None) -> list[dict[str, Any]]:
+        """Read on a cursor of its own, so that readers never wait for the writer.
+
+        With `of`, what was said of what is named is in the projection, and the rest may be a moment old.
+        """
         with self._reading():
             try:
                 with self._cursor() as cursor:
-                    return values.read(cursor, self._current(sql), params)
+                    return values.read(cursor, self._current(sql, of), params)
             except (duckdb.Error, RuntimeError) as fault:
                 raise _explain(fault) from fault
 
@@ -89,12 +95,7 @@ class Store:
 
     def rebuild(self) -> None:
         """Compute the projection anew from the events."""
-
-        def fill(transaction: Transaction) -> None:
-            for statement in exchange_state.rebuild():
-                transaction.rows(statement)
-
-        self.decide(fill)
+        self.decide(lambda transaction: [transaction.rows(one) for one in exchange_state.rebuild()])
 
     def check(self) -> bool:
         """Whether the projection equals what the events say."""
@@ -235,7 +236,7 @@ class Store:
             explain=_explain,
             committed=self._committed,
             changes=self.changes,
-            open_transaction=lambda connection, added: Decided(connection, added, self._prepare),
+            open_transaction=partial(Decided, self._prepare),
             between=store_file.Log(self.path, self._projector.held).empty,
         )
 
@@ -247,14 +248,14 @@ class Store:
             target.unlink(missing_ok=True)
             raise _explain(fault) from fault
 
-    def _current(self, sql: str) -> str:
-        """The query with a projection that covers all that was acknowledged.
+    def _current(self, sql: str, of: Named | None) -> str:
+        """The query with a projection that covers all that was acknowledged, or all of what is named.
 
         Where the disk takes no projection, it is computed within the query: seconds, at a million exchanges.
         """
         if "exchange_state" in sql:
             try:
-                self._projector.catch_up()
+                self._projector.catch_up(of)
             except StoreError:
                 return exchange_state.without_projection(sql)
         return sql

@@ -43,9 +43,12 @@ class Changes:
 
 
 class Transaction(Protocol):
-    """What a decision may do: read what is committed, change it, and add rows that are written at the end."""
+    """What a decision may do: read what is committed, change it, and add rows that are written at the end.
 
-    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]: ...
+    It reads all that was committed, whatever `of` would let be older for a reader.
+    """
+
+    def rows(self, sql: str, params: Sequence[Any] = (), of: Any = None) -> list[dict[str, Any]]: ...
 
     def row(self, sql: str, params: Sequence[Any] = ()) -> dict[str, Any] | None: ...
 
@@ -59,14 +62,20 @@ class Decided:
     """
 
     def __init__(
-        self, connection: Any, added: list[Rows], prepare: Callable[[Rows], dict[str, list[Row]]]
+        self,
+        prepare: Callable[[Rows], dict[str, list[Row]]],
+        connection: Any,
+        added: list[Rows],
+        projected: bool,
     ) -> None:
         self.changed = False
+        self._projected = projected
         self._connection = connection
         self._added = added
         self._prepare = prepare
 
-    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    def rows(self, sql: str, params: Sequence[Any] = (), of: Any = None) -> list[dict[str, Any]]:
+        assert self._projected or "exchange_state" not in sql, "the projection was not made for this decision"
         (statement,) = self._connection.extract_statements(sql)
         self.changed = self.changed or statement.type.name != "SELECT"
         return values.read(self._connection, statement, params)

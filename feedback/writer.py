@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import count
 from time import monotonic
 from typing import Any
@@ -43,7 +43,7 @@ _Outcome = tuple[Decision, Any, HoneError | None]
 class Writer:
     """Owns `connection`; `columns` says what may be written, `explain` turns its faults into our errors.
 
-    `open_transaction(connection, rows)` makes what a decision is handed; it collects into `rows`.
+    `open_transaction(connection, rows, projected)` makes what a decision is handed; it collects into `rows`.
     `between(connection)` is called after commits, outside of any transaction.
     """
 
@@ -57,7 +57,7 @@ class Writer:
         explain: Callable[[BaseException], BaseException],
         committed: Committed,
         changes: Changes,
-        open_transaction: Callable[[Any, list[Rows]], Decided],
+        open_transaction: Callable[[Any, list[Rows], bool], Decided],
         between: Callable[[Any], None],
     ) -> None:
         self._connection = connection
@@ -81,9 +81,11 @@ class Writer:
         """Write one batch, whole or not at all; on the disk when this returns."""
         self._submit(Batch(rows)).wait()
 
-    def decide(self, decide: Callable[[Transaction], Any], about: str | None = None) -> Any:
+    def decide(
+        self, decide: Callable[[Transaction], Any], about: str | None = None, projected: bool = True
+    ) -> Any:
         """Decisions `about` different things may share a commit; those about None are alone in theirs."""
-        return self._submit(Decision(decide, about)).wait()
+        return self._submit(Decision(decide, about, projected)).wait()
 
     def stop(self) -> None:
         """Finish what was accepted, then end the thread."""
@@ -177,7 +179,7 @@ class Writer:
     def _settle(self, decisions: list[Decision]) -> None:
         """Answer decisions of one commit; if it fails, each in a commit of its own."""
         try:
-            with self._projector.held():
+            with self._projector.held() if any(one.projected for one in decisions) else nullcontext():
                 outcomes = self._decided(decisions)
         except BaseException as fault:
             # Whatever a decision raises is its caller's: the thread must live to serve the others.
@@ -201,7 +203,7 @@ class Writer:
         with self._changes.counted(written, every), self._transaction():
             for decision in decisions:
                 added: list[Rows] = []
-                asked = self._open_transaction(self._connection, added)
+                asked = self._open_transaction(self._connection, added, decision.projected)
                 every.append(asked)
                 try:
                     answer = decision.decide(asked)

@@ -84,8 +84,8 @@ class Conversations:
         known = await self.assistant(assistant)
         line: Sequence[Exchange] = ()
         if conversation_id:
-            line = await self._line(conversation_id, principal)
-        return await self.begin(
+            line = await asyncio.to_thread(self.exchanges.conversation, conversation_id, principal.name)
+        turn = await self.begin(
             principal,
             assistant,
             prompts.context(known, line),
@@ -95,6 +95,8 @@ class Conversations:
             training=training,
             sampling=sampling,
         )
+        turn.before = line
+        return turn
 
     async def again(self, principal: Principal, exchange_id: str, instruction: str | None = None) -> Turn:
         """Ask an exchange of one's own again, or with other words; it and all after it leave the line."""
@@ -102,12 +104,11 @@ class Conversations:
         if old.principal != principal.name:
             raise NotAllowed("That exchange is someone else's.", "Only its author can ask it again.")
         text = old.instruction if instruction is None else instruction
-        self.check_text(text)
         known = await self.assistant(old.assistant)
         before = await asyncio.to_thread(
             self.exchanges.conversation, old.conversation_id, principal.name, replacing=old.id
         )
-        return await self.begin(
+        turn = await self.begin(
             principal,
             old.assistant,
             prompts.context(known, before),
@@ -115,6 +116,8 @@ class Conversations:
             conversation_id=old.conversation_id,
             replaces=old.id,
         )
+        turn.before = before
+        return turn
 
     async def begin(
         self,
@@ -170,7 +173,9 @@ class Conversations:
     ) -> Turn:
         """Another answer to what a turn asked, in its conversation; `told` makes the events kept with it."""
         exchange = replace(turn.exchange, id=new_id(), at=now(), version=version)
-        return await self._admit(principal, exchange, sampling, told=told)
+        other = await self._admit(principal, exchange, sampling, told=told)
+        other.before = turn.before
+        return other
 
     async def _admit(
         self,
@@ -285,9 +290,6 @@ class Conversations:
             error=str(turn.trouble or ""),
             principal=turn.exchange.principal,
         )
-
-    async def _line(self, conversation_id: str, principal: Principal) -> list[Exchange]:
-        return await asyncio.to_thread(self.exchanges.conversation, conversation_id, principal.name)
 
     def check_text(self, instruction: str, context: Sequence[Message] = ()) -> None:
         """Refuse what cannot be asked before anything is recorded of it."""

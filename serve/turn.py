@@ -7,9 +7,9 @@ Trail: serve/conversation.py -> here -> serve/metrics.py
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from opentelemetry.trace import Span
 
@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 class Turn:
     """Iterate `pieces` once to hear it, and `close` it in any case.
 
-    `unkept` says why nothing of it is recorded, where the store could not.
+    `unkept` says why nothing of it is recorded, where the store could not; `before` is the line that it
+    goes on with.
     """
 
     exchange: Exchange
@@ -35,6 +36,7 @@ class Turn:
     metrics: Metrics
     span: Span
     unkept: StoreError | None = None
+    before: Sequence[Exchange] = ()
     pieces: AsyncGenerator[str] = field(init=False)
     text: str = ""
     finish_reason: FinishReason = "stopped"
@@ -83,6 +85,11 @@ class Turn:
         spans.tell(self.span, {f"hone.{name}": value for name, value in self.facts().items()})
         if self.trouble:
             spans.failed(self.span, self.trouble)
+
+    def told(self) -> Exchange:
+        """The exchange as it ended."""
+        tokens = self.prompt_tokens + self.completion_tokens
+        return replace(self.exchange, response=self.text, tokens=tokens, finish_reason=self.finish_reason)
 
     def facts(self) -> dict[str, object]:
         """What may be told of it: ids and numbers, no words and nobody's name."""

@@ -1,9 +1,12 @@
 """Turns are on record from admission, end once, belong to one person, and make one visible line."""
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 from stories import ANA, BEN, OTTO, admitted, ask
 
-from feedback import conversations, golds
+from feedback import conversations, golds, ratings
 from feedback.errors import BadRequest, NotAllowed, NotFound, PromptTooLong
 from feedback.exchanges import Exchanges
 from feedback.records import Message, new_id
@@ -47,6 +50,31 @@ def test_no_exchange_holds_more_than_the_most_whichever_door_it_comes_by(exchang
     with pytest.raises(PromptTooLong, match="limit"):
         golds.add(store, OTTO, "general", "x" * 1_000_001, "4.", expected="reject", rating="up")
     assert store.row("SELECT count(*) AS n FROM exchanges")["n"] == 1
+
+
+def test_what_was_heard_just_now_is_taken_at_its_word_unless_it_was_rated(exchanges, store):
+    first = ask(store)
+    second = admitted(first.conversation_id)
+    exchanges.open(second)
+    exchanges.close(second.id, response="kept", finish_reason="stop", version="general@0", principal="hone")
+    heard = replace(second, response="heard", finish_reason="stop")
+    said = exchanges.conversation(first.conversation_id, "ana", heard=[heard])
+    assert [one.response for one in said] == [first.response, "heard"]
+    ratings.rate(store, ANA, second.id, rating="up")
+    said = exchanges.conversation(first.conversation_id, "ana", heard=[heard])
+    assert [(one.response, one.rating) for one in said] == [(first.response, None), ("kept", "up")]
+    elsewhere = ask(store)
+    assert exchanges.conversation(elsewhere.conversation_id, "ana", heard=[heard]) == [elsewhere]
+
+
+def test_the_conversation_that_somebody_chatted_in_last_is_their_own_and_no_programs(exchanges, store):
+    first, second = ask(store), ask(store)
+    last = partial(conversations.last_spoken_in, store, "ana")
+    assert last(()) == second.conversation_id
+    assert last([second.id]) == first.conversation_id
+    assert last([first.id, second.id]) is None
+    exchanges.open(replace(admitted(first.conversation_id), source="api"))
+    assert last(()) == second.conversation_id
 
 
 def test_a_turn_ends_once(exchanges, store):

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stories import ANA, RITA, ask
 
-from feedback import lookup, ratings, retention, review, schema
+from feedback import lookup, projection, ratings, retention, review, schema
 from feedback.errors import BadRequest, Conflict, HomeBusy, StoreError
 from feedback.exchange_state import EXCHANGE_STATE
 from feedback.exchanges import Exchanges
@@ -282,7 +282,7 @@ def test_where_no_projection_can_be_written_pages_are_read_from_the_events(store
     counted = review.counts(store, viewer="rita")
     store.decide(lambda transaction: transaction.rows("DELETE FROM exchange_state"))
 
-    def refuse():
+    def refuse(of):
         raise StoreError("The disk is full.", "Make room.")
 
     monkeypatch.setattr(store._projector, "catch_up", refuse)
@@ -519,6 +519,41 @@ def test_a_reader_sees_every_rating_that_was_acknowledged(store):
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(rate, range(24))) == {"up"}
     assert store.check()
+
+
+def test_who_asks_of_some_waits_for_what_was_said_of_those_alone(store, monkeypatch):
+    monkeypatch.setattr(projection, "LINGER", 60.0)
+    one, other = ask(store), ask(store)
+    assert store.check()
+    computed = []
+    compute = store._projector._compute
+    monkeypatch.setattr(
+        store._projector, "_compute", lambda *given: computed.append(given[1]) or compute(*given)
+    )
+    rating = {"principal": "ana", "exchange_id": one.id, "rating": "up", "reasons": [], "comment": ""}
+    store.append({"ratings": [rating]})
+    assert lookup.load(store, [other.id]) == [other]
+    assert computed == []
+    assert lookup.get(store, one.id).rating == "up"
+    assert computed == [[one.id]]
+    told = {"principal": "ana", "conversation_id": one.conversation_id, "training": False}
+    store.append({"consents": [told]})
+    del computed[:]
+    assert lookup.load(store, [other.id]) == [other]
+    assert computed == []
+    lookup.load(store, [one.id])
+    assert computed == [[one.id]]
+    assert store.check()
+
+
+def test_a_decision_without_the_projection_makes_none_and_may_not_read_it(store):
+    def ask_of_it(transaction):
+        return transaction.rows("SELECT 1 FROM exchange_state")
+
+    ask(store)
+    with pytest.raises(AssertionError, match="the projection was not made"):
+        store.decide(ask_of_it, projected=False)
+    assert store.decide(ask_of_it)
 
 
 def test_what_a_crash_left_of_the_projection_is_made_at_the_next_opening(store, tmp_path):

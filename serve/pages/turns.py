@@ -15,7 +15,7 @@ from typing import Any
 
 import gradio as gr
 
-from feedback import consent
+from feedback import consent, conversations
 from feedback.errors import HoneError
 from feedback.records import Exchange, Role
 from serve.comparing import Two
@@ -110,12 +110,11 @@ class Turns:
         try:
             if begun and begun[1] and not unkept:
                 await self._share(visit, exchange)
-            before, learnt, own = await asyncio.to_thread(
-                self._around, visit, turns, begins=begun is not None
-            )
+            before = list(turns[0].before)
+            learnt, own = await asyncio.to_thread(self._around, visit, turns)
             settled = Settled([*bubbles(before, visit.language, shipped=learnt), asked(exchange)])
             chosen = exchange.conversation_id if before or not unkept else ""
-            side = "", "", chosen, listed(own, chosen), gr.Row(visible=False)
+            side = "", "", chosen, own, gr.Row(visible=False)
             chat, *panel = _begun(turns, settled, thumbs(before))
             yield chat, *_buttons(answering=True), *side, *(begun or (gr.skip(), gr.skip())), *panel
             try:
@@ -135,7 +134,7 @@ class Turns:
             spoken = [*settled.messages, speaking(exchange, turns[0].text)]
             yield spoken, *_buttons(answering=False), *rest, *still
             return
-        line = await self._line(visit, exchange.conversation_id)
+        line = await self._line(visit, exchange.conversation_id, [one.told() for one in turns])
         whole, *panel = await self._whole(visit, line, trouble)
         yield whole, *_buttons(answering=False), *rest, *panel
 
@@ -168,21 +167,24 @@ class Turns:
         shown = exchange.conversation_id
         await asyncio.to_thread(consent.allow, self._store, visit.principal, shown, review=True)
 
-    def _around(
-        self, visit: Visit, turns: Sequence[Turn], *, begins: bool
-    ) -> tuple[list[Exchange], dict[str, str], list[dict[str, Any]]]:
-        """The line before these turns, which versions learnt from it, and the visitor's conversations.
+    def _around(self, visit: Visit, turns: Sequence[Turn]) -> tuple[dict[str, str], Any]:
+        """Which versions learnt from the line before these turns, and the visitor's conversations.
 
-        A conversation that begins with them has no line, whether or not it could be kept.
+        Those are made anew only where their order is another now.
         """
         name, asked_in = visit.principal.name, turns[0].exchange.conversation_id
-        line = [] if begins else self._exchanges.conversation(asked_in, name)
-        asked_now = {turn.exchange.id for turn in turns}
-        before = [exchange for exchange in line if exchange.id not in asked_now]
-        return before, shipped(self._store, before), self._exchanges.conversations(name)
+        learnt = shipped(self._store, turns[0].before)
+        besides = [turn.exchange.id for turn in turns]
+        if conversations.last_spoken_in(self._store, name, besides) == asked_in:
+            return learnt, gr.skip()
+        return learnt, listed(self._exchanges.conversations(name, at_once=True), asked_in)
 
-    async def _line(self, visit: Visit, conversation_id: str) -> list[Exchange]:
-        return await asyncio.to_thread(self._exchanges.conversation, conversation_id, visit.principal.name)
+    async def _line(
+        self, visit: Visit, conversation_id: str, heard: Sequence[Exchange] = ()
+    ) -> list[Exchange]:
+        """What is on record of a conversation, but for what was `heard` just now."""
+        name = visit.principal.name
+        return await asyncio.to_thread(self._exchanges.conversation, conversation_id, name, heard=heard)
 
     async def _whole(
         self, visit: Visit, line: list[Exchange], trouble: dict[str, str] | None = None
