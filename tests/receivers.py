@@ -1,18 +1,21 @@
-"""Real receivers of notices: one over HTTP that checks signatures, and one that speaks SMTP."""
+"""Real receivers of notices: one over HTTP that checks signatures, and a mail server."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
-import socketserver
+import ssl
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -66,48 +69,54 @@ def webhook(port: int = 0) -> Iterator[Received]:
 
 @dataclass
 class Mailbox:
+    """What a mail server took, and how it behaves: `login` is the name and password that it asks for."""
+
     port: int = 0
     messages: list[EmailMessage] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
     mute: bool = False
+    login: tuple[str, str] | None = None
+
+    async def handle_EHLO(
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        if self.mute:
+            await asyncio.Event().wait()
+        session.host_name = hostname
+        return responses
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address in self.refused:
+            return "550 nobody here"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        assert isinstance(envelope.content, bytes)
+        self.messages.append(message_from_bytes(envelope.content, policy=policy.default))  # type: ignore[arg-type]
+        return "250 taken"
+
+    def knows(self, server: SMTP, session: Session, envelope: Envelope, how: str, given: Any) -> AuthResult:
+        said = given.login.decode(), given.password.decode()
+        return AuthResult(success=said == self.login, handled=False)
 
 
-@contextmanager
-def mail_server() -> Iterator[Mailbox]:
-    """As much of RFC 5321 as it takes to be handed a message."""
+@asynccontextmanager
+async def mail_server(security: str = "none", tls: ssl.SSLContext | None = None) -> AsyncIterator[Mailbox]:
+    """aiosmtpd's server; with TLS it asks for a name and a password, and takes neither without it."""
     box = Mailbox()
-
-    class Handler(socketserver.StreamRequestHandler):
-        def say(self, line: str) -> None:
-            self.wfile.write(f"{line}\r\n".encode())
-
-        def handle(self) -> None:
-            if box.mute:
-                self.rfile.read()
-                return
-            self.say("220 box ESMTP")
-            while line := self.rfile.readline().decode().strip():
-                verb = line.upper()
-                if verb == "DATA":
-                    self.say("354 go on")
-                    held = b""
-                    while (part := self.rfile.readline()) != b".\r\n":
-                        held += part[1:] if part.startswith(b".") else part
-                    box.messages.append(message_from_bytes(held, policy=policy.default))  # type: ignore[arg-type]
-                    self.say("250 taken")
-                elif verb.startswith("RCPT") and any(one in line for one in box.refused):
-                    self.say("550 nobody here")
-                elif verb == "QUIT":
-                    return self.say("221 bye")
-                else:
-                    self.say("250 box")
-
-    class Server(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-        allow_reuse_address = True
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        box.port = server.server_address[1]
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    asks: dict[str, Any] = {"auth_required": True, "authenticator": box.knows} if tls else {}
+    if security == "starttls":
+        asks |= {"tls_context": tls, "require_starttls": True}
+    if security == "tls":
+        asks |= {"auth_require_tls": False}  # it is spoken within TLS, of which it does not know
+    within = tls if security == "tls" else None
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(box, loop=loop, **asks), "127.0.0.1", 0, ssl=within)
+    box.port = server.sockets[0].getsockname()[1]
+    try:
         yield box
-        server.shutdown()
+    finally:
+        server.close()

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import shutil
+import ssl
+import subprocess
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -234,7 +237,7 @@ async def test_old_and_too_many_are_let_go_and_counted(store: Store, tmp_path: P
 async def test_mail_is_handed_to_the_server_and_a_mute_one_holds_nothing_up(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with mail_server() as box:
+    async with mail_server() as box:
         told: dict[str, Any] = {"mail_from": "hone@example.org", "mail_to": ["ops@example.org", "b@x.org"]}
         told |= {"smtp_host": "127.0.0.1", "smtp_port": box.port, "smtp_security": "none"}
         kept = keep(store, tmp_path / "outbox", **told, language="ko")
@@ -259,6 +262,37 @@ async def test_mail_is_handed_to_the_server_and_a_mute_one_holds_nothing_up(
         monkeypatch.setattr(mail, "PATIENCE", 0.3)
         fault = (await asyncio.wait_for(kept.test(), 5))[0]["fault"]
         assert fault.startswith(("no answer", "TimeoutError", "SMTPServerDisconnected"))
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of 127.0.0.1 that signed itself, its key beside it."""
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    named = ["-subj", "/CN=mail", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    files = ["-out", str(tmp_path / "tls.crt"), "-keyout", str(tmp_path / "tls.key")]
+    subprocess.run([*made, *named, *files], check=True, capture_output=True)
+    return tmp_path / "tls.crt"
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="NO OPENSSL: apt-get install openssl")
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+async def test_mail_goes_over_tls_with_a_password_to_whom_somebody_vouches_for(
+    store: Store, tmp_path: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch, security: str
+) -> None:
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, certificate.with_suffix(".key"))
+    async with mail_server(security, tls) as box:
+        told: dict[str, Any] = {"mail_from": "hone@example.org", "mail_to": ["ops@example.org"]}
+        told |= {"smtp_host": "127.0.0.1", "smtp_port": box.port, "smtp_security": security}
+        told |= {"smtp_user": "hone", "smtp_password": "Sesame-7-Sesame"}
+        kept = keep(store, tmp_path / "outbox", **told)
+        assert (await kept.test())[0]["fault"] == "the server's certificate is not trusted"
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert (await kept.test())[0]["fault"] == "the server refused the sign-in (535)"
+        assert box.messages == []
+        box.login = "hone", "Sesame-7-Sesame"
+        assert not (await kept.test())[0]["fault"]
+        assert [one["to"] for one in box.messages] == ["ops@example.org"]
 
 
 async def test_an_engine_away_and_a_queue_that_grows_are_told_once(store: Store, tmp_path: Path) -> None:
