@@ -14,7 +14,9 @@ from typing import Any, Literal
 from feedback.records import Principal, Role
 from feedback.store import Store
 
-Act = Literal["data.exported", "data.imported", "home.backed_up", "home.compacted", "sign_in.stopped"]
+Act = Literal[
+    "data.exported", "data.imported", "home.backed_up", "home.compacted", "home.restored", "sign_in.stopped"
+]
 
 PEOPLE = ("account", "link", "key", "sign_in")
 """What comes before the dot in kinds that are for admins: who may come in."""

@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from feedback import erasure, whole
+from feedback import audit, erasure, whole
 from feedback.erasure_jobs import LIST
 from feedback.errors import BadRequest, Conflict, StoreError
 from feedback.receipt import KEY
+from feedback.records import COMMAND_LINE
 from feedback.store import Store
 from feedback.whole import durable
 from hone.home import REVIEW_SALT, SALTS, Home, HomeLock
@@ -100,7 +101,7 @@ def restore(home: Home, source: Path) -> Path | None:
         shutil.rmtree(staging, ignore_errors=True)
         try:
             _stage(source, manifest, staging)
-            _open(staging / STORE, home.store if home.store.exists() else None)
+            _open(staging / STORE, home.store if home.store.exists() else None, source)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
@@ -248,14 +249,18 @@ def _plain(source: Path, name: str) -> bool:
     return (source / name).is_file() and (source / name).resolve() == source.resolve() / name
 
 
-def _open(path: Path, replaced: Path | None) -> None:
-    """Open the store once, so that it is migrated and known to be whole, and let others have their say."""
+def _open(path: Path, replaced: Path | None, source: Path) -> None:
+    """Open the store once, so that it is migrated and known to be whole, and let others have their say.
+
+    That it was restored is the newest of its events: those between the backup and now it never had.
+    """
     store = Store(path)
     try:
         if not store.check():
             store.rebuild()
         for hook in on_restored:
             hook(store, replaced)
+        audit.record(store, COMMAND_LINE, "home.restored", str(source))
     finally:
         store.close()
     if path.with_name(path.name + ".wal").exists():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from stories import ANA, OTTO, ask, lay_store
 
-from feedback import erasure, ratings
+from feedback import audit, erasure, ratings
 from feedback.errors import BadRequest, Conflict, HomeBusy, StoreError
 from feedback.forms import ImportRow
 from feedback.imports import save
@@ -67,6 +67,14 @@ def told(home, *, add=None):
         store.close()
 
 
+def audited(home, kind):
+    store = Store(home.store)
+    try:
+        return audit.listed(store, kind=kind)
+    finally:
+        store.close()
+
+
 def back_up(home, target):
     store = Store(home.store)
     try:
@@ -91,6 +99,8 @@ def test_what_was_backed_up_comes_back_and_what_was_there_is_moved_aside(home, t
     (home.versions / "general@1-abc" / "adapter.safetensors").unlink()
     aside = backups.restore(home, tmp_path / "backup")
     assert told(home) == {"before"}
+    (entry,) = audited(home, "home")
+    assert (entry.principal, entry.kind, entry.subject) == ("cli", "home.restored", str(tmp_path / "backup"))
     assert (home.versions / "general@1-abc" / "adapter.safetensors").read_bytes() == b"weights" * 1000
     assert (home.secret("salt"), home.secret("review-salt")) == (salt, other)
     kept = Store(aside / "hone.duckdb")
