@@ -216,3 +216,15 @@ def test_a_link_that_lets_somebody_in_is_listed_and_withdrawn(hone: RunningHone)
     assert hone.command("user", "withdraw", link["id"]).returncode == 0
     assert hone.get("/v1/invitations").json()["data"] == []
     assert "There is no such invitation" in hone.command("user", "withdraw", link["id"]).stderr
+
+
+def test_the_command_shows_the_audit_log_as_lines_and_as_a_table(hone: RunningHone) -> None:
+    assert hone.command("user", "invite", "--role", "reviewer", "--name", "ida").returncode == 0
+    lines = hone.command("audit", "--kind", "link", "--limit", "1", "--json").stdout.splitlines()
+    (told,) = map(json.loads, lines)
+    assert (told["principal"], told["kind"], told["subject"]) == ("cli", "link.made", "ida")
+    table = hone.command("audit", "--kind", "link.made")
+    assert (table.returncode, str(told["seq"]) in table.stdout) == (0, True), table.stdout + table.stderr
+    refused = hone.command("audit", "--since", "yesterday")
+    assert refused.returncode != 0
+    assert "since: input should be a valid datetime" in refused.stderr
