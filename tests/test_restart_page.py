@@ -134,6 +134,35 @@ def test_a_page_of_another_build_is_loaded_anew_with_what_was_being_written(
         expect(message).to_have_value("Hello, y")
 
 
+@pytest.mark.browser
+def test_an_assistant_that_is_being_written_is_there_again_on_a_page_of_another_build(
+    browser: Browser, idle_hone: RunningHone
+) -> None:
+    with looking(browser, Look("wide", "light", "en")) as page:
+        page.goto(f"{idle_hone.url}/operate/")
+        greeting, notice = (
+            page.locator("#assistant-greeting textarea"),
+            page.locator("#assistant-notice textarea"),
+        )
+        page.locator("#assistants > button").click()
+        expect(page.locator("#assistant-whose :is(textarea, input)")).to_have_value(
+            "general", timeout=MINUTES
+        )
+        before = notice.input_value()
+        greeting.fill("Good morn")
+        with _renewed(page):
+            page.locator("#assistant-save").click()
+        expect(greeting).to_have_value("Good morn", timeout=MINUTES)
+        expect(notice).to_have_value(before)
+        assert idle_hone.get("/v1/assistants").json()["data"][0]["greeting"] != "Good morn"
+        page.reload()
+        page.locator("#assistants > button").click()
+        expect(page.locator("#assistant-whose :is(textarea, input)")).to_have_value(
+            "general", timeout=MINUTES
+        )
+        expect(greeting).not_to_have_value("Good morn")
+
+
 @contextmanager
 def _renewed(page: Page) -> Iterator[None]:
     """What is done within finds a server of another build, and the page is loaded anew."""

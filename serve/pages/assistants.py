@@ -18,6 +18,8 @@ from serve.parts import Parts
 
 LINES = {"title": 1, "domain": 1, "greeting": 2, "notice": 2, "examples": 4, "system_prompt": 6}
 """The fields in the order of the form, with the lines that each is given."""
+FILL = "(whose) => { honeFill(whose); }"
+"""What was being written when the page was loaded anew is there again (keeping.js)."""
 
 
 class Form:
@@ -47,14 +49,15 @@ class Form:
                 )
                 self._make = gr.Button(label("assistant_make"), elem_id="assistant-make", min_width=140)
         self._whose = gr.Textbox(visible="hidden", elem_id="assistant-whose")
-        self._read = gr.Textbox(visible="hidden")
+        self._read = gr.Textbox(visible="hidden", elem_id="assistant-read")
 
     def wire(self, guard: Guard, desk: "Desk") -> Any:
         """Wire the form; the event that is returned chooses another assistant by having made it."""
         filled = [self._whose, self._read, *self._fields]
         once: dict[str, Any] = {"trigger_mode": "once", **QUIET}
         asked = [self._chosen, self._whose]
-        gr.on([self._head.expand, self._chosen.input], guard(desk.read), asked, filled, **QUIET)
+        read = gr.on([self._head.expand, self._chosen.input], guard(desk.read), asked, filled, **QUIET)
+        read.then(None, self._whose, None, js=FILL)
         self._save.click(guard(desk.save), filled, [self._chosen, *filled], **once)
         return self._make.click(guard(desk.make), self._name, [self._name, self._chosen, *filled], **once)
 

@@ -7,13 +7,16 @@
   const box = (id) => document.querySelector(`#${id} :is(textarea, input)`);
   const value = (id) => box(id)?.value ?? "";
   const write = (id, text) => {
-    if (!text || !box(id) || value(id) === text) return;
+    if (text === undefined || !box(id) || value(id) === text) return;
     box(id).value = text;
     box(id).dispatchEvent(new Event("input", { bubbles: true }));
   };
   const all = (ids) => Object.fromEntries(ids.map((id) => [id, value(id)]).filter(([, text]) => text));
   const place = () => `kept ${location.pathname} ${document.querySelector('#header a[href="/account"]')?.textContent}`;
   const shown = (id) => document.getElementById(id)?.checkVisibility();
+  const field = (name) => `assistant-${name.replace("_", "-")}`;
+  const read = () => Object.entries(JSON.parse(value("assistant-read") || "{}"));
+  const form = (whose) => `${place()} ${whose}`;
   const ticked = (id) => document.querySelector(`#${id} :checked`)?.value ?? "";
   const when = async (done, tries = 200) => {
     while (tries-- && !done()) await new Promise((go) => setTimeout(go, 50));
@@ -39,6 +42,11 @@
       }
     }
     if (value("operate-reason")) kept.operated = { assistant: value("operate-assistant"), ...all(["operate-reason"]) };
+    const changed = read().filter(([name, was]) => value(field(name)).trim() !== was);
+    if (changed.length) {
+      const texts = changed.map(([name]) => [field(name), value(field(name))]);
+      sessionStorage.setItem(form(value("assistant-whose")), JSON.stringify(Object.fromEntries(texts)));
+    }
     if (Object.keys(kept.boxes).length || Object.keys(kept).length > 1) {
       sessionStorage.setItem(place(), JSON.stringify(kept));
     }
@@ -68,9 +76,20 @@
     write("editor", kept.words);
     if (!value("review-reason")) write("review-reason", kept["review-reason"]);
   };
+  // An assistant's fields are given back once they show what they were, whenever that one is chosen.
+  window.honeFill = async (whose) => {
+    const kept = JSON.parse(sessionStorage.getItem(form(whose)) || "null");
+    if (!kept) return;
+    const there = () => value("assistant-whose") === whose && read().every(([name, was]) => value(field(name)).trim() === was);
+    if (!(await when(there))) return;
+    Object.entries(kept).forEach(([id, text]) => write(id, text));
+    sessionStorage.removeItem(form(whose));
+  };
   let asked = "";
   window.honeRated = () => asked;
   window.honeReturn = async () => {
+    const written = Object.keys(sessionStorage).some((key) => key.startsWith(form("")));
+    if (written) document.querySelector("#assistants > button")?.click();
     const kept = JSON.parse(sessionStorage.getItem(place()) || "null");
     if (!kept) return;
     Object.entries(kept.boxes).forEach(([id, text]) => value(id) || write(id, text));
