@@ -15,10 +15,10 @@ MAX_TITLE = 120
 
 _OWN = "conversation_id IN (SELECT id FROM conversations WHERE owner = $1)"
 _LISTED = f"""
-WITH said AS (SELECT conversation_id, count(*) AS exchanges, max(s.at) AS last_at,
-        bool_and(training) AS training, bool_or(source <> 'api') AS by_hand
-    FROM exchange_state s WHERE owner = $1 AND source NOT LIKE 'proposal:%'
-        AND state <> 'erased' GROUP BY conversation_id),
+WITH said AS (SELECT conversation_id, count(*) AS exchanges, max(x.at) AS last_at,
+        bool_or(source <> 'api') AS by_hand
+    FROM exchanges x WHERE {_OWN} AND source NOT LIKE 'proposal:%'
+        AND x.id NOT IN (SELECT exchange_id FROM erased_exchanges) GROUP BY conversation_id),
 consented AS (SELECT conversation_id, arg_max(training, seq) AS training FROM consents WHERE {_OWN}
     GROUP BY conversation_id),
 shown AS (SELECT conversation_id, arg_max(review, seq) AS review FROM shares WHERE {_OWN}
@@ -40,8 +40,6 @@ WHERE c.owner = $1 AND ($5 IS NULL AND coalesce(said.by_hand, true) OR c.id = tr
         OR c.id IN (SELECT unnest($4::UUID[])))
 ORDER BY last_at DESC, c.seq DESC LIMIT $2"""  # noqa: S608
 
-_LAST = """SELECT conversation_id FROM exchanges WHERE principal = $1 AND source = 'chat'
-    AND id NOT IN (SELECT unnest($2::UUID[])) ORDER BY seq DESC LIMIT 1"""
 _TITLE = """SELECT coalesce((SELECT arg_max(t.title, t.seq) FROM titles t WHERE t.conversation_id = $1),
     title) AS title FROM conversations WHERE id = $1"""
 
@@ -54,16 +52,9 @@ def listed(
     called: str = "",
     among: Collection[str] = (),
     only: str | None = None,
-    at_once: bool = False,
 ) -> list[dict[str, Any]]:
     """What `Exchanges.conversations` says; with `only`, of that one, whoever spoke in it."""
-    return store.rows(_LISTED, [owner, limit, called, list(among), only], {} if at_once else None)
-
-
-def last_spoken_in(store: Store, owner: str, besides: Collection[str]) -> str | None:
-    """The conversation that somebody chatted in last, `besides` these exchanges."""
-    row = store.row(_LAST, [owner, list(besides)])
-    return str(row["conversation_id"]) if row else None
+    return store.rows(_LISTED, [owner, limit, called, list(among), only])
 
 
 def rename(store: Store, conversation_id: str, principal: str, title: str) -> str:

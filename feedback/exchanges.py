@@ -148,16 +148,14 @@ class Exchanges:
         *,
         called: str = "",
         among: Collection[str] = (),
-        at_once: bool = False,
     ) -> list[dict[str, Any]]:
         """One's own, the last spoken in first: `id, title, assistant, at, last_at, exchanges`, and what their
         author allows: `training`, `review`.
 
         Those that only a program spoke in, through the API, are left out. With `called`, only those that have
-        it in their title, and the ones named `among`. What is read `at_once` may be a moment old, but for
-        which there are.
+        it in their title, and the ones named `among`.
         """
-        return conversations.listed(self._store, owner, limit, called=called, among=among, at_once=at_once)
+        return conversations.listed(self._store, owner, limit, called=called, among=among)
 
     def conversation(
         self,

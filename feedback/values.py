@@ -69,12 +69,20 @@ def _encoded(value: Any, kind: str, where: Where) -> Any:
     if kind == "JSON":
         return _text(_dumped(value, where), where)
     if isinstance(value, str):
-        return _text(value, where)
+        return _text(_spelt(value) if kind == "UUID" else value, where)
     if kind.endswith("[]"):
         return [None if item is None else _text(item, where) for item in value]
     if isinstance(value, datetime):
         return value.astimezone(UTC).replace(tzinfo=None)
     return value
+
+
+def _spelt(identity: str) -> str:
+    """An id as the database spells it, by which others find it; what is none it refuses by itself."""
+    try:
+        return str(UUID(identity))
+    except ValueError:
+        return identity
 
 
 def _dumped(value: Any, where: Where) -> str:

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import asdict, replace
-from functools import partial
 
 from opentelemetry.trace import Span
 
@@ -217,8 +216,8 @@ class Conversations:
     ) -> StoreError | None:
         """Record the admission; why it could not be, where the store failed."""
         try:
-            kept = partial(self.exchanges.open, exchange, begins=begins, training=training, beside=beside)
-            await asyncio.to_thread(kept)
+            keep = self.exchanges.open
+            await asyncio.to_thread(keep, exchange, begins=begins, training=training, beside=beside)
         except StoreError as full:
             log.error("a turn is answered and not kept: %s", full)
             return full
@@ -274,6 +273,7 @@ class Conversations:
         try:
             with spans.within(turn.span), spans.span("commit"):
                 self._close(turn)
+                turn.kept = True
         finally:
             turn.span.end()
 

@@ -43,5 +43,6 @@ class Parts:
 
     @property
     def most_tokens(self) -> int:
-        """The prompt and answer that the engine takes at most, as it said itself; 0: it did not."""
-        return int(self.supervisor.facts.get("max_context") or 0)
+        """The longest prompt that leaves room for an answer, by what the engine says it reads, or 0."""
+        reads = int(self.supervisor.facts.get("max_context") or 0)
+        return max(reads - self.conversations.sampling.max_tokens, 1) if reads else 0

@@ -26,7 +26,7 @@ class Turn:
     """Iterate `pieces` once to hear it, and `close` it in any case.
 
     `unkept` says why nothing of it is recorded, where the store could not; `before` is the line that it
-    goes on with.
+    goes on with. It is `kept` once its end is on record, too.
     """
 
     exchange: Exchange
@@ -46,6 +46,7 @@ class Turn:
     started: float = field(default_factory=time.monotonic)
     first_token_ms: float | None = None
     settled: bool = False
+    kept: bool = False
     _heard_at: float = 0.0
 
     async def close(self) -> None:

@@ -1,7 +1,6 @@
 """Turns are on record from admission, end once, belong to one person, and make one visible line."""
 
 from dataclasses import replace
-from functools import partial
 
 import pytest
 from stories import ANA, BEN, OTTO, admitted, ask
@@ -65,16 +64,6 @@ def test_what_was_heard_just_now_is_taken_at_its_word_unless_it_was_rated(exchan
     assert [(one.response, one.rating) for one in said] == [(first.response, None), ("kept", "up")]
     elsewhere = ask(store)
     assert exchanges.conversation(elsewhere.conversation_id, "ana", heard=[heard]) == [elsewhere]
-
-
-def test_the_conversation_that_somebody_chatted_in_last_is_their_own_and_no_programs(exchanges, store):
-    first, second = ask(store), ask(store)
-    last = partial(conversations.last_spoken_in, store, "ana")
-    assert last(()) == second.conversation_id
-    assert last([second.id]) == first.conversation_id
-    assert last([first.id, second.id]) is None
-    exchanges.open(replace(admitted(first.conversation_id), source="api"))
-    assert last(()) == second.conversation_id
 
 
 def test_a_turn_ends_once(exchanges, store):

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stories import ANA, RITA, ask
 
-from feedback import lookup, projection, ratings, retention, review, schema
+from feedback import consent, lookup, projection, ratings, retention, review, rounds, schema
 from feedback.errors import BadRequest, Conflict, HomeBusy, StoreError
 from feedback.exchange_state import EXCHANGE_STATE
 from feedback.exchanges import Exchanges
@@ -544,6 +544,21 @@ def test_who_asks_of_some_waits_for_what_was_said_of_those_alone(store, monkeypa
     lookup.load(store, [one.id])
     assert computed == [[one.id]]
     assert store.check()
+
+
+@pytest.mark.parametrize("spelt", [str.upper, lambda identity: identity.replace("-", "")])
+def test_what_is_withdrawn_under_another_spelling_of_its_id_is_withdrawn_at_once(store, monkeypatch, spelt):
+    monkeypatch.setattr(projection, "LINGER", 60.0)
+    asked = ask(store)
+    consent.allow(store, ANA, asked.conversation_id, review=True)
+    assert rounds.load(store, [asked.id], "rita")
+    consent.allow(store, ANA, spelt(asked.conversation_id), review=False)
+    assert not rounds.load(store, [asked.id], "rita")
+    rated = ratings.rate(store, ANA, ask(store).id, rating="down")
+    assert rounds.load(store, [rated.id], "rita")
+    told = {"principal": "ana", "conversation_id": spelt(rated.conversation_id), "training": False}
+    store.append({"consents": [told]})
+    assert not rounds.load(store, [rated.id], "rita")
 
 
 def test_a_decision_without_the_projection_makes_none_and_may_not_read_it(store):

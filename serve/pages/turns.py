@@ -15,7 +15,7 @@ from typing import Any
 
 import gradio as gr
 
-from feedback import consent, conversations
+from feedback import consent
 from feedback.errors import HoneError
 from feedback.records import Exchange, Role
 from serve.comparing import Two
@@ -134,7 +134,7 @@ class Turns:
             spoken = [*settled.messages, speaking(exchange, turns[0].text)]
             yield spoken, *_buttons(answering=False), *rest, *still
             return
-        line = await self._line(visit, exchange.conversation_id, [one.told() for one in turns])
+        line = await self._line(visit, exchange.conversation_id, [one.told() for one in turns if one.kept])
         whole, *panel = await self._whole(visit, line, trouble)
         yield whole, *_buttons(answering=False), *rest, *panel
 
@@ -168,16 +168,9 @@ class Turns:
         await asyncio.to_thread(consent.allow, self._store, visit.principal, shown, review=True)
 
     def _around(self, visit: Visit, turns: Sequence[Turn]) -> tuple[dict[str, str], Any]:
-        """Which versions learnt from the line before these turns, and the visitor's conversations.
-
-        Those are made anew only where their order is another now.
-        """
-        name, asked_in = visit.principal.name, turns[0].exchange.conversation_id
-        learnt = shipped(self._store, turns[0].before)
-        besides = [turn.exchange.id for turn in turns]
-        if conversations.last_spoken_in(self._store, name, besides) == asked_in:
-            return learnt, gr.skip()
-        return learnt, listed(self._exchanges.conversations(name, at_once=True), asked_in)
+        """Which versions learnt from the line before these turns, and the visitor's conversations."""
+        own = self._exchanges.conversations(visit.principal.name)
+        return shipped(self._store, turns[0].before), listed(own, turns[0].exchange.conversation_id)
 
     async def _line(
         self, visit: Visit, conversation_id: str, heard: Sequence[Exchange] = ()
