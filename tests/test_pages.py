@@ -21,7 +21,7 @@ from test_conversation import ScriptedEngine
 from feedback import claims, disputes, queue
 from feedback.accounts import Accounts, first_admin
 from feedback.assistants import Assistants
-from feedback.errors import EngineUnavailable
+from feedback.errors import EngineUnavailable, StoreError
 from feedback.exchanges import Exchanges
 from feedback.policy import Policy
 from feedback.ratings import rate
@@ -160,6 +160,40 @@ async def test_a_conversation_says_that_it_is_nearly_full_before_it_is_refused(w
     )
     with pytest.raises(gr.Error, match=r"limit is 1,000\. Begin a new conversation"):
         await world.send(ANA, "And now?", exchange.conversation_id)
+
+
+async def test_the_conversation_that_is_spoken_in_again_is_the_first_of_the_list(world: World) -> None:
+    names = []
+    for text in ("First", "Second"):
+        views = await world.send(ANA, text)
+        names.append(views[0][5])
+    first, second = names
+    views = await world.send(ANA, "Again", first)
+    listed = views[0][6]
+    assert [identity for _, identity in listed.choices[:2]] == [first, second]
+    assert listed.value == first
+
+
+async def test_an_end_that_the_disk_refused_is_not_shown_as_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any, **more: Any) -> None:
+        raise StoreError("The disk is full.", "Make room.")
+
+    monkeypatch.setattr(world.parts.exchanges, "close", full)
+    (*_, (chat, *_)) = await world.send(ANA, "Say hello")
+    shown = text_of(chat.value[-1])
+    assert "The disk is full." in shown
+    assert "Hello" not in shown
+    assert "still being answered" in shown
+
+
+def test_room_is_left_for_an_answer(world: World) -> None:
+    assert world.parts.most_tokens == 0
+    world.parts.supervisor.facts = {"max_context": 4096}
+    assert world.parts.most_tokens == 4096 - 512
+    world.parts.supervisor.facts = {"max_context": 500}
+    assert world.parts.most_tokens == 1
 
 
 async def test_an_engines_trouble_is_a_notice_and_never_an_answer(world: World) -> None:
