@@ -142,12 +142,7 @@ class Exchanges:
         return identity
 
     def conversations(
-        self,
-        owner: str,
-        limit: int = 200,
-        *,
-        called: str = "",
-        among: Collection[str] = (),
+        self, owner: str, limit: int = 200, *, called: str = "", among: Collection[str] = ()
     ) -> list[dict[str, Any]]:
         """One's own, the last spoken in first: `id, title, assistant, at, last_at, exchanges`, and what their
         author allows: `training`, `review`.
