@@ -140,7 +140,7 @@ def test_an_assistant_that_is_being_written_is_there_again_on_a_page_of_another_
 ) -> None:
     with looking(browser, Look("wide", "light", "en")) as page:
         page.goto(f"{idle_hone.url}/operate/")
-        expect(page.locator("#operate-assistant input")).to_have_value("general", timeout=MINUTES)
+        expect(page.locator("#operate-assistant input")).not_to_have_value("", timeout=MINUTES)
         greeting, notice = (
             page.locator("#assistant-greeting textarea"),
             page.locator("#assistant-notice textarea"),
@@ -157,7 +157,7 @@ def test_an_assistant_that_is_being_written_is_there_again_on_a_page_of_another_
         expect(notice).to_have_value(before)
         assert idle_hone.get("/v1/assistants").json()["data"][0]["greeting"] != "Good morn"
         page.reload()
-        expect(page.locator("#operate-assistant input")).to_have_value("general", timeout=MINUTES)
+        expect(page.locator("#operate-assistant input")).not_to_have_value("", timeout=MINUTES)
         page.locator("#assistants > button").click()
         expect(page.locator("#assistant-whose :is(textarea, input)")).to_have_value(
             "general", timeout=MINUTES
