@@ -185,8 +185,9 @@ class Exchanges:
         if not exchanges:
             return []
         asked = "SELECT exchange_id FROM ratings WHERE exchange_id IN (SELECT unnest($1::UUID[]))"
-        rated = self._store.rows(asked, [[exchange.id for exchange in exchanges]])
-        return [one for one in exchanges if one.id not in {row["exchange_id"] for row in rated}]
+        rows = self._store.rows(asked, [[exchange.id for exchange in exchanges]])
+        rated = {row["exchange_id"] for row in rows}
+        return [exchange for exchange in exchanges if exchange.id not in rated]
 
     def _check_replaced(self, exchange_id: str, conversation_id: str) -> None:
         replaced = self._store.row(

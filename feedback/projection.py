@@ -153,12 +153,9 @@ class Projector:
     def _behind(self, of: Named) -> bool:
         """Whether something was said of what is named, or of a reviewer, that the projection lacks."""
         with self._notes:
-            lacking = [(kind, self._touched[kind], self._taken[kind]) for kind in self._touched]
             return any(
-                any(names)
-                if kind == "reviewer"
-                else any(not part.isdisjoint(of.get(kind, ())) for part in names)
-                for kind, *names in lacking
+                lacking["reviewer"] or any(not lacking[kind].isdisjoint(ids) for kind, ids in of.items())
+                for lacking in (self._touched, self._taken)
             )
 
     def _exchanges(self, touched: Mapping[str, set[str]]) -> set[str]:

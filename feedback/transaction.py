@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from feedback import values
+from feedback.projection import Named
 
 Row = Mapping[str, Any]
 Rows = Mapping[str, Sequence[Row]]
@@ -48,7 +49,7 @@ class Transaction(Protocol):
     It reads all that was committed, whatever `of` would let be older for a reader.
     """
 
-    def rows(self, sql: str, params: Sequence[Any] = (), of: Any = None) -> list[dict[str, Any]]: ...
+    def rows(self, sql: str, params: Sequence[Any] = (), of: Named | None = None) -> list[dict[str, Any]]: ...
 
     def row(self, sql: str, params: Sequence[Any] = ()) -> dict[str, Any] | None: ...
 
@@ -74,7 +75,7 @@ class Decided:
         self._added = added
         self._prepare = prepare
 
-    def rows(self, sql: str, params: Sequence[Any] = (), of: Any = None) -> list[dict[str, Any]]:
+    def rows(self, sql: str, params: Sequence[Any] = (), of: Named | None = None) -> list[dict[str, Any]]:
         assert self._projected or "exchange_state" not in sql, "the projection was not made for this decision"
         (statement,) = self._connection.extract_statements(sql)
         self.changed = self.changed or statement.type.name != "SELECT"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from feedback import choices, consent
-from feedback.errors import HoneError
+from feedback.errors import HoneError, StoreError
 from feedback.records import Exchange, Principal, Sampling, new_id
 from feedback.store import Store
 from feedback.transaction import Rows
@@ -43,13 +43,14 @@ class Two:
 
     @property
     def fit(self) -> bool:
-        """Whether a person can be asked: both came whole, and they differ."""
-        texts = [turn.text.strip() for turn in (self.first, self.second)]
-        whole = all(turn.finish_reason in choices.WHOLE for turn in (self.first, self.second))
+        """Whether a person can be asked: both came whole and are on record, and they differ."""
+        turns = self.first, self.second
+        texts = [turn.text.strip() for turn in turns]
+        whole = all(turn.recorded and turn.finish_reason in choices.WHOLE for turn in turns)
         return whole and all(texts) and texts[0] != texts[1]
 
     async def close(self) -> None:
-        """Close both turns; where nobody can be asked, that is kept."""
+        """Close both turns; where nobody can be asked, that is kept, or else found as the person goes on."""
         if not self.closed:
             self.closed = True
             # A cancelled task must not leave a choice open that nobody can make.
@@ -57,8 +58,12 @@ class Two:
 
     async def _ended(self) -> None:
         await asyncio.gather(self.first.close(), self.second.close())
-        if not self.fit:
+        if self.fit:
+            return
+        try:
             await asyncio.to_thread(choices.unfit, self.store, self.id)
+        except StoreError as full:
+            log.warning("nobody is asked about %s, which could not be kept: %s", self.id, full)
 
 
 class Comparing:

@@ -273,7 +273,7 @@ class Conversations:
         try:
             with spans.within(turn.span), spans.span("commit"):
                 self._close(turn)
-                turn.kept = True
+                turn.recorded = True
         finally:
             turn.span.end()
 

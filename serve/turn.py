@@ -26,7 +26,7 @@ class Turn:
     """Iterate `pieces` once to hear it, and `close` it in any case.
 
     `unkept` says why nothing of it is recorded, where the store could not; `before` is the line that it
-    goes on with. It is `kept` once its end is on record, too.
+    goes on with. `recorded` says that its end is on record, too.
     """
 
     exchange: Exchange
@@ -46,7 +46,7 @@ class Turn:
     started: float = field(default_factory=time.monotonic)
     first_token_ms: float | None = None
     settled: bool = False
-    kept: bool = False
+    recorded: bool = False
     _heard_at: float = 0.0
 
     async def close(self) -> None:

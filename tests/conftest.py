@@ -248,6 +248,15 @@ class RunningHone:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
+    def ended(self, run: str) -> dict[str, Any]:
+        """A run's record, once it has ended."""
+
+        def ended() -> dict[str, Any] | None:
+            told: dict[str, Any] = self.get(f"/v1/runs/{run}").json()
+            return told if told["state"] not in ("queued", "running") else None
+
+        return dict(self.wait(ended, 240))
+
     def engine_pid(self) -> int:
         return int(self.get("/v1/status").json()["engine"]["pid"])
 

@@ -9,11 +9,12 @@ from typing import Any
 from stories import ANA, RITA, ask
 from test_registry_and_rollout import base_of
 
-from feedback import conversations, erasure, pairs, ratings, review, snapshot
+from feedback import conversations, erasure, pairs, ratings, review, scan, snapshot
 from feedback.conversations import MAX_TITLE
 from feedback.curate import curate
 from feedback.ledger import Ledger
 from feedback.records import Exchange, Message, Principal, Role, new_id
+from feedback.scan import Needles
 from feedback.store import Store
 from tuner import registry
 from tuner.registry import Card
@@ -65,6 +66,12 @@ def erase(
     job = erasure.take(store, home, erasure.new(principal, scope, target, **asked), principal)
     erasure.settle(store, job)
     return erasure.finish(store, home, job)
+
+
+def left(folder: Path, *texts: str) -> dict[str, int]:
+    """Which files of a folder hold some of these words, the store's own apart."""
+    files = [path for path in folder.rglob("*") if path.is_file() and "duckdb" not in path.name]
+    return scan.through(folder, files, Needles(scan.fragments(texts))).where
 
 
 def taught(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from certificates import self_signed
 from conftest import free_port
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
@@ -68,7 +69,7 @@ class Proxy:
 def proxy(kind: str, folder: Path, hone_port: int) -> Iterator[Proxy]:
     """nginx or caddy with the shipped file, until the block ends."""
     folder.mkdir(parents=True)
-    certificate, key = _certificate(folder)
+    certificate, key = self_signed(folder, f"DNS:{NAME}")
     port = free_port()
     command = (_nginx if kind == "nginx" else _caddy)(folder, port, hone_port, certificate, key)
     home = os.environ | {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
@@ -90,16 +91,6 @@ def proxy(kind: str, folder: Path, hone_port: int) -> Iterator[Proxy]:
     finally:
         process.terminate()
         process.wait(20)
-
-
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    certificate, key = folder / "tls.crt", folder / "tls.key"
-    asked = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    named = ["-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}", "-days", "2"]
-    subprocess.run(
-        [*asked, *named, "-out", str(certificate), "-keyout", str(key)], check=True, capture_output=True
-    )
-    return certificate, key
 
 
 def _nginx(folder: Path, port: int, hone_port: int, certificate: Path, key: Path) -> list[str]:

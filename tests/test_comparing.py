@@ -18,7 +18,7 @@ from feedback import choices, preferences, ratings, reach, retention, tallies
 from feedback.assistants import Assistants
 from feedback.choices import Comparison
 from feedback.consent import allow
-from feedback.errors import BadRequest, Conflict, EngineUnavailable, NotAllowed, NotFound
+from feedback.errors import BadRequest, Conflict, EngineUnavailable, NotAllowed, NotFound, StoreError
 from feedback.exchanges import Exchanges
 from feedback.records import Sampling, new_id
 from feedback.rollouts import Rollouts
@@ -208,6 +208,27 @@ async def test_what_nobody_can_be_asked_about_is_kept_as_skipped_and_what_came_w
     (shown,) = talk.exchanges.conversation(two.exchange.conversation_id, "ana")
     assert shown.id == stands.exchange.id
     assert choices.waiting(store, "ana", two.exchange.conversation_id) is None
+
+
+async def test_where_no_end_can_be_kept_the_turn_ends_and_whoever_goes_on_has_skipped(
+    twice: Comparing, talk: Conversations, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = await twice.say(ANA, "general", "Why?", None)
+    assert isinstance(given, Two)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise StoreError("The disk is full.", "Make room.")
+
+    with monkeypatch.context() as told:
+        told.setattr(talk.exchanges, "close", full)
+        told.setattr(store, "decide", full)
+        for turn in (given.first, given.second):
+            with pytest.raises(StoreError):
+                [_ async for _ in turn.pieces]
+        await given.close()
+    conversation = given.exchange.conversation_id
+    await (await twice.say(ANA, "general", "And?", conversation)).close()
+    assert store.rows("SELECT choice FROM choices") == [{"choice": "skipped"}]
 
 
 async def test_whoever_writes_on_has_skipped_and_can_choose_no_more(twice: Comparing, store: Store) -> None:

@@ -160,7 +160,7 @@ def test_a_cycle_killed_at_random_moments_ends_in_the_verdict_it_would_have_had(
     hone.stop()
     shutil.copytree(hone.home, hone.home.parent / "twin")
     twin = RunningHone(hone.home.parent / "twin", hone.settings, hone.environment).start()
-    undisturbed = _ended(twin, twin.post("/v1/runs", {"assistant": "general"}).json()["id"])
+    undisturbed = twin.ended(twin.post("/v1/runs", {"assistant": "general"}).json()["id"])
     twin.stop()
 
     hone.start()
@@ -170,7 +170,7 @@ def test_a_cycle_killed_at_random_moments_ends_in_the_verdict_it_would_have_had(
         time.sleep(chance.uniform(0.0, undisturbed["detail"]["seconds"] / 3))
         killed.append((victim, hone.get(f"/v1/runs/{run}").json()["step"]))
         _kill(hone, victim)
-    disturbed = _ended(hone, run)
+    disturbed = hone.ended(run)
     told = f"killed {killed}: {disturbed['reason']}"
     assert _verdict(disturbed) == _verdict(undisturbed), told
     versions = [one for one in hone.get("/v1/versions").json()["data"] if one["number"]]
@@ -180,14 +180,6 @@ def test_a_cycle_killed_at_random_moments_ends_in_the_verdict_it_would_have_had(
 
 
 CYCLE = "[tuner]\nenabled = false\ngeneral_items = 4\nreplay_share = 0\nthreads = 1\n"
-
-
-def _ended(hone: RunningHone, run: str) -> dict[str, Any]:
-    def ended() -> dict[str, Any] | None:
-        told: dict[str, Any] = hone.get(f"/v1/runs/{run}").json()
-        return told if told["state"] not in ("queued", "running") else None
-
-    return dict(hone.wait(ended, 240))
 
 
 def _kill(hone: RunningHone, victim: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from certificates import self_signed
 from conformance import HoneServed, said
 from engine_process import SECRET
 
@@ -47,10 +48,7 @@ class TlsServed(HoneServed):
 @pytest.fixture
 def served(tmp_path: Path, tiny_model: Path) -> Iterator[TlsServed]:
     engine = TlsServed(tiny_model, tmp_path)
-    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    named = ["-subj", "/CN=engine", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
-    files = ["-out", str(engine.certificate), "-keyout", str(tmp_path / "tls.key")]
-    subprocess.run([*made, *named, *files], check=True, capture_output=True)
+    self_signed(tmp_path, "IP:127.0.0.1")
     yield engine
     engine.stop()
 

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import pytest
 from conftest import RunningHone, on_tiny_model
-from erasure_home import LEE, SECRET, Past, live
+from erasure_home import LEE, SECRET, Past, left, live
 from stories import new_store
 from teacher_stand_in import TeacherStandIn
 from tiny_engine import make_adapter
 
-from feedback import scan
 from feedback.records import new_id
-from feedback.scan import Needles
 
 pytestmark = pytest.mark.long
 
@@ -54,11 +52,6 @@ def past(tiny_hone: RunningHone, tiny_model: Path, tmp_path: Path) -> Past:
         return live(store, tiny_hone.home, adapter)
     finally:
         store.close()
-
-
-def left(home: Path, *texts: str) -> dict[str, int]:
-    files = [path for path in home.rglob("*") if path.is_file() and "duckdb" not in path.name]
-    return scan.through(home, files, Needles(scan.fragments(texts))).where
 
 
 def test_a_conversation_is_listed_then_erased_then_proved(hone: RunningHone) -> None:

@@ -7,11 +7,8 @@ from pathlib import Path
 
 import pytest
 from conftest import RunningHone
-from erasure_home import ANSWER, LEE, SECRET, taught
+from erasure_home import ANSWER, LEE, SECRET, left, taught
 from stories import new_store
-
-from feedback import scan
-from feedback.scan import Needles
 
 pytest.importorskip("s3fs", reason="pip install hone-chat[s3]")
 pytest.importorskip("moto", reason="the S3 server of these tests is moto's")
@@ -63,11 +60,6 @@ def bucket(s3: S3, here: Path) -> Path:
     return here
 
 
-def holds(folder: Path, *texts: str) -> bool:
-    files = [path for path in folder.rglob("*") if path.is_file() and "duckdb" not in path.name]
-    return bool(scan.through(folder, files, Needles(scan.fragments(texts))).where)
-
-
 def test_words_on_s3_are_erased_there_and_the_next_run_goes_without_them(
     hone: RunningHone, s3: S3, tmp_path: Path
 ) -> None:
@@ -78,25 +70,20 @@ def test_words_on_s3_are_erased_there_and_the_next_run_goes_without_them(
     looks = iter(range(1000))
 
     def sent() -> bool:
-        return holds(bucket(s3, tmp_path / f"bucket-{next(looks)}"), SECRET, ANSWER)
+        return bool(left(bucket(s3, tmp_path / f"bucket-{next(looks)}"), SECRET, ANSWER))
 
     hone.wait(sent, 90)
     done = hone.command("erase", "--user", LEE.name, "--yes", "--stop")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "none is left" in done.stdout
     assert not sent()
-    assert not holds(hone.home, SECRET, ANSWER)
+    assert left(hone.home, SECRET, ANSWER) == {}
 
-    told = hone.wait(lambda: _ended(hone, run), 180)
+    told = hone.ended(run)
     assert told["state"] == "failed"
     assert told["reason"] == "Words that it learnt from were erased; the next run goes without them."
     run = hone.post("/v1/runs", {"assistant": "general"}).json()["id"]
-    told = hone.wait(lambda: _ended(hone, run), 180)
+    told = hone.ended(run)
     assert told["state"] in ("passed", "abstained", "refused"), told["reason"]
     assert not sent()
-    assert not holds(hone.home, SECRET, ANSWER)
-
-
-def _ended(hone: RunningHone, run: str) -> dict[str, str] | None:
-    told = dict(hone.get(f"/v1/runs/{run}").json())
-    return told if told["state"] not in ("queued", "running") else None
+    assert left(hone.home, SECRET, ANSWER) == {}

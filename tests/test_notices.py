@@ -4,13 +4,13 @@ import asyncio
 import json
 import shutil
 import ssl
-import subprocess
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import self_signed
 from conftest import RunningHone, free_port
 from receivers import KEY, SECRET, mail_server, webhook
 from stories import killed, new_store
@@ -264,23 +264,14 @@ async def test_mail_is_handed_to_the_server_and_a_mute_one_holds_nothing_up(
         assert fault.startswith(("no answer", "TimeoutError", "SMTPServerDisconnected"))
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A certificate of 127.0.0.1 that signed itself, its key beside it."""
-    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    named = ["-subj", "/CN=mail", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
-    files = ["-out", str(tmp_path / "tls.crt"), "-keyout", str(tmp_path / "tls.key")]
-    subprocess.run([*made, *named, *files], check=True, capture_output=True)
-    return tmp_path / "tls.crt"
-
-
 @pytest.mark.skipif(not shutil.which("openssl"), reason="NO OPENSSL: apt-get install openssl")
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 async def test_mail_goes_over_tls_with_a_password_to_whom_somebody_vouches_for(
-    store: Store, tmp_path: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch, security: str
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, security: str
 ) -> None:
+    certificate, key = self_signed(tmp_path, "IP:127.0.0.1")
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(certificate, certificate.with_suffix(".key"))
+    tls.load_cert_chain(certificate, key)
     async with mail_server(security, tls) as box:
         told: dict[str, Any] = {"mail_from": "hone@example.org", "mail_to": ["ops@example.org"]}
         told |= {"smtp_host": "127.0.0.1", "smtp_port": box.port, "smtp_security": security}

@@ -31,6 +31,7 @@ from feedback.screen import Policy as Screening
 from feedback.store import Store
 from serve.comparing import Comparing
 from serve.conversation import Conversations
+from serve.engines.base import Piece
 from serve.identity import COOKIE, Identity
 from serve.pages import cards
 from serve.pages.conversations import Lines
@@ -186,6 +187,33 @@ async def test_an_end_that_the_disk_refused_is_not_shown_as_one(
     assert "The disk is full." in shown
     assert "Hello" not in shown
     assert "still being answered" in shown
+
+
+async def test_of_two_answers_one_whose_end_the_disk_refused_is_not_shown_as_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close, refused = world.parts.exchanges.close, []
+
+    async def seeded(version: str, messages: Any, sampling: Sampling, **_: Any) -> Any:
+        yield Piece(f"Of seed {sampling.seed}.")
+        yield Piece("", "stop", 7, 1)
+
+    def full(exchange_id: str, **told: Any) -> None:
+        if world.parts.store.row("SELECT 1 FROM comparisons WHERE first = $1", [exchange_id]):
+            refused.append(told["response"])
+            raise StoreError("The disk is full.", "Make room.")
+        close(exchange_id, **told)
+
+    monkeypatch.setattr(world.engine, "stream", seeded)
+    monkeypatch.setattr(world.parts.exchanges, "close", full)
+    monkeypatch.setattr(world.parts.comparing, "_share", 1.0)
+    (*_, (chat, *_)) = await world.send(ANA, "Say hello")
+    (kept,) = world.line(ANA)
+    assert world.parts.store.rows("SELECT choice FROM choices") == [{"choice": "skipped"}]
+    shown = text_of(chat.value[-1])
+    assert len(refused) == 1
+    assert refused[0] not in shown
+    assert kept.response in shown
 
 
 def test_room_is_left_for_an_answer(world: World) -> None:

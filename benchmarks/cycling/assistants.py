@@ -54,13 +54,9 @@ async def fields(house: House, given: argparse.Namespace) -> Found:
         await _go_live(house, ended[name])
         asked[name] = [item["instruction"] for item in ended[name].card["items"][:ASKED_AGAIN]]
         # Twice, since the first leaves its prompt with the engine, and numbers made otherwise may tip a word.
-        fresh = [await house.said(name, text) for text in asked[name]]
-        before[name] = [await house.said(name, text) for text in asked[name]]
-        alone += sum(was != now for was, now in zip(fresh, before[name], strict=True))
-    moved = 0
-    for name in asked:
-        texts = zip(asked[name], before[name], strict=True)
-        moved += sum([await house.said(name, text) != was for text, was in texts])
+        fresh, before[name] = await _said(house, name, asked[name]), await _said(house, name, asked[name])
+        alone += _others(fresh, before[name])
+    moved = sum([_others(before[name], await _said(house, name, asked[name])) for name in asked])
     changes = reading.changes(ended["medical"])
     bars = {
         "medical_loss_high": _below(changes["loss, nats a token"].high, 0.0),
@@ -105,6 +101,15 @@ async def _go_live(house: House, run: Run) -> None:
     if run.state != "passed":
         body = {"reason": "To look at it beside another assistant."}
         await house.call("POST", f"/v1/versions/{run.version}/promote", json=body)
+
+
+async def _said(house: House, name: str, asked: Sequence[str]) -> list[str]:
+    return [await house.said(name, text) for text in asked]
+
+
+def _others(before: Sequence[str], after: Sequence[str]) -> int:
+    """How many answers are not what they were."""
+    return sum(was != said for was, said in zip(before, after, strict=True))
 
 
 def _general(run: Run) -> Bar:

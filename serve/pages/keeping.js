@@ -14,7 +14,7 @@
   const all = (ids) => Object.fromEntries(ids.map((id) => [id, value(id)]).filter(([, text]) => text));
   const place = () => `kept ${location.pathname} ${document.querySelector('#header a[href="/account"]')?.textContent}`;
   const shown = (id) => document.getElementById(id)?.checkVisibility();
-  const field = (name) => `assistant-${name.replace("_", "-")}`;
+  const field = (name) => `assistant-${name.replaceAll("_", "-")}`;
   const read = () => Object.entries(JSON.parse(value("assistant-read") || "{}"));
   const form = (whose) => `${place()} ${whose}`;
   const ticked = (id) => document.querySelector(`#${id} :checked`)?.value ?? "";

@@ -110,7 +110,7 @@ class Turns:
         try:
             if begun and begun[1] and not unkept:
                 await self._share(visit, exchange)
-            before = list(turns[0].before)
+            before = turns[0].before
             learnt, own = await asyncio.to_thread(self._around, visit, turns)
             settled = Settled([*bubbles(before, visit.language, shipped=learnt), asked(exchange)])
             chosen = exchange.conversation_id if before or not unkept else ""
@@ -134,7 +134,9 @@ class Turns:
             spoken = [*settled.messages, speaking(exchange, turns[0].text)]
             yield spoken, *_buttons(answering=False), *rest, *still
             return
-        line = await self._line(visit, exchange.conversation_id, [one.told() for one in turns if one.kept])
+        line = await self._line(
+            visit, exchange.conversation_id, [one.told() for one in turns if one.recorded]
+        )
         whole, *panel = await self._whole(visit, line, trouble)
         yield whole, *_buttons(answering=False), *rest, *panel
 
