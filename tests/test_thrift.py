@@ -1,6 +1,8 @@
 """What is spared of Gradio's work changes nothing of what people see."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +18,21 @@ from serve.pages.thrift import Grown, Page, Settled, WokenQueue
 from serve.pages.turns import SHOW_EVERY, pace
 
 MESSAGES = [{"role": "user", "content": "Hi", "metadata": {"id": "1"}}]
+
+
+IMPORT = """
+import sys
+opened = []
+sys.addaudithook(lambda event, told: opened.append(str(told[0])) if event == "open" else None)
+import serve.pages
+from gradio import component_meta
+print(hasattr(component_meta, "create_or_modify_pyi"), [name for name in opened if name.endswith(".pyi")])
+"""
+
+
+def test_gradio_is_imported_without_its_editors_stubs() -> None:
+    told = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True, check=True).stdout
+    assert told.strip() == "True []"
 
 
 def page() -> tuple[Page, Any]:

@@ -11,6 +11,8 @@ Read in Gradio 6.31, measured in decision 029. Each for every page:
   there or not (`queueing.py`). Here a new event and the end of one wake it, and no handler reports progress.
 - it imports matplotlib before and after each view (`utils.py`, `MatplotlibBackendMananger`); where there is
   none, every folder is searched for it each time. Here it is known not to be there.
+- a page is given a queue and an app when it is begun, and another app with the queue that counts. Here it
+  has the app of its end, and the one that is mounted.
 - what each of ten thousand tabs was shown is kept (`state_holder.py`), and described anew each time as a JSON
   schema, though handlers here read the store. Here nothing of it is.
 
@@ -45,7 +47,7 @@ class Page(gr.Blocks):
         """Set the queue up for so many calls at once; `limit` is for each handler without its own."""
         self.max_threads = calls
         self.state_session_capacity = TABS
-        self.queue(default_concurrency_limit=limit, max_size=calls, api_open=False)
+        self.api_open = False
         self._queue = WokenQueue(
             live_updates=True,
             concurrency_count=calls,
@@ -54,6 +56,10 @@ class Page(gr.Blocks):
             blocks=self,
             default_concurrency_limit=limit,
         )
+
+    def queue(self, *_: Any, **__: Any) -> "Page":
+        """Nothing: a page that is begun has no use yet for a queue, nor for an app that goes with it."""
+        return self
 
     async def process_api(self, *given: Any, **named: Any) -> dict[str, Any]:
         """As Gradio's; a view that goes on has no files, whose addresses would be looked for in all of it."""
