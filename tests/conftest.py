@@ -146,13 +146,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="session")
-def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The real default model, dequantised once for all that run beside each other."""
+def model_cache(pytestconfig: pytest.Config) -> Path:
+    """The real default model, dequantised once for this run and the next ones; `--cache-clear` forgets it."""
     from serve.engine.model import prepare
 
-    run = tmp_path_factory.getbasetemp()
-    cache = (run.parent if "PYTEST_XDIST_WORKER" in os.environ else run) / "models"
-    cache.mkdir(exist_ok=True)
+    assert pytestconfig.cache
+    cache = Path(pytestconfig.cache.mkdir("models"))
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         prepare("smollm2-135m", cache)
