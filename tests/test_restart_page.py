@@ -140,12 +140,11 @@ def test_an_assistant_that_is_being_written_is_there_again_on_a_page_of_another_
 ) -> None:
     with looking(browser, Look("wide", "light", "en")) as page:
         page.goto(f"{idle_hone.url}/operate/")
-        expect(page.locator("#operate-assistant input")).not_to_have_value("", timeout=MINUTES)
         greeting, notice = (
             page.locator("#assistant-greeting textarea"),
             page.locator("#assistant-notice textarea"),
         )
-        page.locator("#assistants > button").click()
+        page.locator("#assistants > button").click()  # as early as can be: the page may not know of whom
         expect(page.locator("#assistant-whose :is(textarea, input)")).to_have_value(
             "general", timeout=MINUTES
         )
@@ -157,7 +156,6 @@ def test_an_assistant_that_is_being_written_is_there_again_on_a_page_of_another_
         expect(notice).to_have_value(before)
         assert idle_hone.get("/v1/assistants").json()["data"][0]["greeting"] != "Good morn"
         page.reload()
-        expect(page.locator("#operate-assistant input")).not_to_have_value("", timeout=MINUTES)
         page.locator("#assistants > button").click()
         expect(page.locator("#assistant-whose :is(textarea, input)")).to_have_value(
             "general", timeout=MINUTES

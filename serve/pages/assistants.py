@@ -56,7 +56,9 @@ class Form:
         filled = [self._whose, self._read, *self._fields]
         once: dict[str, Any] = {"trigger_mode": "once", **QUIET}
         asked = [self._chosen, self._whose]
-        read = gr.on([self._head.expand, self._chosen.input], guard(desk.read), asked, filled, **QUIET)
+        # At its change, so that a head which was opened before the page knew of whom is filled too.
+        shown = [self._head.expand, self._chosen.change]
+        read = gr.on(shown, guard(desk.read), asked, filled, trigger_mode="always_last", **QUIET)
         read.then(None, self._whose, None, js=FILL)
         self._save.click(guard(desk.save), filled, [self._chosen, *filled], **once)
         return self._make.click(guard(desk.make), self._name, [self._name, self._chosen, *filled], **once)
@@ -69,9 +71,9 @@ class Desk:
         self._assistants = parts.assistants
 
     @needs(Role.OPERATOR)
-    def read(self, visit: Visit, name: str, whose: str = "") -> tuple[Any, ...]:
+    def read(self, visit: Visit, name: str | None, whose: str = "") -> tuple[Any, ...]:
         """The fields of the one that is chosen; what is being written about the same one stays."""
-        if name == whose:
+        if not name or name == whose:
             return (gr.skip(),) * (2 + len(LINES))
         return _filled(self._assistants.get(name))
 
