@@ -30,15 +30,14 @@ HELD = """
 
 
 @pytest.fixture
-def hone(tiny_hone: RunningHone) -> RunningHone:
-    running = tiny_hone.start(ready=False)
+def hone(idle_hone: RunningHone, request: pytest.FixtureRequest) -> RunningHone:
     rows = [
-        {"prompt": f"Question {number}?", "completion": f"Answer {number}.", "label": True}
+        {"prompt": f"{request.node.name} {number}?", "completion": f"Answer {number}.", "label": True}
         for number in range(WAITING)
     ]
-    taken = running.request("POST", "/v1/imports?assistant=general&source=quick.json", json=rows)
+    taken = idle_hone.request("POST", "/v1/imports?assistant=general&source=quick.json", json=rows)
     assert taken.json()["imported"] == WAITING, taken.text
-    return running
+    return idle_hone
 
 
 def test_an_event_sent_while_the_stream_is_ending_is_answered(page: Page, hone: RunningHone) -> None:
