@@ -62,6 +62,13 @@ def chromium() -> str | None:
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What each test that was run again failed with at first: what fails now and then is found by it."""
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"at first: {report.nodeid}", sep="-")
+        terminalreporter.write_line(report.longreprtext)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     _longest_first(items)
     for item in items:
