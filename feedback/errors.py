@@ -4,7 +4,7 @@
     |-- SettingsError          a setting is wrong; lists every fault at once
     |-- BadRequest             the caller sent something unusable
     |   |-- PromptTooLong      the conversation does not fit the model
-    |   |-- BadImport          a line of an import file is wrong; nothing was kept
+    |   |-- BadImport          an import file cannot be read, or none of its rows can be taken
     |   `-- BadAdapter         an adapter folder the engine refuses
     |-- NotSignedIn            no valid session, key or token
     |-- NotAllowed             signed in, but the role or the ownership is missing

@@ -4,7 +4,7 @@ Texts are cut into fragments without line ends, quotes or backslashes, which eve
 its own way, and looked for in UTF-8, in UTF-16 and as JSON escapes; Parquet is read, column by column. A
 text shorter than `SHORTEST` cannot be told from chance and is counted apart. Removes nothing.
 
-Trail: feedback/purge.py -> here -> feedback/store_scan.py
+Trail: feedback/purge.py, feedback/store_scan.py -> here
 """
 
 import json

@@ -3,7 +3,7 @@
 A folder without a manifest is no snapshot: it is written again. Keys and digests are salted, so that
 words which were erased cannot be guessed back from them. Knows no model.
 
-Trail: feedback/curate.py -> here -> tuner/cycle.py, feedback/template.py
+Trail: feedback/curate.py, tuner/steps.py -> here -> feedback/template.py
 """
 
 import json

@@ -4,7 +4,7 @@ PASS: not worse than what is live in its field, not worse than the base outside 
 and nothing broken. REFUSE: clearly worse, or broken. ABSTAIN: the evidence does not decide; how much
 more would is said. The claims are in `tuner/evidence.py`. Knows no files and no server.
 
-Trail: tuner/evaluate.py -> tuner/evidence.py, tuner/vetoes.py -> here -> tuner/rollout.py
+Trail: tuner/evaluate.py -> tuner/evidence.py, tuner/vetoes.py -> here -> tuner/launch.py
 """
 
 from collections import Counter

@@ -3,7 +3,7 @@
 A pack is flat: its lessons' tokens stand one after another, lessons of one length together. Knows
 nothing of models.
 
-Trail: tuner/lessons.py -> here -> tuner/tree.py, tuner/passes.py
+Trail: tuner/lessons.py, tuner/passes.py -> here -> tuner/tree.py
 """
 
 from collections.abc import Mapping, Sequence

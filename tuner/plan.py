@@ -1,7 +1,7 @@
 """A run's folder and its plan: every path and every hyperparameter of one training.
 
 The plan is written once, before the training child starts, and is all that the child is told. What
-the numbers are and why is the designed recipe; nothing here knows torch, the store or the server.
+the numbers are and why is the recipe; nothing here knows torch, the store or the server.
 
 Trail: tuner/cycle.py -> here -> tuner/train.py
 """
@@ -103,7 +103,7 @@ class TrainPlan:
 
 
 def design(base: Path, pairs: int, **settings: Any) -> TrainPlan:
-    """The designed recipe for so many training pairs on this base; `settings` override single fields."""
+    """The recipe for so many training pairs on this base; `settings` override single fields."""
     shape = _shape(base)
     width = next((shape[key] for key in ("hidden_size", "n_embd", "d_model") if key in shape), None)
     if not width:

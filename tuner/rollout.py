@@ -4,7 +4,7 @@ Order of a change: bytes checked, loaded beside, routed, recorded, and only then
 any more unloaded, when its answers in flight have ended. Live, previous and canary stay in memory, so
 going back is a change of route. Knows nothing of gates and thumbs: whoever promotes has a reason.
 
-Trail: tuner/gate.py, tuner/launch.py, tuner/watch.py -> here -> serve/router.py
+Trail: tuner/launch.py, tuner/watch.py -> here -> serve/router.py
 """
 
 import asyncio

@@ -4,7 +4,7 @@ Linux has a policy for that, and whoever wakes takes the processor from such a t
 lowest priority must do. Either counts only among processes of one session, for Linux divides the processors
 between sessions first: so the parent starts the child in its own. Knows nothing of training.
 
-Trail: tuner/child.py -> here -> tuner/train.py
+Trail: tuner/train.py -> here
 """
 
 import os

@@ -4,7 +4,7 @@ A step whose file is there is never taken again, and each may be taken twice wit
 can fall between its work and its file. Knows neither their order nor how a run ends: that is the cycle's.
 
 Trail: tuner/cycle.py -> here -> feedback/snapshot.py, feedback/disputes.py, tuner/child.py, tuner/prove.py,
-    tuner/evaluate.py, tuner/examine.py
+    tuner/evaluate.py, tuner/examine.py, tuner/gate.py, tuner/launch.py
 """
 
 import asyncio
@@ -63,7 +63,7 @@ class Steps:
         policy: Policy | None = None,
         judge: Ask | None = None,
     ) -> None:
-        """`plan` overrides single fields of the designed recipe; `engine` says in words what answers.
+        """`plan` overrides single fields of the recipe; `engine` says in words what answers.
 
         Without a `launcher` the training is a child of this process.
         `judge` puts a prompt to a third model.

@@ -3,7 +3,7 @@
 `accelerate launch` starts them; all hold the same weights, add up their gradients, and take the same
 optimiser step. Only the first writes files. Knows nothing of what is learnt.
 
-Trail: tuner/child.py -> here -> tuner/train.py
+Trail: tuner/train.py -> here
 """
 
 import os

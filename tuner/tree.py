@@ -4,7 +4,7 @@ A token's states depend on nothing but what stands before it, so equal beginning
 gradient of a shared token is the sum over its texts. All pairs of an assistant share its system prompt; the
 turns of a conversation share what was said before. Knows no model.
 
-Trail: tuner/packs.py -> here -> tuner/lean.py
+Trail: tuner/packs.py, tuner/lean.py -> here
 """
 
 from collections import defaultdict

@@ -1,7 +1,7 @@
 """What a base model is known to pass: what was sampled of it before.
 
 `known.jsonl` has, for the model that comes with Hone, how often it passed each item when it was sampled
-(`make bench-general` writes it), so that no first run has to. Another base is sampled once, by
+(`make bench-general BENCH=--known` writes it), so that no first run has to. Another base is sampled once, by
 `tuner/examine.py`. Asks nobody.
 
 Trail: tuner/examine.py -> here
