@@ -1,7 +1,8 @@
 """Every knob of Hone, once: `hone.toml` in the home, with `HONE_SECTION__KEY` variables over it.
 
 What a person may set has its default in `hone/sections.py` and `hone/learning_sections.py`; the layers below
-take plain parameters and never see this file. Unknown keys are refused with the nearest known name; all faults are reported together.
+take plain parameters and never see this file. Unknown keys are refused with the nearest known name; all
+faults are reported together.
 """
 
 import difflib
