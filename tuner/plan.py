@@ -67,7 +67,7 @@ class TrainPlan:
     """Share of the learnt tokens that repeat the base's own answers, against forgetting."""
     replay_pull: float = 1.0
     """What the mean divergence from the base on those tokens counts beside the loss: a tenth of it moved
-    55 general answers where this moves 32, four times of it took a seventh of what was learnt (docs/log.md)."""
+    55 general answers where this moves 32, four times it took a seventh of what was learnt (docs/log.md)."""
     checkpoint_steps: int = 20
     """Steps between checkpoints; each epoch's end makes one too."""
     probes: int = 8
