@@ -15,6 +15,7 @@ import gradio as gr
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from starlette.routing import Mount
 from stories import ANA, BEN, OTTO, RITA, ask, new_store
 from test_conversation import ScriptedEngine
 
@@ -40,7 +41,7 @@ from serve.pages.frame import PAGES, build_pages, mount
 from serve.pages.handlers import Guard
 from serve.pages.quality import Quality
 from serve.pages.rating import Rating
-from serve.pages.thrift import Grown
+from serve.pages.thrift import Grown, OneState
 from serve.pages.turns import Turns
 from serve.parts import Parts
 from serve.router import Router
@@ -648,3 +649,6 @@ def test_the_pages_are_closed_to_visitors_and_to_lesser_roles(world: World) -> N
             cookie = {"cookie": f"{COOKIE}={world.tokens[person.name]}"}
             seen = browser.get(f"/{name}/", headers=cookie)
             assert seen.status_code == (200 if person.role.covers(role) else 403)
+    assert [type(route.app.state_holder) for route in app.routes if isinstance(route, Mount)] == [
+        OneState
+    ] * 3

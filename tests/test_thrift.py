@@ -10,11 +10,12 @@ from typing import Any
 import gradio as gr
 import pytest
 from gradio.queueing import Queue
-from gradio.state_holder import SessionState
+from gradio.routes import App
+from gradio.state_holder import SessionState, StateHolder
 
 from serve.pages.operate import Desk
 from serve.pages.operate_layout import QUICK, SLOW
-from serve.pages.thrift import Grown, Page, Settled, WokenQueue
+from serve.pages.thrift import Grown, OneState, Page, Settled, WokenQueue
 from serve.pages.turns import SHOW_EVERY, pace
 
 MESSAGES = [{"role": "user", "content": "Hi", "metadata": {"id": "1"}}]
@@ -104,6 +105,40 @@ async def test_what_is_skipped_is_not_made_anew(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(kind, "__init__", lambda self, *_, **__: again.append(type(self).__name__))
     await made.postprocess_data(event, told, SessionState(made))
     assert not again
+
+
+def asking() -> tuple[Any, Any]:
+    """The app of a page that is sent a text, a choice and a tick, and its event."""
+    with Page(analytics_enabled=False) as made:
+        gr.Button().click(lambda *_: None, [gr.Textbox(), gr.Radio(["a", "b"]), gr.Checkbox()], None)
+    return App.create_app(made), next(iter(made.fns.values()))
+
+
+@pytest.mark.parametrize("kind", [OneState, StateHolder])
+async def test_nothing_that_a_tab_sends_is_kept_nor_found_by_another(kind: type[StateHolder]) -> None:
+    """Gradio's own, beside, shows that this test can tell."""
+    app, event = asking()
+    made = app.get_blocks()
+    made.create_limiter()
+    if kind is OneState:
+        OneState(app)
+    assert type(app.state_holder) is type(made.state_holder) is kind
+    sent = ["a secret", "b", True]
+    heard = await made.preprocess_data(event, sent, app.state_holder["one"])
+    assert heard == sent == await made.preprocess_data(event, sent, SessionState(made))
+    with pytest.raises(gr.Error, match="not in the list"):
+        await made.preprocess_data(event, ["", "c", True], app.state_holder["two"])
+    for tab in map(str, range(100)):
+        assert "a secret" not in str(list(app.state_holder[tab].components))
+    assert ("a secret" in str(list(app.state_holder["one"].components))) is (kind is StateHolder)
+    assert len(app.state_holder.session_data) == (0 if kind is OneState else 102)
+
+
+def test_a_page_with_a_state_of_each_tab_is_refused() -> None:
+    with Page(analytics_enabled=False) as made:
+        gr.State("mine")
+    with pytest.raises(AssertionError, match="share"):
+        OneState(App.create_app(made))
 
 
 @pytest.mark.parametrize(("kind", "looks"), [(WokenQueue, False), (Queue, True)])

@@ -13,7 +13,7 @@ from feedback.records import Role
 from serve.pages import chat, operate, review
 from serve.pages.handlers import Guard
 from serve.pages.heading import Header
-from serve.pages.thrift import Page
+from serve.pages.thrift import OneState, Page
 from serve.pages.words import LANGUAGES, scripted, translations
 from serve.parts import Parts
 
@@ -58,6 +58,7 @@ def mount(app: FastAPI, parts: Parts) -> None:
             theme=_theme(),
             css=_source("pages.css"),
         )
+        OneState(app.routes[-1].app)  # type: ignore[attr-defined]  # Gradio's, which it mounted as the last
 
 
 def build_pages(parts: Parts) -> dict[str, Page]:

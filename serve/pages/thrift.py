@@ -13,8 +13,9 @@ Read in Gradio 6.31, measured in decision 029. Each for every page:
   none, every folder is searched for it each time. Here it is known not to be there.
 - a page is given a queue and an app when it is begun, and another app with the queue that counts. Here it
   has the app of its end, and the one that is mounted.
-- what each of ten thousand tabs was shown is kept (`state_holder.py`), and described anew each time as a JSON
-  schema, though handlers here read the store. Here nothing of it is.
+- what each of ten thousand tabs was shown and sent is kept (`state_holder.py`), a page's whole configuration
+  for each, and described anew each time as a JSON schema, though handlers here read the store. Here nothing
+  of it is: all tabs of a page have one state, which nobody writes to.
 
 Trail: serve/pages/frame.py -> here
 """
@@ -31,13 +32,13 @@ from typing import Any
 
 import gradio as gr
 from gradio.queueing import Event, Queue
+from gradio.routes import App
+from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import run_coro_in_background, set_task_name
 
 if find_spec("matplotlib") is None:
     sys.modules["matplotlib"] = None  # type: ignore[assignment]  # the interpreter's word for "there is none"
 SKIP = gr.skip()
-TABS = 500
-"""Tabs of a page that Gradio knows of; one that it forgot and that comes back is made known again."""
 
 
 class Page(gr.Blocks):
@@ -46,7 +47,6 @@ class Page(gr.Blocks):
     def sleep_well(self, *, calls: int, limit: int) -> None:
         """Set the queue up for so many calls at once; `limit` is for each handler without its own."""
         self.max_threads = calls
-        self.state_session_capacity = TABS
         self.api_open = False
         self._queue = WokenQueue(
             live_updates=True,
@@ -144,6 +144,34 @@ class _Forgetful:
     def _update_config(self, block: int) -> None: ...
 
     def _update_value_in_config(self, block: int, value: Any) -> None: ...
+
+
+class _Unwritten(SessionState):
+    """A page as it was built."""
+
+    def __setitem__(self, block: int, component: Any) -> None: ...
+
+    def _update_config(self, block: int) -> None: ...
+
+    def _update_value_in_config(self, block: int, value: Any) -> None: ...
+
+
+class OneState(StateHolder):
+    """The same state for every tab of a page, which therefore can have no `gr.State`."""
+
+    def __init__(self, app: App) -> None:
+        super().__init__()
+        page = app.get_blocks()
+        assert not any(block.stateful for block in page.blocks.values()), "people would share it"
+        self.set_blocks(page)
+        self._state = _Unwritten(page)
+        app.state_holder = self
+
+    def __contains__(self, tab: str) -> bool:
+        return True
+
+    def __getitem__(self, tab: str) -> SessionState:
+        return self._state
 
 
 class WokenQueue(Queue):
